@@ -1,1 +1,42 @@
-"""x"""
+"""Layers, losses and what is needed to build models of them."""
+
+from devtensor.nn import (
+    activation,
+    attention,
+    batchnorm,
+    container,
+    conv,
+    dropout,
+    functional,
+    init,
+    linear,
+    loss,
+    normalization,
+    padding,
+    parameter,
+    parameter_container,
+    pooling,
+    rnn,
+    shaping,
+    sparse,
+    transformer,
+    utils,
+)
+from devtensor.nn.activation import *
+from devtensor.nn.attention import *
+from devtensor.nn.batchnorm import *
+from devtensor.nn.container import *
+from devtensor.nn.conv import *
+from devtensor.nn.dropout import *
+from devtensor.nn.linear import *
+from devtensor.nn.loss import *
+from devtensor.nn.module import Module
+from devtensor.nn.normalization import *
+from devtensor.nn.padding import *
+from devtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
+from devtensor.nn.parameter_container import *
+from devtensor.nn.pooling import *
+from devtensor.nn.rnn import *
+from devtensor.nn.shaping import *
+from devtensor.nn.sparse import *
+from devtensor.nn.transformer import *

@@ -1,0 +1,194 @@
+"""Resizing images, written with other functions."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import devtensor as dt
+from devtensor.tensor import Tensor
+
+__all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
+
+# The modes that interpolate, and the number of dimensions each one takes.
+NEEDS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Resize sequences, images or volumes.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (N, C, *space) with 1 to 3 dimensions of space.
+    size : int or tuple of int, optional
+        The new size of the space.
+    scale_factor : float or tuple of float, optional
+        The factor of sizes; either this or `size`.
+    mode : str
+        `"nearest"`, `"nearest-exact"`, `"linear"` (3-D input), `"bilinear"` (4-D), `"bicubic"`
+        (4-D), `"trilinear"` (5-D) or `"area"`.
+    align_corners : bool, optional
+        Whether corner pixels keep their centres in place; False when left out.
+    recompute_scale_factor : bool, optional
+        Use the factor that follows from the new whole sizes.
+    antialias : bool
+        Average over what falls together when an image shrinks; for bilinear and bicubic.
+    """
+    dims = input.ndim - 2
+    if mode in ("nearest", "area", "nearest-exact"):
+        if align_corners is not None:
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: "
+                "linear | bilinear | bicubic | trilinear"
+            )
+    elif mode not in NEEDS:
+        raise NotImplementedError(
+            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
+            f"{input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
+            f"area | nearest-exact (got {mode})"
+        )
+    if dims not in (1, 2, 3) or NEEDS.get(mode, input.ndim) != input.ndim:
+        raise NotImplementedError(
+            f"Got {input.ndim}D input, but {mode} mode needs "
+            f"{NEEDS.get(mode, '3D, 4D or 5')}D input"
+        )
+    sizes = list(input.shape[2:])
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            "only one of size or scale_factor should be defined"
+            if size is not None
+            else "either size or scale_factor should be defined"
+        )
+    scales: list[float | None] = [None] * dims
+    if size is not None:
+        if recompute_scale_factor:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        new = spread(size, dims, "size", input)
+    else:
+        factors = spread(scale_factor, dims, "scale_factor", input)
+        new = [math.floor(n * f) for n, f in zip(sizes, factors, strict=True)]
+        if not recompute_scale_factor:
+            scales = [float(f) for f in factors]
+    if antialias and not (mode in ("bilinear", "bicubic") and input.ndim == 4):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D "
+            "tensor as input"
+        )
+    if min(sizes) <= 0 or min(new) <= 0:
+        raise RuntimeError(
+            "Input and output sizes should be greater than 0, but got input "
+            f"({', '.join(map(str, sizes))}) and output ({', '.join(map(str, new))})"
+        )
+    if mode == "area":
+        pool = getattr(dt.nn.functional, f"adaptive_avg_pool{dims}d")
+        return pool(input, new)
+    for dim, n, m, scale in zip(range(2, input.ndim), sizes, new, scales, strict=True):
+        if mode.startswith("nearest"):
+            input = resized_nearest(input, dim, n, m, scale, 0.5 if "exact" in mode else 0.0)
+        elif n != m or scale not in (None, 1.0):
+            cubic = mode == "bicubic"
+            share = shares(input, n, m, scale, bool(align_corners), cubic, antialias)
+            if dim == input.ndim - 1:
+                input = dt.matmul(input, share.t())
+            else:
+                input = dt.matmul(share, input.movedim(dim, -2)).movedim(-2, dim)
+    return input
+
+
+def spread(value: Any, dims: int, name: str, input: Tensor) -> list[Any]:
+    """One number for each dimension of space."""
+    if isinstance(value, int | float):
+        return [value] * dims
+    values = list(value)
+    if len(values) != dims:
+        raise ValueError(
+            "Input and output must have the same number of spatial dimensions, but got input "
+            f"with spatial dimensions of {list(input.shape[2:])} and {name} of {value}."
+        )
+    return values
+
+
+def resized_nearest(
+    x: Tensor, dim: int, n: int, m: int, scale: float | None, shift: float
+) -> Tensor:
+    """Repeat or leave out along one dimension."""
+    step = 1 / scale if scale else n / m
+    if n == m and step == 1:
+        return x
+    if m % n == 0 and step == n / m:  # whole repeats: no index, and a cheap gradient
+        shape = [*x.shape[: dim + 1], m // n, *x.shape[dim + 1 :]]
+        return x.unsqueeze(dim + 1).expand(shape).flatten(dim, dim + 1)
+    places = [min(math.floor((i + shift) * step), n - 1) for i in range(m)]
+    return x.index_select(dim, dt.tensor(places, device=x.device))
+
+
+def shares(
+    x: Tensor, n: int, m: int, scale: float | None, align: bool, cubic: bool, antialias: bool
+) -> Tensor:
+    """How much each of `n` pixels counts in each of `m` new ones: a matrix (m, n)."""
+    new = dt.arange(m, dtype=dt.float64, device=x.device).unsqueeze(1)
+    if align:
+        step = (n - 1) / (m - 1) if m > 1 else 0.0
+        centre = new * step
+    else:
+        step = 1 / scale if scale else n / m
+        centre = (new + 0.5) * step - 0.5
+    old = dt.arange(n, dtype=dt.float64, device=x.device)
+    if antialias:
+        width = max(step, 1.0)
+        weight = kernel((old - centre).abs() / width, cubic, -0.5)
+        return (weight / weight.sum(1, keepdim=True)).to(x.dtype)
+    if not cubic:
+        return kernel((old - centre.clamp(0, n - 1)).abs(), False).to(x.dtype)
+    # Taps beyond the border read the border.
+    total = dt.zeros(m, n, dtype=dt.float64, device=x.device)
+    for tap in range(-1, 3):
+        place = centre.floor() + tap
+        share = kernel((place - centre).abs(), True)
+        total = total + dt.where(place.clamp(0, n - 1) == old, share, dt.zeros_like(share))
+    return total.to(x.dtype)
+
+
+def kernel(distance: Tensor, cubic: bool, a: float = -0.75) -> Tensor:
+    """The weight of a pixel at a distance."""
+    if not cubic:
+        return (1 - distance).clamp(min=0)
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    zero = dt.zeros_like(distance)
+    return dt.where(distance <= 1, near, dt.where(distance < 2, far, zero))
+
+
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """Resize; an old name of `interpolate`."""
+    warnings.warn(
+        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
+    )
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """Resize by repeating; an old name of `interpolate`."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """Resize bilinearly with aligned corners; an old name of `interpolate`."""
+    return interpolate(input, size, scale_factor, "bilinear", True)
