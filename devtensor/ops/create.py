@@ -1,0 +1,599 @@
+"""New tensors: constant, counted, spaced, windows.
+
+All take the keywords ``device`` (the default device if None), ``requires_grad`` and, unless they follow another tensor,
+``out`` (a tensor to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
+tensors are dense and in row order.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from math import ceil, inf, pi
+from numbers import Number
+from operator import index as as_int
+from typing import Any
+
+from devtensor.dtype import bool_, float64, get_default_dtype, int64, of_number
+from devtensor.dtype import dtype as Dtype
+from devtensor.example import fixed, positive
+from devtensor.op import composite, derivative, op
+from devtensor.ops.shape import broadcast_tensors, stack
+from devtensor.tensor import Tensor
+
+_IGNORED = ("layout", "pin_memory", "memory_format", "generator")
+
+
+def _place(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The keywords that every operation without inputs takes, out of those given."""
+    for key in _IGNORED:
+        given.pop(key, None)
+    for key in given:
+        if key not in ("device", "requires_grad", "out"):
+            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+    return given
+
+
+def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
+    """A shape, given as ints or as one sequence of them."""
+    if len(size) == 1 and not isinstance(size[0], int) and hasattr(size[0], "__len__") and not isinstance(size[0], Tensor):
+        size = size[0]
+    try:
+        lengths = tuple([as_int(n) for n in size])
+    except TypeError:
+        wrong = next(n for n in size if not hasattr(n, "__index__"))
+        raise TypeError(
+            f"{name}(): argument 'size' must be tuple of ints, not {type(wrong).__name__}"
+        ) from None
+    for n in lengths:
+        if n < 0:
+            raise RuntimeError(
+                f"{name}: Dimension size must be non-negative. Trying to create tensor with negative dimension {n}: "
+                f"{list(lengths)}"
+            )
+    return lengths
+
+
+def _number(value: Any) -> Any:
+    """A Python number, also out of a 0-d tensor."""
+    return value.item() if isinstance(value, Tensor) else value
+
+
+def _dtype_of(value: Any) -> Dtype:
+    return value.dtype if isinstance(value, Tensor) else of_number(value)
+
+
+_LIMITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
+
+
+def converted(value: Any, dtype: Dtype) -> Any:
+    """`value` as a Python number of the kind of `dtype`.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not fit.
+    """
+    if dtype.kind == "bool":
+        return bool(value)
+    fits = dtype.kind == "complex" or not isinstance(value, builtins.complex) or value.imag == 0
+    if fits and isinstance(value, builtins.complex) and dtype.kind != "complex":
+        value = value.real
+    if fits and dtype.kind == "int":
+        fits = value == value and abs(value) != inf
+        if fits:
+            value = int(value)
+            bits = 8 * dtype.itemsize
+            low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if dtype.is_signed else (-(2**bits) + 1, 2**bits)
+            fits = low <= value < high
+            value %= 2**bits if not dtype.is_signed else inf
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------ constant
+
+
+@op(public=False)
+def filled(xp: Any, /, size: Any, value: Any, dtype: Any) -> Any:
+    """A tensor full of one number."""
+    return xp.full(size, value, dtype=dtype)
+
+
+@op(public=False)
+def unset(xp: Any, /, size: Any, dtype: Any) -> Any:
+    """A tensor of unset memory."""
+    return xp.empty(size, dtype=dtype)
+
+
+def _full(name: str, size: Sequence[Any], value: Any, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+    if dtype is None:
+        out = place.get("out")
+        dtype = get_default_dtype() if out is None else out.dtype
+    return filled(_size(name, size), converted(value, dtype), dtype=dtype, **_place(name, place))
+
+
+@composite(method=False)
+def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor of zeros.
+
+    Parameters
+    ----------
+    *size : int or sequence of int
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    return _full("zeros", *_sized("zeros", size, place), 0, dtype, place)
+
+
+@composite(method=False)
+def ones(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor of ones.
+
+    Parameters
+    ----------
+    *size : int or sequence of int
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    return _full("ones", *_sized("ones", size, place), 1, dtype, place)
+
+
+def _sized(name: str, size: tuple[Any, ...], place: dict[str, Any]) -> tuple[tuple[Any, ...]]:
+    """The sizes, also where they were given by keyword."""
+    if size:
+        return (size,)
+    if "size" not in place:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    return ((place.pop("size"),),)
+
+
+@composite(method=False)
+def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor whose elements are not set.
+
+    Parameters
+    ----------
+    *size : int or sequence of int
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    (size,) = _sized("empty", size, place)
+    return unset(_size("empty", size), dtype=dtype or get_default_dtype(), **_place("empty", place))
+
+
+@composite(method=False)
+def full(size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor full of one number.
+
+    Parameters
+    ----------
+    size : sequence of int
+    fill_value : number
+    dtype : dtype, optional
+        That of the number if not given: bool, int64, or the default dtype.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    if isinstance(size, int):
+        raise TypeError("full(): argument 'size' (position 1) must be tuple of ints, not int")
+    if dtype is None and place.get("out") is None:
+        dtype = _dtype_of(fill_value)
+    return _full("full", (size,), _number(fill_value), dtype, place)
+
+
+def _following(name: str, input: Any, dtype: Dtype | None, place: dict[str, Any]) -> dict[str, Any]:
+    """The keywords for a tensor of the dtype and device of `input`."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    if place.get("device") is None:
+        place["device"] = input.device
+    return {"dtype": dtype or input.dtype, **_place(name, place)}
+
+
+@composite(method=False, examples=[((2, 3),)])
+def zeros_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Zeros in the shape, dtype and device of `input`."""
+    return filled(tuple(input.shape), 0, **_following("zeros_like", input, dtype, place))
+
+
+@composite(method=False, examples=[((2, 3),)])
+def ones_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Ones in the shape, dtype and device of `input`."""
+    return filled(tuple(input.shape), 1, **_following("ones_like", input, dtype, place))
+
+
+@composite(method=False)
+def empty_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor, not set, in the shape, dtype and device of `input`."""
+    return unset(tuple(input.shape), **_following("empty_like", input, dtype, place))
+
+
+@composite(method=False, examples=[((2, 3), 2.5)])
+def full_like(input: Any, fill_value: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor full of one number, in the shape, dtype and device of `input`."""
+    given = _following("full_like", input, dtype, place)
+    return filled(tuple(input.shape), converted(_number(fill_value), given["dtype"]), **given)
+
+
+@composite(method=True)
+def new_zeros(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Zeros of shape `size` in the dtype and device of `input`."""
+    (size,) = _sized("new_zeros", size, place)
+    return filled(_size("new_zeros", size), 0, **_following("new_zeros", input, dtype, place))
+
+
+@composite(method=True)
+def new_ones(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Ones of shape `size` in the dtype and device of `input`."""
+    (size,) = _sized("new_ones", size, place)
+    return filled(_size("new_ones", size), 1, **_following("new_ones", input, dtype, place))
+
+
+@composite(method=True)
+def new_empty(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor of shape `size`, not set, in the dtype and device of `input`."""
+    (size,) = _sized("new_empty", size, place)
+    return unset(_size("new_empty", size), **_following("new_empty", input, dtype, place))
+
+
+@composite(method=True)
+def new_full(input: Any, size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor of shape `size` full of one number, in the dtype and device of `input`."""
+    given = _following("new_full", input, dtype, place)
+    return filled(_size("new_full", (size,)), converted(_number(fill_value), given["dtype"]), **given)
+
+
+@op(public=False)
+def identity(xp: Any, /, n: int, m: int, dtype: Any) -> Any:
+    """Ones on the diagonal."""
+    return xp.eye(n, m, dtype=dtype)
+
+
+@composite(method=False)
+def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A matrix with ones on the diagonal and zeros elsewhere.
+
+    Parameters
+    ----------
+    n, m : int
+        Rows and columns; as many columns as rows by default.
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    m = n if m is None else m
+    for name, value in (("n", n), ("m", m)):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
+    return identity(n, m, dtype=dtype or get_default_dtype(), **_place("eye", place))
+
+
+# ------------------------------------------------------------------------------------------------- counted and spaced
+
+
+@op(public=False)
+def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
+    """``start``, ``start + step``, ...: `count` numbers."""
+    if isinstance(start, int) and isinstance(step, int) and xp.isdtype(dtype, "integral"):
+        return xp.arange(start, start + step * count, step, dtype=dtype) if count else xp.zeros((0,), dtype=dtype)
+    # computed in double precision, so that no error adds up
+    return xp.astype(xp.arange(count, dtype=xp.float64) * step + start, dtype)
+
+
+@composite(method=False)
+def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Numbers from `start` up to, not including, `end`.
+
+    Parameters
+    ----------
+    start, end, step : number
+        One number alone is `end`.
+    dtype : dtype, optional
+        int64 if all three are ints, else the default dtype.
+    device, requires_grad, out
+        As for all new tensors.
+
+    Raises
+    ------
+    RuntimeError
+        If `step` is 0 or leads away from `end`.
+    """
+    if end is None:
+        start, end = 0, start
+    kinds = [_dtype_of(value).kind for value in (start, end, step)]
+    start, end, step = [_number(value) for value in (start, end, step)]
+    if dtype is None:
+        out = place.get("out")
+        dtype = out.dtype if out is not None else int64 if all(k in ("int", "bool") for k in kinds) else get_default_dtype()
+    if dtype is bool_:
+        raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
+    if dtype is int64 and all(abs(value) != inf and value == value for value in (start, end, step)):
+        start, end, step = int(start), int(end), int(step)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (abs(start) < inf and abs(end) < inf):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * (1 if step > 0 else -1) < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: start={start}, end={end}, step={step}"
+        )
+    whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
+    count = -((start - end) // step) if whole else ceil((end - start) / step)
+    if dtype.kind == "int":
+        start, step = int(start), int(step)
+        if not step:
+            return _full("arange", (count,), start, dtype, place)
+    return counted(start, step, count, dtype=dtype, **_place("arange", place))
+
+
+@composite(method=False)
+def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Numbers from `start` up to and including `end`; :func:`arange` is the usual choice."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = [_number(value) for value in (start, end, step)]
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * (1 if step > 0 else -1) < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    return counted(
+        start, step, int((end - start) / step) + 1, dtype=dtype or get_default_dtype(), **_place("range", place)
+    )
+
+
+@op(public=False)
+def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) -> Any:
+    """`steps` numbers from `start` to `end`, or `base` to their power."""
+    if isinstance(start, builtins.complex) or isinstance(end, builtins.complex):
+        place = xp.arange(steps, dtype=xp.float64) / max(steps - 1, 1)
+        line = xp.astype(place, xp.complex128) * (end - start) + start
+    else:
+        line = xp.linspace(float(start), float(end), steps, dtype=xp.float64)
+    return xp.astype(line if base is None else base**line, dtype)
+
+
+def _spaced(name: str, start: Any, end: Any, steps: int, base: Any, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+    start, end = _number(start), _number(end)
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got steps={steps}")
+    if dtype is None:
+        complex_ends = isinstance(start, builtins.complex) or isinstance(end, builtins.complex)
+        dtype = get_default_dtype().to_complex() if complex_ends else get_default_dtype()
+    if dtype.kind == "int" and base is None:
+        start, end = int(start), int(end)
+    return spaced(start, end, as_int(steps), base, dtype=dtype, **_place(name, place))
+
+
+@composite(method=False)
+def linspace(start: Any, end: Any, steps: int, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """`steps` numbers in equal distances from `start` to `end`, both included.
+
+    Parameters
+    ----------
+    start, end : number
+    steps : int
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    return _spaced("linspace", start, end, steps, None, dtype, place)
+
+
+@composite(method=False)
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """`base` to the power of `steps` numbers in equal distances from `start` to `end`.
+
+    Parameters
+    ----------
+    start, end : number
+    steps : int
+    base : float
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad, out
+        As for all new tensors.
+    """
+    return _spaced("logspace", start, end, steps, float(base), dtype, place)
+
+
+@op(public=False)
+def triangle(xp: Any, /, row: int, col: int, offset: int, upper: bool, dtype: Any) -> Any:
+    """The coordinates on one side of a diagonal, as two rows."""
+    beyond = xp.reshape(xp.arange(col), (1, -1)) - xp.reshape(xp.arange(row), (-1, 1))
+    return xp.astype(xp.stack(xp.nonzero(beyond >= offset if upper else beyond <= offset)), dtype)
+
+
+def _triangle(name: str, row: int, col: int, offset: int, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+    for label, value in (("row", row), ("col", col)):
+        if value < 0:
+            raise RuntimeError(f"{label} must be non-negative, got {value}")
+    return triangle(row, col, offset, name == "triu_indices", dtype=dtype or int64, **_place(name, place))
+
+
+@composite(method=False)
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """The coordinates on and below a diagonal of a `row` by `col` matrix: a tensor of two rows."""
+    return _triangle("tril_indices", row, col, offset, dtype, place)
+
+
+@composite(method=False)
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """The coordinates on and above a diagonal of a `row` by `col` matrix: a tensor of two rows."""
+    return _triangle("triu_indices", row, col, offset, dtype, place)
+
+
+@composite(method=False, examples=[((3,),), ((3,), 2, True)])
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """The powers of a vector, as columns.
+
+    Parameters
+    ----------
+    x : Tensor
+        A vector.
+    N : int, optional
+        How many powers; the length of `x` by default.
+    increasing : bool
+        Whether to begin with the power 0.
+    """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor, got shape {list(x.shape)}")
+    count = x.shape[0] if N is None else N
+    if count < 0:
+        raise RuntimeError(f"N must be non-negative, got {count}")
+    if not count:
+        return new_empty(x, (x.shape[0], 0))
+    powers = [ones_like(x)]
+    while len(powers) < count:
+        powers.append(powers[-1] * x)
+    return stack(powers if increasing else powers[::-1], dim=1)
+
+
+# ------------------------------------------------------------------------------------------------------------- complex
+
+
+@op(promotes=None, public=False, node="ComplexBackward0")
+def complex_of(xp: Any, real: Any, imag: Any, /) -> Any:
+    """A complex tensor from its parts."""
+    return xp.view_as_complex(xp.stack([real, imag], axis=-1))
+
+
+derivative(complex_of, real=lambda xp, g: xp.real(g), imag=lambda xp, g: xp.imag(g))
+
+
+def _same_floats(one: Any, two: Any) -> None:
+    if one.dtype.kind != "float" or two.dtype.kind != "float":
+        raise RuntimeError(
+            "Expected both inputs to be Half, Float or Double tensors but got "
+            f"{one.dtype.legacy} and {two.dtype.legacy}"
+        )
+    if one.dtype is not two.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {one.dtype.legacy} but got scalar type {two.dtype.legacy} for second argument"
+        )
+
+
+@composite(method=False)
+def complex(real: Any, imag: Any) -> Any:
+    """A complex tensor from its real and imaginary parts, which broadcast.
+
+    Raises
+    ------
+    RuntimeError
+        If they are not of one real floating type.
+    """
+    _same_floats(real, imag)
+    return complex_of(*broadcast_tensors(real, imag))
+
+
+@composite(method=False)
+def polar(abs: Any, angle: Any) -> Any:
+    """A complex tensor from its absolute values and angles.
+
+    Raises
+    ------
+    RuntimeError
+        If they are not of one real floating type.
+    """
+    _same_floats(abs, angle)
+    return complex(abs * angle.cos(), abs * angle.sin())
+
+
+# ------------------------------------------------------------------------------------------------------------- windows
+
+
+@op(public=False)
+def window(xp: Any, /, length: int, period: int, weights: Any, dtype: Any) -> Any:
+    """A sum of cosines, ``weights[k] * cos(2 pi k n / period)``."""
+    place = xp.arange(length, dtype=xp.float64) * (2 * pi / max(period, 1))
+    total = xp.full((length,), float(weights[0]), dtype=xp.float64)
+    for k, weight in enumerate(weights[1:], 1):
+        total = total + weight * xp.cos(k * place)
+    return xp.astype(total, dtype)
+
+
+@op(public=False)
+def bartlett(xp: Any, /, length: int, period: int, dtype: Any) -> Any:
+    """A triangle."""
+    return xp.astype(1 - xp.abs(xp.arange(length, dtype=xp.float64) * (2 / max(period, 1)) - 1), dtype)
+
+
+@op(public=False)
+def kaiser(xp: Any, /, length: int, period: int, beta: float, dtype: Any) -> Any:
+    """Kaiser's window, of Bessel functions."""
+    place = xp.arange(length, dtype=xp.float64) * (2 / max(period, 1)) - 1
+    root = xp.sqrt(xp.maximum(1 - place * place, xp.zeros_like(place)))
+    return xp.astype(xp.i0(beta * root) / xp.i0(xp.full((), float(beta), dtype=xp.float64)), dtype)
+
+
+def _window(
+    make: Any, name: str, length: int, periodic: bool, rest: tuple[Any, ...], dtype: Dtype | None, place: dict[str, Any]
+) -> Any:
+    dtype = dtype or get_default_dtype()
+    if not dtype.is_floating_point:
+        raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
+    if length < 0:
+        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={length}")
+    if length == 1:
+        return _full(name, (1,), 1, dtype, place)
+    return make(length, length if periodic else length - 1, *rest, dtype=dtype, **_place(name, place))
+
+
+@composite(method=False)
+def hann_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Hann's window: a raised cosine.
+
+    Parameters
+    ----------
+    window_length : int
+    periodic : bool
+        Whether it is to be repeated, as for a Fourier transform; else it is symmetric.
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad
+        As for all new tensors.
+    """
+    return _window(window, "hann_window", window_length, periodic, ((0.5, -0.5),), dtype, place)
+
+
+@composite(method=False)
+def hamming_window(
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
+    *,
+    dtype: Dtype | None = None,
+    **place: Any,
+) -> Any:
+    """Hamming's window, ``alpha - beta * cos``; the other arguments are those of :func:`hann_window`."""
+    return _window(window, "hamming_window", window_length, periodic, ((alpha, -beta),), dtype, place)
+
+
+@composite(method=False)
+def blackman_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Blackman's window, of two cosines; the arguments are those of :func:`hann_window`."""
+    return _window(window, "blackman_window", window_length, periodic, ((0.42, -0.5, 0.08),), dtype, place)
+
+
+@composite(method=False)
+def bartlett_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """Bartlett's window: a triangle; the arguments are those of :func:`hann_window`."""
+    return _window(bartlett, "bartlett_window", window_length, periodic, (), dtype, place)
+
+
+@composite(method=False)
+def kaiser_window(
+    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
+    """Kaiser's window, narrower for a smaller `beta`; the other arguments are those of :func:`hann_window`."""
+    return _window(kaiser, "kaiser_window", window_length, periodic, (beta,), dtype, place)
