@@ -162,12 +162,21 @@ def require_product(input: Any, other: Any) -> None:
     if input.ndim == 0 or other.ndim == 0:
         raise RuntimeError("both arguments to matmul need to be at least 1D, "
                            f"but they are {input.ndim}D and {other.ndim}D")  # fmt: skip
-    require_same_dtype("expected m1 and m2 to have the same dtype", input, other)
+    if input.dtype != other.dtype:
+        require_same_dtype(dtype_text(input.ndim, other.ndim), input, other)
     left, right = input.shape, other.shape
     if left[-1] != right[-2 if other.ndim > 1 else 0]:
         raise RuntimeError(product_text(tuple(left), tuple(right)))
     if input.ndim > 2 and other.ndim > 2:
         require_batches(left[:-2], right[:-2])
+
+
+def dtype_text(left: int, right: int) -> str:
+    """PyTorch's words for two dtypes that cannot be multiplied; they depend on the ranks."""
+    if right == 1:
+        return "dot : expected both vectors to have same dtype" if left == 1 else (
+            "addmv input tensors must have the same dtype")  # fmt: skip
+    return "expected m1 and m2 to have the same dtype"
 
 
 def product_text(left: tuple[int, ...], right: tuple[int, ...]) -> str:
@@ -176,7 +185,8 @@ def product_text(left: tuple[int, ...], right: tuple[int, ...]) -> str:
         if len(left) == 1:
             return (f"inconsistent tensor size, expected tensor [{left[0]}] and src [{right[0]}] to have the same "
                     f"number of elements, but got {left[0]} and {right[0]} elements respectively")  # fmt: skip
-        return f"size mismatch, got input ({math.prod(left[:-1])}), mat ({shape_text(left)}), vec ({right[0]})"
+        rows = math.prod(left[:-1])
+        return f"size mismatch, got input ({rows}), mat ({rows}x{left[-1]}), vec ({right[0]})"
     if len(right) == 2:
         flat = (math.prod(left[:-1]), left[-1])
         return f"mat1 and mat2 shapes cannot be multiplied ({shape_text(flat, right)})"
@@ -347,7 +357,6 @@ def dot(xp, input, tensor, /):
     """
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
-    require_same_dtype("dot : expected both vectors to have same dtype", input, tensor)
     require_product(input, tensor)
     return xp.matmul(input, tensor)
 

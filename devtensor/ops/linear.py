@@ -75,6 +75,8 @@ def require_linear(input: Any, weight: Any, bias: Any) -> tuple[int, ...]:
         raise RuntimeError(product_text((rows_of(input), input.shape[-1]), tuple(weight.shape)[::-1]))
     shape = (*input.shape[:-1], *weight.shape[:-1])
     if bias is not None:
+        if weight.ndim == 1 and input.ndim > 1:
+            raise RuntimeError("mat2 must be a matrix, got 1-D tensor: a bias needs a 2-d weight")
         require_same_dtype("self and mat2 must have the same dtype", bias, weight)
         require_addend(bias, shape)
     return shape

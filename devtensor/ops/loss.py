@@ -40,7 +40,9 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 def reduce_array(xp: Any, loss: Any, reduction: str) -> Any:
     """`reduced` for kernels."""
-    return xp.mean(loss) if reduction == "mean" else xp.sum(loss) if reduction == "sum" else loss
+    if reduction == "mean":
+        return xp.mean(loss) if math.prod(loss.shape) else xp.sum(loss) + math.nan
+    return xp.sum(loss) if reduction == "sum" else loss
 
 
 def share(g: Any, loss_shape: tuple[int, ...], reduction: str) -> Any:
@@ -441,6 +443,9 @@ def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduct
         if weight.dtype != input.dtype:
             raise RuntimeError(f"expected scalar type {kind_of(input).legacy} but found {kind_of(weight).legacy} "
                                "for weight")  # fmt: skip
+        if weight.requires_grad:
+            raise RuntimeError("The function 'nll_loss_forward' is not differentiable with respect to argument "
+                               "'weight'. This input cannot have requires_grad True.")  # fmt: skip
     if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
         raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
                          f"({target.shape[0] if target.ndim else 'none'}).")  # fmt: skip
@@ -515,9 +520,8 @@ def cross_entropy(
     if label_smoothing > 0:
         logarithms = input.log_softmax(dim)
         return smoothed(logarithms, target, weight, ignore_index, reduction, label_smoothing, dim)
-    loss = class_entropy(input, target.reshape(()) if dim == 0 else target, weight,
+    return class_entropy(input, target.reshape(()) if dim == 0 else target, weight,
                          dim=dim, reduction=reduction, ignore_index=ignore_index)[0]  # fmt: skip
-    return loss.reshape(target.shape) if reduction == "none" and dim == 0 else loss
 
 
 def smoothed(
@@ -531,19 +535,19 @@ def smoothed(
 ) -> Tensor:
     """Cross entropy where each target gives `amount` of itself to all classes."""
     classes = logarithms.shape[dim]
-    hard = class_likelihood(logarithms, target.reshape(()) if dim == 0 else target, weight,
-                            dim=dim, reduction=reduction, ignore_index=ignore_index)  # fmt: skip
+    if dim == 0:
+        target = target.reshape(())
+    hard = class_likelihood(logarithms, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index)
     spread = logarithms
     if weight is not None:
         spread = spread * weight.reshape([-1] + [1] * (logarithms.ndim - 1 - dim))
-    counted = target.reshape(hard.shape if dim == 0 and reduction == "none" else ()) if dim == 0 else target
-    kept = counted != ignore_index
+    kept = target != ignore_index
     soft = -(spread.sum(dim) * kept)
     if reduction == "mean":
         if weight is None:
             soft = soft.sum() / kept.sum()
         else:
-            places = (counted * kept).reshape(-1)
+            places = (target * kept).reshape(-1)
             soft = soft.sum() / (weight.index_select(0, places).reshape(kept.shape) * kept).sum()
     elif reduction == "sum":
         soft = soft.sum()
@@ -645,9 +649,8 @@ def nll_loss(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     dim = require_classes(input, target, weight, reduction)
-    loss = class_likelihood(input, target.reshape(()) if dim == 0 else target, weight,
+    return class_likelihood(input, target.reshape(()) if dim == 0 else target, weight,
                             dim=dim, reduction=reduction, ignore_index=ignore_index)  # fmt: skip
-    return loss.reshape(target.shape) if reduction == "none" and dim == 0 else loss
 
 
 # ---- yes or no ----

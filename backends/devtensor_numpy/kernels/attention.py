@@ -32,32 +32,57 @@ def attention(
         query.shape[:-2], key.shape[:-2], value.shape[:-2], () if mask is None else mask.shape[:-2]
     )
     count = math.prod(batch)
-    query, key, value = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (query, key, value))
-    later = masked_out(length, source, query.dtype) if is_causal else None
-    if mask is not None:
-        mask = np.broadcast_to(mask, (*batch, length, source))
-    output = np.empty((*batch, length, value.shape[-1]), query.dtype)
-    weights = np.empty((*batch, length, source) if keep else (length, source), query.dtype)
+    query, key, value = (np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(count, *x.shape[-2:])
+                         for x in (query, key, value))  # fmt: skip
+    output = np.empty((count, length, value.shape[-1]), query.dtype)
+    weights = np.empty((count, length, source), query.dtype) if keep else np.empty(0, query.dtype)
     if count and length and source:
-        one = ones(source, query.dtype)
-        factor = query.dtype.type(scale)
-        for place in np.ndindex(*batch):
-            block = weights[place] if keep else weights
-            np.matmul(query[place] * factor, key[place].T, out=block)
-            if later is not None:
-                np.add(block, later, out=block)
-            if mask is not None:
-                add_mask(block, mask[place])
-            softmax_in_place(block, one, later is not None or mask is not None)
-            np.matmul(block, value[place], out=output[place])
+        mask = None if mask is None else np.broadcast_to(mask, (*batch, length, source))
+        fill(query, key, value, mask, batch, scale, is_causal, output, weights if keep else None)
     else:
         output[...] = 0
-    return output, weights
+    return output.reshape(*batch, length, value.shape[-1]), weights.reshape(*batch, length, source) if keep else weights
 
 
-def masked_out(length: int, source: int, dtype: np.dtype[Any]) -> Array:
-    """-inf where a query would see a later key."""
-    return np.triu(np.full((length, source), -math.inf, dtype), 1)
+CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
+
+
+def fill(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    batch: tuple[int, ...],
+    scale: float,
+    is_causal: bool,
+    output: Array,
+    weights: Array | None,
+) -> None:
+    """Write the output, and the weights where kept, some matrices or some rows of one at a time."""
+    count, length, source = len(query), query.shape[1], key.shape[1]
+    rows = min(length, max(1, CACHED // source))
+    many = max(1, CACHED // (rows * source))
+    one = ones(source, query.dtype)
+    factor = query.dtype.type(scale)
+    places = list(np.ndindex(*batch)) if mask is not None else []
+    for first in range(0, count, many):
+        some = slice(first, min(first + many, count))
+        across = key[some].swapaxes(1, 2)
+        for start in range(0, length, rows):
+            stop = min(start + rows, length)
+            seen = min(stop, source) if is_causal else source  # no query of these rows looks further
+            scores = np.matmul(query[some, start:stop] * factor, across[:, :, :seen])
+            if is_causal:
+                later = np.arange(start, stop)[:, None] < np.arange(seen)
+                np.copyto(scores, -math.inf, where=later)
+            if mask is not None:
+                for block, place in zip(scores, places[some], strict=True):
+                    add_mask(block, mask[place][start:stop, :seen])
+            softmax_in_place(scores, one[:seen], mask is not None)
+            np.matmul(scores, value[some, :seen], out=output[some, start:stop])
+            if weights is not None:
+                weights[some, start:stop, :seen] = scores
+                weights[some, start:stop, seen:] = 0
 
 
 def add_mask(scores: Array, mask: Array) -> None:
@@ -70,7 +95,7 @@ def add_mask(scores: Array, mask: Array) -> None:
 
 def softmax_in_place(scores: Array, one: Array, masked: bool) -> None:
     """Softmax of each row, zeros where all of it is -inf."""
-    largest = np.maximum.reduce(scores, 1, keepdims=True)
+    largest = np.maximum.reduce(scores, -1, keepdims=True)
     if masked:
         largest[np.isneginf(largest)] = 0
     np.subtract(scores, largest, out=scores)
@@ -79,7 +104,7 @@ def softmax_in_place(scores: Array, one: Array, masked: bool) -> None:
     if masked:
         total[total == 0] = 1
     np.reciprocal(total, out=total)
-    np.multiply(scores, total[:, None], out=scores)
+    np.multiply(scores, total[..., None], out=scores)
 
 
 KERNELS = {"attention": attention}

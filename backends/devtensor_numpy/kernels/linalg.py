@@ -17,7 +17,7 @@ def product(left: Array, right: Array) -> Array:
     if left.dtype == np.float16:  # NumPy has no BLAS for it
         return np.matmul(left.astype(np.float32), right.astype(np.float32)).astype(np.float16)
     if left.shape[-1] == 1 and left.ndim > 1 and right.ndim > 1:  # a rank-one product: BLAS is 10 times slower
-        return np.multiply(left, right)
+        return np.multiply(left, right, order="C")
     return np.matmul(left, right)
 
 
@@ -56,7 +56,7 @@ def row_sum(xp: Any, input: Array, /) -> Array:
     return np.add.reduce(flat, 0)
 
 
-BLOCK = 1 << 14  # Elements summed by one dot product: longer ones lose digits in single precision.
+BLOCK = 1 << 15  # Elements summed by one dot product: longer ones lose digits in single precision.
 
 
 def sum_of_squares(x: Array) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,33 +12,69 @@ from devtensor.ops.loss import class_weights, reduce_classes
 
 from .linalg import Array, ones, sum_of_squares
 
-CACHED = 1 << 16  # Elements of a block of rows that stays in the processor's cache.
+CACHED = 1 << 15  # Elements of a block that stays in the processor's cache.
 
 
-def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Any:
-    """`squared_error` by a dot product."""
-    difference = np.subtract(input, target)
-    if reduction == "none":
-        return np.multiply(difference, difference, out=np.asarray(difference))
-    total = sum_of_squares(np.asarray(difference))
+def blocks(x: Array) -> Iterator[slice]:
+    """Slices that together are the elements of a flat array."""
+    return (slice(start, start + CACHED) for start in range(0, x.size, CACHED))
+
+
+def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
+    """A sum, or the mean made from it, in the dtype of `like`."""
     if reduction == "mean":
-        total = total / difference.size if difference.size else np.nan
-    return np.asarray(total, dtype=difference.dtype)
+        total = total / count if count else math.nan
+    return np.asarray(total, dtype=like.dtype)
 
 
-def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Any:
-    """`logit_entropy` with two buffers."""
-    loss = np.asarray(np.abs(input))
-    np.negative(loss, out=loss)
-    np.exp(loss, out=loss)
-    np.log1p(loss, out=loss)
-    part = np.asarray(np.multiply(input, target))
-    np.subtract(loss, part, out=loss)
-    np.maximum(input, 0, out=part)
-    np.add(loss, part, out=loss)
+def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Array:
+    """`squared_error` by dot products, without an array of differences."""
     if reduction == "none":
-        return loss
-    return np.mean(loss) if reduction == "mean" else np.sum(loss)
+        difference = np.asarray(np.subtract(input, target))
+        return np.multiply(difference, difference, out=difference)
+    x, y = input.reshape(-1), target.reshape(-1)
+    if x.size <= CACHED:
+        total = sum_of_squares(np.subtract(x, y))
+    else:
+        buffer = np.empty(CACHED, input.dtype)
+        total = 0.0
+        for some in blocks(x):
+            ours = x[some]
+            total += float(sum_of_squares(np.subtract(ours, y[some], out=buffer[: ours.size])))
+    return averaged(total, input, x.size, reduction)
+
+
+def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Array:
+    """`logit_entropy` by blocks."""
+    x, y = input.reshape(-1), target.reshape(-1)
+    kept = reduction == "none"
+    losses = np.empty(x.size if kept else min(x.size, CACHED), input.dtype)
+    other = np.empty(min(x.size, CACHED), input.dtype)
+    total = 0.0
+    for some in blocks(x):
+        ours = x[some]
+        loss, part = losses[some] if kept else losses[: ours.size], other[: ours.size]
+        np.abs(ours, out=loss)
+        np.negative(loss, out=loss)
+        np.exp(loss, out=loss)
+        np.log1p(loss, out=loss)
+        np.multiply(ours, y[some], out=part)
+        np.subtract(loss, part, out=loss)
+        np.maximum(ours, 0, out=part)
+        np.add(loss, part, out=loss)
+        if not kept:
+            total += float(np.add.reduce(loss, dtype=np.float32 if loss.dtype == np.float16 else None))
+    return losses.reshape(input.shape) if kept else averaged(total, input, x.size, reduction)
+
+
+def checked_classes(target: Array, weight: Array | None, input: Array, dim: int, ignore_index: int) -> Any:
+    """`class_weights`, quick where every target is a class and counts 1."""
+    classes = input.shape[dim]
+    if weight is None and target.size and not 0 <= ignore_index < classes and target.dtype == np.int64:
+        flat = target.reshape(-1)
+        if np.minimum.reduce(flat) >= 0 and np.maximum.reduce(flat) < classes:
+            return target, None
+    return class_weights(np, target, weight, input, dim, ignore_index)
 
 
 def class_entropy(
@@ -57,7 +95,7 @@ def class_entropy(
             dim=dim, reduction=reduction, ignore_index=ignore_index,
         )  # fmt: skip
         return loss.astype(np.float16), probabilities.astype(np.float16)
-    target, coefficient = class_weights(xp, target, weight, input, dim, ignore_index)
+    target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
     if input.ndim != 2 or input.size == 0:
         probabilities = np.subtract(input, np.max(input, axis=dim, keepdims=True, initial=-np.inf))
         read = np.take_along_axis(probabilities, np.expand_dims(target, dim), dim)
@@ -101,7 +139,7 @@ def class_slope(
     ignore_index: int = -100,
 ) -> Array:
     """`class_slope` in one pass, the targets subtracted in place."""
-    target, coefficient = class_weights(xp, target, weight, probabilities, dim, ignore_index)
+    target, coefficient = checked_classes(target, weight, probabilities, dim, ignore_index)
     if coefficient is not None:
         part = pull * (coefficient / np.sum(coefficient) if reduction == "mean" else coefficient)
     else:
