@@ -1,0 +1,174 @@
+"""Views made by array methods: NumPy's functions cost several times the work itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from devtensor.ops import shape as common
+
+Array = np.ndarray
+
+
+def view_shape(xp: Any, input: Array, /, size: Any) -> Array:
+    """`view_shape`; contiguous memory always allows it."""
+    if input.flags.c_contiguous:
+        return reshape(xp, input, size)
+    return common.view_shape.kernel(xp, input, size)
+
+
+def reshape(xp: Any, input: Array, /, shape: Any) -> Array:
+    """`reshape`; lengths below -1 mean nothing, though NumPy takes them for -1."""
+    try:
+        if not shape or min(shape) >= 0 or (input.size and min(shape) == -1):
+            return input.reshape(shape)
+    except (ValueError, TypeError):
+        pass
+    return input.reshape(common.inferred(shape, input.size))
+
+
+def permute(xp: Any, input: Array, /, dims: Any) -> Array:
+    """`permute`."""
+    try:
+        return input.transpose(dims) if dims else common.permute.kernel(xp, input, dims)
+    except (ValueError, TypeError):
+        return common.permute.kernel(xp, input, dims)
+
+
+def transpose(xp: Any, input: Array, /, dim0: int, dim1: int) -> Array:
+    """`transpose`."""
+    try:
+        return input.swapaxes(dim0, dim1)
+    except ValueError:
+        return common.transpose.kernel(xp, input, dim0, dim1)
+
+
+def t(xp: Any, input: Array, /) -> Array:
+    """`t`."""
+    return input.T if input.ndim <= 2 else common.t.kernel(xp, input)
+
+
+def numpy_T(xp: Any, input: Array, /) -> Array:
+    """All dimensions in reverse order."""
+    return input.T
+
+
+def squeeze(xp: Any, input: Array, /, dim: Any = None) -> Array:
+    """`squeeze`."""
+    return input.squeeze() if dim is None else common.squeeze.kernel(_Plain, input, dim)
+
+
+class _Plain:
+    """The one function that `squeeze` asks for, as a method."""
+
+    @staticmethod
+    def squeeze(x: Array, axis: tuple[int, ...]) -> Array:
+        return x.squeeze(axis)
+
+
+def expand(xp: Any, input: Array, /, size: Any) -> Array:
+    """`expand` by strides of 0; the result is writable, as the memory is."""
+    shape = input.shape
+    size = common.expanded(shape, size)
+    if size == shape:
+        return input[...]
+    strides = [
+        step if have == want else 0
+        for step, have, want in zip(input.strides, shape, size[len(size) - len(shape) :], strict=True)
+    ]
+    steps = (*(0,) * (len(size) - len(shape)), *strides)
+    if input.flags.c_contiguous and input.flags.writeable and input.size:
+        return np.ndarray(size, input.dtype, input, 0, steps)
+    return as_strided(input, size, steps)
+
+
+def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    """`diagonal`, which NumPy would return read-only."""
+    dim1, dim2 = common._apart(input.ndim, dim1, dim2)
+    rows, columns = input.shape[dim1], input.shape[dim2]
+    count, _ = common._diagonal(rows, columns, offset)
+    rest = [d for d in range(input.ndim) if d not in (dim1, dim2)]
+    key: list[Any] = [slice(None)] * input.ndim
+    if count:
+        key[dim1 if offset < 0 else dim2] = slice(abs(offset), None)
+    size = (*[input.shape[d] for d in rest], count)
+    step = input.strides[dim1] + input.strides[dim2]
+    return as_strided(input[tuple(key)], size, (*[input.strides[d] for d in rest], step))
+
+
+def flip(xp: Any, input: Array, /, dims: Sequence[int]) -> Array:
+    """`flip`."""
+    key = [slice(None)] * input.ndim
+    for d in common.axes(tuple(dims), input.ndim) if input.ndim else ():
+        key[d] = slice(None, None, -1)
+    return np.array(input[(*key, ...)], order="C")
+
+
+def repeat(xp: Any, input: Array, /, repeats: Any) -> Array:
+    """`repeat`, copied once."""
+    repeats = tuple(repeats)
+    extra = len(repeats) - input.ndim
+    if extra < 0 or min(repeats, default=0) < 0:
+        return common.repeat.kernel(xp, input, repeats)
+    own = (1,) * extra + input.shape
+    out = np.empty([n for pair in zip(repeats, own, strict=True) for n in pair], dtype=input.dtype)
+    out[...] = input.reshape([n for length in own for n in (1, length)])
+    return out.reshape([r * n for r, n in zip(repeats, own, strict=True)])
+
+
+def roll(xp: Any, input: Array, /, shifts: Any, dims: Any = None) -> Array:
+    """`roll` along one dimension: two copies of parts."""
+    one = dims[0] if isinstance(dims, (tuple, list)) and len(dims) == 1 else dims
+    if isinstance(shifts, (tuple, list)) and len(shifts) == 1:
+        shifts = shifts[0]
+    if not (isinstance(one, int) and isinstance(shifts, int)) or not input.size or not input.ndim:
+        return common.roll.kernel(xp, input, shifts, dims)
+    dim = common.axis(one, input.ndim)
+    cut = -shifts % input.shape[dim]
+    before = common.ahead(dim)
+    return np.concatenate([input[(*before, slice(cut, None))], input[(*before, slice(0, cut))]], axis=dim)
+
+
+def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Array:
+    """`stack` along the first dimension as a concatenation."""
+    if dim == 0 and tensors and (shape := tensors[0].shape) and all(x.shape == shape for x in tensors):
+        return np.concatenate(tensors).reshape((len(tensors), *shape))
+    return common.stack.kernel(xp, *tensors, dim=dim)
+
+
+def constant_pad_nd(xp: Any, input: Array, /, pad: Any, value: Any = 0) -> Array:
+    """`constant_pad_nd` into zeroed memory, which is cheaper than filled memory."""
+    pad = tuple(pad)
+    if value == 0 and len(pad) <= 2 * input.ndim and not len(pad) % 2 and min(pad, default=0) >= 0:
+        margins = common._margins(pad, input.ndim)
+        out = np.zeros([n + b + a for n, (b, a) in zip(input.shape, margins, strict=True)], dtype=input.dtype)
+        out[tuple([slice(b, b + n) for n, (b, _) in zip(input.shape, margins, strict=True)])] = input
+        return out
+    return common.constant_pad_nd.kernel(xp, input, pad, value)
+
+
+def contiguous_copy(xp: Any, input: Array, /) -> Array:
+    """`contiguous_copy`."""
+    return np.array(input, order="C")
+
+
+KERNELS = {
+    "view_shape": view_shape,
+    "reshape": reshape,
+    "permute": permute,
+    "transpose": transpose,
+    "t": t,
+    "numpy_T": numpy_T,
+    "squeeze": squeeze,
+    "expand": expand,
+    "diagonal": diagonal,
+    "flip": flip,
+    "repeat": repeat,
+    "roll": roll,
+    "stack": stack,
+    "constant_pad_nd": constant_pad_nd,
+    "contiguous_copy": contiguous_copy,
+}
