@@ -11,15 +11,18 @@ from devtensor.nn import (
     init,
     linear,
     loss,
+    margin_loss,
     normalization,
     padding,
     parameter,
     parameter_container,
     pooling,
     rnn,
+    rnn_cell,
     shaping,
     sparse,
     transformer,
+    transformer_layer,
     utils,
 )
 from devtensor.nn.activation import *
@@ -30,6 +33,7 @@ from devtensor.nn.conv import *
 from devtensor.nn.dropout import *
 from devtensor.nn.linear import *
 from devtensor.nn.loss import *
+from devtensor.nn.margin_loss import *
 from devtensor.nn.module import Module
 from devtensor.nn.normalization import *
 from devtensor.nn.padding import *
@@ -37,6 +41,8 @@ from devtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, Unini
 from devtensor.nn.parameter_container import *
 from devtensor.nn.pooling import *
 from devtensor.nn.rnn import *
+from devtensor.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from devtensor.nn.shaping import *
 from devtensor.nn.sparse import *
 from devtensor.nn.transformer import *
+from devtensor.nn.transformer_layer import *

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = ["canonical_mask", "embedding_bag", "multi_head_attention_forward"]
 
@@ -271,7 +272,9 @@ def embedding_bag(
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights[place]
     else:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
     rows = dt.nn.functional.embedding(
         input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
     )

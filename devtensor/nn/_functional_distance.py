@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = [
     "bilinear",

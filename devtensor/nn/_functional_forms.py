@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.op import catalogue
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn._functional_window import (
     fractional_max_pool,
@@ -15,8 +18,6 @@ from devtensor.nn._functional_window import (
     pad_reflect,
     pad_replicate,
 )
-from devtensor.op import catalogue
-from devtensor.tensor import Tensor
 
 INPLACE = (
     "alpha_dropout",

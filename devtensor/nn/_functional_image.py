@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn._functional_sample import sample
-from devtensor.tensor import Tensor
 
 __all__ = [
     "affine_grid",
@@ -15,6 +16,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
 ]
+
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Move channels into space: (*, C * r**2, H, W) to (*, C, H * r, W * r)."""

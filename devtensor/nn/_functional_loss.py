@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+
+from devtensor.tensor import Tensor
 
 import devtensor as dt
 from devtensor.nn._functional_distance import cosine_similarity, pairwise_distance
-from devtensor.tensor import Tensor
 
 __all__ = [
     "cosine_embedding_loss",
@@ -35,8 +35,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
     average = size_average is None or size_average
     word = "none" if reduce is False else ("mean" if average else "sum")
     warnings.warn(
-        "size_average and reduce args will be deprecated, "
-        f"please use reduction='{word}' instead.",
+        f"size_average and reduce args will be deprecated, please use reduction='{word}' instead.",
         stacklevel=4,
     )
     return word

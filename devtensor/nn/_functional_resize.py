@@ -6,8 +6,9 @@ import math
 import warnings
 from typing import Any
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 

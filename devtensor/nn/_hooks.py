@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn._handle import HookDict, RemovableHandle
-from devtensor.tensor import Tensor
 
 __all__ = ["BackwardHook", "everywhere", "run_forward_hooks", "run_pre_hooks"]
 
@@ -72,9 +73,7 @@ def run_forward_hooks(
             if not failed:
                 raise
             # The first failure is the one to tell of.
-            warnings.warn(
-                f"forward hook with ``always_call=True`` raised: {error}", stacklevel=4
-            )
+            warnings.warn(f"forward hook with ``always_call=True`` raised: {error}", stacklevel=4)
             continue
         if new is not None:
             result = new

@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn._handle import RemovableHandle
 from devtensor.nn._tree import Tree
 from devtensor.nn.parameter import Parameter, is_lazy
-from devtensor.tensor import Tensor
 
 __all__ = ["IncompatibleKeys", "State"]
 
@@ -153,9 +154,7 @@ class State(Tree):
 
         def load(module: State, entries: dict[str, Any], prefix: str) -> None:
             local = {**metadata.get(prefix[:-1], {}), "assign_to_params_buffers": assign}
-            module._load_from_state_dict(
-                entries, prefix, local, True, missing, unexpected, errors
-            )
+            module._load_from_state_dict(entries, prefix, local, True, missing, unexpected, errors)
             for name, child in module._modules.items():
                 if child is not None:
                     start = f"{prefix}{name}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from devtensor.nn.parameter import Buffer, Parameter, Uninitialized
 from devtensor.tensor import Tensor
+
+from devtensor.nn.parameter import Buffer, Parameter, Uninitialized
 
 __all__ = ["Tree", "typename"]
 

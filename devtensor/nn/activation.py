@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
-from devtensor.tensor import Tensor
 
 __all__ = [
     "CELU",
@@ -382,7 +383,5 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):
-            raise ValueError(
-                f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead"
-            )
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
         return F.softmax(input, -3)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.linear import NonDynamicallyQuantizableLinear
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
-from devtensor.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]
 
@@ -77,7 +78,9 @@ class MultiheadAttention(Module):
         widths = {"q": embed_dim, "k": self.kdim, "v": self.vdim}
         self.register_parameter("in_proj_weight", None)
         for name, width in widths.items():
-            self.register_parameter(f"{name}_proj_weight", None if same else empty(embed_dim, width))
+            self.register_parameter(
+                f"{name}_proj_weight", None if same else empty(embed_dim, width)
+            )
         if same:
             self.in_proj_weight = empty(3 * embed_dim, embed_dim)
         self.register_parameter("in_proj_bias", empty(3 * embed_dim) if bias else None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.lazy import LazyModuleMixin
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter, is_lazy
-from devtensor.tensor import Tensor
 
 __all__ = [
     "BatchNorm1d",
@@ -110,13 +111,11 @@ class Normalization(Module):
             raise ValueError(f"expected {expected} input (got {input.ndim}D input)")
 
     def extra_repr(self) -> str:
-        text = (
+        return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
-        if self.affine and self.bias is None:
-            text += ", bias=False"
-        return text
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.lazy import LazyModuleMixin
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter, UninitializedParameter
-from devtensor.tensor import Tensor
 
 __all__ = [
     "Conv1d",
@@ -91,7 +92,8 @@ class Convolution(Module):
             )
         if padding_mode not in PADDING_MODES:
             raise ValueError(
-                f"padding_mode must be one of {PADDING_MODES}, but got padding_mode={padding_mode!r}"
+                f"padding_mode must be one of {PADDING_MODES}, "
+                f"but got padding_mode={padding_mode!r}"
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -318,7 +320,14 @@ class LazyConvolution(LazyModuleMixin):
         if bias:
             self.bias = UninitializedParameter(device=device, dtype=dtype)
 
-    positional: tuple[str, ...] = ("stride", "padding", "dilation", "groups", "bias", "padding_mode")
+    positional: tuple[str, ...] = (
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "bias",
+        "padding_mode",
+    )
 
     def reset_parameters(self) -> None:
         if not self.has_uninitialized_params() and self.in_channels != 0:

@@ -1,8 +1,10 @@
-"""The functions of neural networks: a shelf over the catalogue, and functions written with others."""
+"""The functions of neural networks: those of the catalogue, and those written with others."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from devtensor.op import catalogue
 
 from devtensor.nn import (
     _functional_attention,
@@ -14,7 +16,6 @@ from devtensor.nn import (
     _functional_resize,
     _functional_window,
 )
-from devtensor.op import catalogue
 
 # Functions of the whole package that are expected here too.
 SHARED = (

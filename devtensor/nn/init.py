@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = [
     "calculate_gain",
@@ -263,8 +264,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     """Fill with an orthogonal matrix times `gain`; dimensions after the first are taken as one."""
     if tensor.ndim < 2:
         raise ValueError(
-            "Only tensors with 2 or more dimensions are supported, "
-            f"got shape {tuple(tensor.shape)}"
+            f"Only tensors with 2 or more dimensions are supported, got shape {tuple(tensor.shape)}"
         )
     if tensor.numel() == 0:
         return tensor
@@ -282,9 +282,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
 
 @unrecorded
-def sparse_(
-    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None
-) -> Tensor:
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
     """Fill a matrix normally, then set a share `sparsity` of each column to zero."""
     if tensor.ndim != 2:
         raise ValueError(

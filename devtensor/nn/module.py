@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn._handle import HookDict, RemovableHandle
 from devtensor.nn._hooks import BackwardHook, everywhere, run_forward_hooks, run_pre_hooks
 from devtensor.nn._state import State
-from devtensor.nn.parameter import Parameter, is_lazy
-from devtensor.tensor import Tensor
+from devtensor.nn.parameter import is_lazy
 
 __all__ = ["Module"]
 
@@ -273,9 +274,7 @@ class Module(State):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
-        children = [
-            f"({name}): {indented(repr(module))}" for name, module in self._modules.items()
-        ]
+        children = [f"({name}): {indented(repr(module))}" for name, module in self._modules.items()]
         if len(lines) == 1 and not children:
             return f"{self._get_name()}({lines[0]})"
         if not lines and not children:

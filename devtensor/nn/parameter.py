@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any, ClassVar
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
@@ -106,9 +107,7 @@ class Uninitialized:
 
     cls_to_become: ClassVar[type[Tensor]]
 
-    def materialize(
-        self, shape: Any, device: Any = None, dtype: Any = None
-    ) -> None:
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Take memory of `shape`, with any values in it, and become an ordinary tensor."""
         device = self.data.device if device is None else device
         dtype = self.data.dtype if dtype is None else dtype
@@ -124,7 +123,8 @@ class Uninitialized:
 
     def share_memory_(self) -> Any:
         raise RuntimeError(
-            "Can't share memory on an uninitialized parameter or buffer. Call `forward` once before."
+            "Can't share memory on an uninitialized parameter or buffer. "
+            "Call `forward` once before."
         )
 
     def __repr__(self) -> str:

@@ -6,9 +6,10 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
-from devtensor.tensor import Tensor
 
 __all__ = ["ParameterDict", "ParameterList"]
 
@@ -169,7 +170,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give the value of `key`, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self._keys else default
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """Make a dict that has `default` under all `keys`."""
@@ -209,8 +210,7 @@ class ParameterDict(Module):
 
     def __repr__(self) -> str:
         lines = [
-            f"\n    ({key}): {described(value, lambda x: x.type())}"
-            for key, value in self.items()
+            f"\n    ({key}): {described(value, lambda x: x.type())}" for key, value in self.items()
         ]
         return f"{self._get_name()}({''.join(lines)}\n)" if lines else f"{self._get_name()}()"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
-from devtensor.tensor import Tensor
 
 __all__ = [
     f"{kind}{dims}d"
@@ -367,9 +368,13 @@ class FractionalMaxPool(Module):
         self.output_size = None if output_size is None else repeated(output_size, self.dims)
         self.output_ratio = None if output_ratio is None else repeated(output_ratio, self.dims)
         if output_size is None and output_ratio is None:
-            raise ValueError(f"{name} requires specifying either an output size, or a pooling ratio")
+            raise ValueError(
+                f"{name} requires specifying either an output size, or a pooling ratio"
+            )
         if output_size is not None and output_ratio is not None:
-            raise ValueError(f"only one of output_size and output_ratio may be specified for {name}")
+            raise ValueError(
+                f"only one of output_size and output_ratio may be specified for {name}"
+            )
         if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
             raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
 

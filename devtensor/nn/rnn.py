@@ -1,4 +1,4 @@
-"""Recurrent layers, and their cells."""
+"""Recurrent layers."""
 
 from __future__ import annotations
 
@@ -6,46 +6,19 @@ import math
 import warnings
 from typing import Any
 
+from devtensor.tensor import Tensor
+
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.nn.rnn_cell import next_state
 from devtensor.nn.utils.rnn import PackedSequence
-from devtensor.tensor import Tensor
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
+__all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
-
-
-def next_state(
-    mode: str, gates: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Any, shrink: Any
-) -> tuple[Tensor, ...]:
-    """Take one step.
-
-    `gates` is the input times its weights, `weight` and `bias` are those of the hidden state,
-    `shrink` maps the output of an LSTM to its projection.
-    """
-    hidden = state[0]
-    recurrent = F.linear(hidden, weight, bias)
-    if mode == "RNN_TANH":
-        return (dt.tanh(gates + recurrent),)
-    if mode == "RNN_RELU":
-        return (dt.relu(gates + recurrent),)
-    if mode == "GRU":
-        reset, update, new = gates.chunk(3, -1)
-        recurrent_reset, recurrent_update, recurrent_new = recurrent.chunk(3, -1)
-        reset = dt.sigmoid(reset + recurrent_reset)
-        update = dt.sigmoid(update + recurrent_update)
-        new = dt.tanh(new + reset * recurrent_new)
-        return (new + update * (hidden - new),)
-    enter, forget, cell, leave = (gates + recurrent).chunk(4, -1)
-    memory = dt.sigmoid(forget) * state[1] + dt.sigmoid(enter) * dt.tanh(cell)
-    hidden = dt.sigmoid(leave) * dt.tanh(memory)
-    if shrink is not None:
-        hidden = F.linear(hidden, shrink)
-    return hidden, memory
 
 
 class RNNBase(Module):
@@ -345,135 +318,5 @@ class GRU(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError(
-                "proj_size argument is only supported for LSTM, not RNN or GRU"
-            )
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__("GRU", *args, **kwargs)
-
-
-class RNNCellBase(Module):
-    """What the cells share: one step of one layer."""
-
-    mode: str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool,
-        num_chunks: int,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        rows = num_chunks * hidden_size
-
-        def drawn(*shape: int) -> Parameter:
-            return Parameter(dt.empty(shape, device=device, dtype=dtype))
-
-        self.weight_ih = drawn(rows, input_size)
-        self.weight_hh = drawn(rows, hidden_size)
-        self.register_parameter("bias_ih", drawn(rows) if bias else None)
-        self.register_parameter("bias_hh", drawn(rows) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all weights and biases anew."""
-        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
-        for weight in self.parameters():
-            init.uniform_(weight, -bound, bound)
-
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        name = self._get_name()
-        if input.ndim not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
-        if input.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"input has inconsistent input_size: got {input.shape[-1]} "
-                f"expected {self.input_size}"
-            )
-        states = 2 if self.mode == "LSTM" else 1
-        x = input if input.ndim == 2 else input.unsqueeze(0)
-        if hx is None:
-            shape = (x.shape[0], self.hidden_size)
-            state = (dt.zeros(shape, dtype=x.dtype, device=x.device),) * states
-        else:
-            given = tuple(hx) if states == 2 else (hx,)
-            for s in given:
-                if s.ndim not in (1, 2):
-                    raise ValueError(f"{name}: Expected hidden to be 1D or 2D, got {s.ndim}D instead")
-                if s.shape[-1] != self.hidden_size:
-                    raise RuntimeError(
-                        f"hidden has inconsistent hidden_size: got {s.shape[-1]}, "
-                        f"expected {self.hidden_size}"
-                    )
-            state = given if input.ndim == 2 else tuple(s.unsqueeze(0) for s in given)
-        gates = F.linear(x, self.weight_ih, self.bias_ih)
-        state = next_state(self.mode, gates, state, self.weight_hh, self.bias_hh, None)
-        if input.ndim == 1:
-            state = tuple(s.squeeze(0) for s in state)
-        return state if states == 2 else state[0]
-
-    def extra_repr(self) -> str:
-        text = f"{self.input_size}, {self.hidden_size}"
-        if self.bias is not True:
-            text += f", bias={self.bias}"
-        nonlinearity = self.__dict__.get("nonlinearity", "tanh")
-        return text if nonlinearity == "tanh" else f"{text}, nonlinearity={nonlinearity}"
-
-
-class RNNCell(RNNCellBase):
-    """Takes one step of an `RNN`: from input (N, input_size) and state to the next state."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
-        self.nonlinearity = nonlinearity
-
-    @property
-    def mode(self) -> str:  # type: ignore[override]
-        if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return f"RNN_{self.nonlinearity.upper()}"
-
-
-class LSTMCell(RNNCellBase):
-    """Takes one step of an `LSTM`: from input and (h, c) to the next (h, c)."""
-
-    mode = "LSTM"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
-
-
-class GRUCell(RNNCellBase):
-    """Takes one step of a `GRU`: from input and state to the next state."""
-
-    mode = "GRU"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, device, dtype)

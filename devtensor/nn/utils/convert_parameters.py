@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import devtensor as dt
 from devtensor.tensor import Tensor
+
+import devtensor as dt
 
 __all__ = [
     "PackedSequence",
@@ -130,7 +132,7 @@ def pack_padded_sequence(
         order = dt.tensor(ranks, device=input.device)
         sizes = [sizes[i] for i in ranks]
         input = input.index_select(0 if batch_first else 1, order)
-    elif any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
+    elif any(a < b for a, b in pairwise(sizes)):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. "
             "You can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to "
@@ -206,7 +208,9 @@ def pad_sequence(
             f"{type(sequences)}"
         )
     if padding_side not in ("left", "right"):
-        raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}")
+        raise RuntimeError(
+            f"Expected padding_side to be one of left or right, but got {padding_side}"
+        )
     rows = list(sequences.unbind(0) if isinstance(sequences, Tensor) else sequences)
     if not rows:
         raise RuntimeError("received an empty list of sequences")

@@ -1,0 +1,251 @@
+"""Functions that are written with other functions, against PyTorch: values and gradients."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import devtensor as dt
+from devtensor.nn import functional as F
+
+torch = pytest.importorskip("torch")
+TF = torch.nn.functional
+
+
+def floats(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def ints(*shape, high=4):
+    return np.random.default_rng(0).integers(0, high, shape)
+
+
+LINE, IMAGE, VOLUME = (2, 3, 7), (2, 3, 5, 6), (1, 2, 4, 3, 5)
+
+RESIZE = [
+    (IMAGE, {"size": (10, 12)}),
+    (IMAGE, {"size": (4, 9)}),
+    (IMAGE, {"scale_factor": 1.5}),
+    (IMAGE, {"scale_factor": (1.5, 0.7), "recompute_scale_factor": True, "mode": "bilinear"}),
+    (LINE, {"scale_factor": 2.3, "mode": "nearest-exact"}),
+    (IMAGE, {"size": 3, "mode": "nearest-exact"}),
+    (VOLUME, {"scale_factor": 2}),
+    (IMAGE, {"size": (2, 3), "mode": "area"}),
+    (LINE, {"size": 3, "mode": "area"}),
+    (LINE, {"size": 4, "mode": "linear", "align_corners": True}),
+    *[
+        (IMAGE, {"mode": mode, "align_corners": align, **how})
+        for mode in ("bilinear", "bicubic")
+        for align in (True, False)
+        for how in ({"size": (8, 3)}, {"scale_factor": 1.7}, {"size": 1})
+    ],
+    (IMAGE, {"size": (3, 4), "mode": "bilinear", "antialias": True}),
+    (IMAGE, {"size": (3, 9), "mode": "bicubic", "antialias": True}),
+    (VOLUME, {"size": (3, 6, 2), "mode": "trilinear"}),
+]
+
+THETA = floats(2, 2, 3)
+THETA3 = floats(1, 3, 4) / 2
+
+CASES = [
+    *[("interpolate", [floats(*shape)], kwargs) for shape, kwargs in RESIZE],
+    *[
+        ("grid_sample", [floats(*IMAGE), floats(2, 4, 3, 2, seed=1) * 1.2], kwargs)
+        for kwargs in (
+            {"mode": mode, "padding_mode": padding, "align_corners": align}
+            for mode, padding, align in itertools.product(
+                ("bilinear", "nearest", "bicubic"),
+                ("zeros", "border", "reflection"),
+                (True, False),
+            )
+        )
+    ],
+    ("grid_sample", [floats(*VOLUME), floats(1, 2, 3, 2, 3)], {"align_corners": False}),
+    ("affine_grid", [THETA], {"size": (2, 1, 4, 5), "align_corners": False}),
+    ("affine_grid", [THETA], {"size": (2, 1, 4, 5), "align_corners": True}),
+    ("affine_grid", [THETA3], {"size": (1, 1, 4, 5, 2), "align_corners": False}),
+    *[
+        ("pad", [floats(*shape)], {"pad": pad, "mode": mode})
+        for mode in ("reflect", "replicate", "circular")
+        for shape, pad in (
+            ((3, 5), (2, 1)),
+            (LINE, (3, 0)),
+            (IMAGE, (1, 2, 0, 3)),
+            (VOLUME, (1,) * 6),
+        )
+    ],
+    ("pad", [floats(*IMAGE)], {"pad": (1, -2, 3, 0), "value": 3.0}),
+    ("pad", [floats(3)], {"pad": (1, 1)}),
+    ("unfold", [floats(*IMAGE)], {"kernel_size": 2, "stride": 2, "padding": 1}),
+    ("unfold", [floats(3, 5, 6)], {"kernel_size": (2, 3)}),
+    ("fold", [floats(12, 20)], {"output_size": (5, 6), "kernel_size": 2}),
+    ("normalize", [floats(3, 4)], {}),
+    ("normalize", [floats(3, 4)], {"p": 1, "dim": 0}),
+    ("cosine_similarity", [floats(3, 4), floats(4, seed=1)], {"dim": -1}),
+    ("cosine_similarity", [floats(3, 1, 4), floats(1, 2, 4, seed=1)], {"dim": 2}),
+    ("pairwise_distance", [floats(3, 4), floats(4, seed=1)], {"p": 3.0}),
+    ("pdist", [floats(5, 3)], {}),
+    ("pdist", [floats(5, 3)], {"p": 1.0}),
+    ("one_hot", [ints(2, 3)], {}),
+    ("one_hot", [ints(2, 3)], {"num_classes": 6}),
+    ("bilinear", [floats(2, 3), floats(2, 4), floats(5, 3, 4), floats(5)], {}),
+    ("pixel_shuffle", [floats(2, 2, 8, 3, 2)], {"upscale_factor": 2}),
+    ("pixel_unshuffle", [floats(3, 4, 6)], {"downscale_factor": 2}),
+    ("channel_shuffle", [floats(2, 6, 3)], {"groups": 3}),
+    ("local_response_norm", [floats(*VOLUME)], {"size": 2}),
+    ("lp_pool2d", [np.abs(floats(*IMAGE))], {"norm_type": 1.5, "kernel_size": (2, 3)}),
+    ("softmax", [floats(3, 4)], {"dim": 0}),
+    ("softmax", [floats(3, 4)], {"dim": 0, "dtype": "float32"}),
+    ("softmin", [floats(3, 4)], {"dim": -1}),
+    ("log_softmax", [floats(3, 4)], {"dim": -1}),
+    *[
+        (name, [floats(3, 4)], {})
+        for name in [
+            "relu",
+            "relu6",
+            "elu",
+            "selu",
+            "celu",
+            "leaky_relu",
+            "silu",
+            "mish",
+            "hardtanh",
+            "hardswish",
+            "hardsigmoid",
+        ]
+    ],
+    ("threshold", [floats(3, 4)], {"threshold": 0.1, "value": 2.0}),
+    ("embedding_bag", [ints(6), floats(4, 3), np.array([0, 2, 2])], {"mode": "sum"}),
+    ("embedding_bag", [ints(6), floats(4, 3), np.array([0, 2, 2])], {"mode": "max"}),
+]
+
+
+def run(lib, functional, name, inputs, kwargs):
+    kwargs = dict(kwargs)
+    if "dtype" in kwargs:
+        kwargs["dtype"] = getattr(lib, kwargs["dtype"])
+    tensors = [lib.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    out = getattr(functional, name)(*tensors, **kwargs)
+    if out.requires_grad:
+        (out * lib.tensor(floats(*out.shape, seed=9), dtype=out.dtype)).sum().backward()
+    return out, [x.grad for x in tensors]
+
+
+@pytest.mark.parametrize(
+    "name, inputs, kwargs",
+    CASES,
+    ids=[f"{i}-{c[0]}{c[2]}".replace(" ", "") for i, c in enumerate(CASES)],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_function(name, inputs, kwargs):
+    out, gradients = run(dt, F, name, inputs, kwargs)
+    wanted, wanted_gradients = run(torch, TF, name, inputs, kwargs)
+    assert str(out.dtype) == str(wanted.dtype)
+    assert tuple(out.shape) == tuple(wanted.shape)
+    np.testing.assert_allclose(out.detach().numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+    for number, (x, y) in enumerate(zip(gradients, wanted_gradients, strict=True)):
+        if y is not None and not (x is None and not y.any()):
+            np.testing.assert_allclose(
+                x.numpy(), y.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"gradient {number}"
+            )
+
+
+@pytest.mark.parametrize(
+    "name, args",
+    [
+        ("relu", ()),
+        ("relu6", ()),
+        ("elu", (0.5,)),
+        ("celu", (0.5,)),
+        ("selu", ()),
+        ("leaky_relu", (0.3,)),
+        ("silu", ()),
+        ("mish", ()),
+        ("hardtanh", (-0.5, 0.5)),
+        ("hardswish", ()),
+        ("hardsigmoid", ()),
+        ("threshold", (0.1, 2.0)),
+        ("dropout", (0.0, True)),
+    ],
+)
+def test_inplace_forms(name, args):
+    function = getattr(F, name)
+    for how in ((), (True,)):
+        leaf = dt.tensor(floats(3, 4), requires_grad=True)
+        x = leaf * 1
+        expected = function(x.detach(), *args)
+        kwargs = {} if how else {"inplace": True}
+        out = function(x, *args, *how, **kwargs)
+        assert out is x
+        np.testing.assert_allclose(x.detach().numpy(), expected.numpy(), rtol=1e-6)
+        x.sum().backward()
+        other = dt.tensor(floats(3, 4), requires_grad=True)
+        function(other, *args).sum().backward()
+        np.testing.assert_allclose(leaf.grad.numpy(), other.grad.numpy(), rtol=1e-6)
+
+
+def test_gumbel_softmax():
+    logits = dt.tensor(np.log([[0.7, 0.2, 0.1]] * 4000), requires_grad=True)
+    soft = F.gumbel_softmax(logits, tau=0.5)
+    np.testing.assert_allclose(soft.detach().numpy().sum(-1), 1, rtol=1e-6)
+    hard = F.gumbel_softmax(logits, hard=True)
+    assert set(np.unique(hard.detach().numpy().round(6))) == {0, 1}
+    np.testing.assert_allclose(hard.detach().numpy().mean(0), [0.7, 0.2, 0.1], atol=0.04)
+    (hard * dt.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert np.abs(logits.grad.numpy()).max() > 0
+
+
+BAD = [
+    ("interpolate", [floats(*IMAGE)], {}),
+    ("interpolate", [floats(*IMAGE)], {"size": 3, "scale_factor": 2}),
+    ("interpolate", [floats(*IMAGE)], {"size": (3, 4, 5)}),
+    ("interpolate", [floats(*IMAGE)], {"size": 3, "align_corners": True}),
+    ("interpolate", [floats(*LINE)], {"size": 3, "mode": "bilinear"}),
+    ("interpolate", [floats(*IMAGE)], {"size": 3, "mode": "odd"}),
+    ("interpolate", [floats(*LINE)], {"size": 3, "mode": "linear", "antialias": True}),
+    ("grid_sample", [floats(*IMAGE), floats(2, 4, 3, 2)], {"mode": "odd"}),
+    ("grid_sample", [floats(*IMAGE), floats(2, 4, 3, 3)], {}),
+    ("pad", [floats(*IMAGE)], {"pad": (1, 1), "mode": "odd"}),
+    ("pad", [floats(*LINE)], {"pad": (7, 0), "mode": "reflect"}),
+    ("pad", [floats(*LINE)], {"pad": (8, 0), "mode": "circular"}),
+    ("pad", [floats(*IMAGE)], {"pad": (1,) * 4, "mode": "reflect", "value": 3.0}),
+    ("one_hot", [ints(3) - 5], {}),
+    ("one_hot", [ints(3)], {"num_classes": 1}),
+    ("pixel_shuffle", [floats(2, 3)], {"upscale_factor": 2}),
+    ("pixel_unshuffle", [floats(2, 3, 3)], {"downscale_factor": 2}),
+    ("channel_shuffle", [floats(2, 3, 3)], {"groups": 2}),
+    ("unfold", [floats(*IMAGE)], {"kernel_size": 9}),
+    ("embedding_bag", [ints(3), floats(4, 3)], {}),
+    ("embedding_bag", [ints(2, 3), floats(4, 3)], {"mode": "odd"}),
+    ("cosine_embedding_loss", [floats(3, 4), floats(3, 4), floats(3, 4)], {}),
+    ("margin_ranking_loss", [floats(3), floats(3), floats(3, 1)], {}),
+    ("multi_margin_loss", [floats(3, 4), ints(3)], {"p": 3}),
+    ("gaussian_nll_loss", [floats(3, 4), floats(3, 4), -np.ones((3, 4))], {}),
+    ("gaussian_nll_loss", [floats(3, 4), floats(3, 4), np.ones((2, 4))], {}),
+]
+
+
+@pytest.mark.parametrize("name, inputs, kwargs", BAD, ids=[f"{c[0]}{c[2]}" for c in BAD])
+def test_bad_arguments_raise_what_pytorch_raises(name, inputs, kwargs):
+    try:
+        getattr(TF, name)(*[torch.tensor(x) for x in inputs], **kwargs)
+    except Exception as error:
+        theirs = error
+    else:
+        pytest.fail("PyTorch takes it")
+    with pytest.raises(type(theirs)):
+        getattr(F, name)(*[dt.tensor(x) for x in inputs], **kwargs)
+
+
+def test_the_shelf_is_complete():
+    names = [
+        name
+        for name in dir(TF)
+        if name.islower()
+        and not name.startswith(("_", "has_torch", "handle_torch", "assert_int", "boolean"))
+        and not name.endswith(("_", "_mm", "_tbc", "with_indices"))
+        and callable(getattr(TF, name))
+        and name not in ("linear_cross_entropy", "native_channel_shuffle")
+    ]
+    missing = [name for name in names if not hasattr(F, name)]
+    assert not missing
