@@ -1,6 +1,6 @@
 """Linear algebra: the names of ``torch.linalg``."""
 
-from devtensor.ops.linalg import LinAlgError
+from devtensor.ops.linalg import LinAlgError, matmul
 from devtensor.ops.linalg import linalg_cholesky as cholesky
 from devtensor.ops.linalg import linalg_cond as cond
 from devtensor.ops.linalg import linalg_cross as cross
@@ -25,7 +25,6 @@ from devtensor.ops.linalg import linalg_svd as svd
 from devtensor.ops.linalg import linalg_svdvals as svdvals
 from devtensor.ops.linalg import linalg_vecdot as vecdot
 from devtensor.ops.linalg import linalg_vector_norm as vector_norm
-from devtensor.ops.linalg import matmul
 
 __all__ = [
     "LinAlgError",

@@ -31,7 +31,8 @@ def attention(xp, query, key, value, mask=None, /, *, scale, is_causal=False, ke
     query, key, value : Tensor
         Shapes ``(..., l, e)``, ``(..., s, e)`` and ``(..., s, v)``.
     mask : Tensor, optional
-        Broadcasts to ``(..., l, s)``. Bool: False keeps a query from a key. Float: added to the products.
+        Broadcasts to ``(..., l, s)``. Bool: False keeps a query from a key. Float: added to the
+        products.
     scale : float
         The factor of the products.
     is_causal : bool, optional
@@ -41,7 +42,11 @@ def attention(xp, query, key, value, mask=None, /, *, scale, is_causal=False, ke
     """
     scores = masked_scores(xp, xp.matmul(query * scale, swap(xp, key)), mask, is_causal)
     # A query that may look at nothing gets weights of 0, not NaN.
-    largest = xp.max(scores, axis=-1, keepdims=True) if scores.shape[-1] else xp.sum(scores, axis=-1, keepdims=True)
+    largest = (
+        xp.max(scores, axis=-1, keepdims=True)
+        if scores.shape[-1]
+        else xp.sum(scores, axis=-1, keepdims=True)
+    )
     weights = xp.exp(scores - xp.where(largest == -math.inf, xp.zeros_like(largest), largest))
     total = xp.sum(weights, axis=-1, keepdims=True)
     weights = weights / xp.where(total == 0, xp.ones_like(total), total)
@@ -114,9 +119,11 @@ def scaled_dot_product_attention(
     value : Tensor
         Shape ``(..., heads, s, v)``.
     attn_mask : Tensor, optional
-        Broadcasts to ``(..., l, s)``. Bool: True lets a query look at a key. Float: added to the products.
+        Broadcasts to ``(..., l, s)``. Bool: True lets a query look at a key. Float: added to the
+        products.
     dropout_p : float, optional
-        Probability that a weight is left out. It is applied whenever above 0: pass 0 when evaluating.
+        Probability that a weight is left out. It is applied whenever above 0: pass 0 when
+        evaluating.
     is_causal : bool, optional
         Let query `i` look at the keys up to `i` only.
     scale : float, optional
@@ -145,8 +152,12 @@ def scaled_dot_product_attention(
     if attn_mask is not None:
         require_batches((*query.shape[:-1], key.shape[-2]), attn_mask.shape)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
-    keep = dropout_p > 0 or any(x is not None and x.requires_grad for x in (query, key, value, attn_mask))
-    result, weights = attention(query, key, value, attn_mask, scale=scale, is_causal=is_causal, keep=keep)
+    keep = dropout_p > 0 or any(
+        x is not None and x.requires_grad for x in (query, key, value, attn_mask)
+    )
+    result, weights = attention(
+        query, key, value, attn_mask, scale=scale, is_causal=is_causal, keep=keep
+    )
     if dropout_p > 0:
         result = dropout(weights, dropout_p) @ value
     return result if heads is None else result.flatten(-4, -3)
@@ -155,31 +166,50 @@ def scaled_dot_product_attention(
 def require_attention(query: Any, key: Any, value: Any, mask: Any) -> None:
     """Raise RuntimeError unless ranks, dtypes and matrix sizes fit."""
     if min(query.ndim, key.ndim, value.ndim) < 2:
-        raise RuntimeError("Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
-                           f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead.")  # fmt: skip
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+        )
     if not query.dtype == key.dtype == value.dtype:
-        raise RuntimeError("Expected query, key, and value to have the same dtype, but got query.dtype: "
-                           f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead.")  # fmt: skip
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."
+        )
     if not query.is_floating_point():
-        raise RuntimeError(f"expected scalar type Float but found {kind_of(query).legacy}; convert with .float()")
+        raise RuntimeError(
+            f"expected scalar type Float but found {kind_of(query).legacy}; convert with .float()"
+        )
     if mask is not None and kind_of(mask).kind != "bool" and mask.dtype != query.dtype:
-        raise RuntimeError("Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-                           f"attn_mask.dtype: {mask.dtype} and  query.dtype: {query.dtype} instead.")  # fmt: skip
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {mask.dtype} and  query.dtype: {query.dtype} instead."
+        )
     queries, size = query.shape[-2:]
     keys = key.shape[-2]
     if key.shape[-1] != size:
-        raise RuntimeError(product_text((queries, size), (key.shape[-1], keys)) + ": query and key differ in size")
+        raise RuntimeError(
+            product_text((queries, size), (key.shape[-1], keys)) + ": query and key differ in size"
+        )
     if value.shape[-2] != keys:
-        raise RuntimeError(product_text((queries, keys), tuple(value.shape[-2:])) + ": key and value differ in length")
+        raise RuntimeError(
+            product_text((queries, keys), tuple(value.shape[-2:]))
+            + ": key and value differ in length"
+        )
 
 
 def grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
-    """Views in which the heads of `query` that share a head of `key` lie in a dimension of their own."""
+    """Views in which the heads of `query` that share a head of `key` have their own dimension."""
     heads, shared = query.shape[-3], key.shape[-3]
     if shared == 0 or heads % shared or value.shape[-3] != shared:
-        raise RuntimeError("Number of heads in key and value must divide the number of heads in query, got "
-                           f"{shared} and {value.shape[-3]} for {heads}")  # fmt: skip
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in query, got "
+            f"{shared} and {value.shape[-3]} for {heads}"
+        )
     query = query.unflatten(-3, (shared, heads // shared))
     if mask is not None and mask.ndim > 2:
-        mask = mask.unsqueeze(-4) if mask.shape[-3] == 1 else mask.unflatten(-3, (shared, heads // shared))
+        mask = (
+            mask.unsqueeze(-4)
+            if mask.shape[-3] == 1
+            else mask.unflatten(-3, (shared, heads // shared))
+        )
     return query, key.unsqueeze(-3), value.unsqueeze(-3), mask

@@ -1,7 +1,7 @@
 """Products of vectors, matrices and batches of them, and the decompositions of linear algebra.
 
-What PyTorch calls ``torch.linalg.solve`` is named `linalg_solve` here, as in PyTorch's own operator list; the
-module `devtensor.linalg` gives these their short names.
+What PyTorch calls ``torch.linalg.solve`` is named `linalg_solve` here, as in PyTorch's own operator
+list; the module `devtensor.linalg` gives these their short names.
 """
 
 from __future__ import annotations
@@ -46,17 +46,25 @@ def require_same_dtype(text: str, *arrays: Any) -> None:
     """
     for other in arrays[1:]:
         if other.dtype != arrays[0].dtype:
-            raise RuntimeError(f"{text}, but got: {kind_of(arrays[0]).name} != {kind_of(other).name}; "
-                               "convert one of them with .to(dtype)")  # fmt: skip
+            raise RuntimeError(
+                f"{text}, but got: {kind_of(arrays[0]).name} != {kind_of(other).name}; "
+                "convert one of them with .to(dtype)"
+            )
 
 
 def require_matrices(name: str, input: Any, square: bool = True) -> None:
-    """Raise RuntimeError unless `input` is a batch of (square) matrices of single or double precision."""
+    """Raise RuntimeError unless `input` holds (square) matrices of single or double precision."""
     if input.ndim < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions. Got shape {list(input.shape)}")
+        raise RuntimeError(
+            f"{name}: The input tensor A must have at least 2 dimensions. Got shape "
+            f"{list(input.shape)}"
+        )
     rows, columns = input.shape[-2:]
     if square and rows != columns:
-        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {rows} by {columns} matrices")
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {rows} by {columns} "
+            "matrices"
+        )
     require_float(name, input)
 
 
@@ -64,10 +72,15 @@ def require_float(name: str, input: Any) -> None:
     """Raise RuntimeError unless `input` has single or double precision."""
     dtype = kind_of(input)
     if dtype.kind not in ("float", "complex"):
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {dtype.legacy}; "
-                           "convert it with .float()")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {dtype.legacy}; "
+            "convert it with .float()"
+        )
     if dtype.itemsize == 2:
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {dtype.legacy}; convert it with .float()")
+        raise RuntimeError(
+            f"{name}: Low precision dtypes not supported. Got {dtype.legacy}; convert it with "
+            ".float()"
+        )
 
 
 @contextmanager
@@ -86,7 +99,9 @@ def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     if tuple(g.shape) == tuple(shape):
         return g
     extra = g.ndim - len(shape)
-    stretched = tuple(i + extra for i, size in enumerate(shape) if size == 1 and g.shape[i + extra] != 1)
+    stretched = tuple(
+        i + extra for i, size in enumerate(shape) if size == 1 and g.shape[i + extra] != 1
+    )
     g = xp.sum(g, axis=(*range(extra), *stretched), keepdims=True)
     return xp.reshape(g, tuple(shape))
 
@@ -130,8 +145,8 @@ def swap(xp: Any, x: Any) -> Any:
 def matmul(xp, input, other, /):
     """Multiply matrices or vectors, batch by batch.
 
-    Vectors (1-d) are taken as a row on the left and as a column on the right, and the added dimension is removed
-    from the result. Dimensions before the last two are batches and broadcast.
+    Vectors (1-d) are taken as a row on the left and as a column on the right, and the added
+    dimension is removed from the result. Dimensions before the last two are batches and broadcast.
 
     Parameters
     ----------
@@ -160,8 +175,10 @@ def matmul(xp, input, other, /):
 def require_product(input: Any, other: Any) -> None:
     """Raise RuntimeError unless `matmul` is defined for the two arrays."""
     if input.ndim == 0 or other.ndim == 0:
-        raise RuntimeError("both arguments to matmul need to be at least 1D, "
-                           f"but they are {input.ndim}D and {other.ndim}D")  # fmt: skip
+        raise RuntimeError(
+            "both arguments to matmul need to be at least 1D, "
+            f"but they are {input.ndim}D and {other.ndim}D"
+        )
     if input.dtype != other.dtype:
         require_same_dtype(dtype_text(input.ndim, other.ndim), input, other)
     left, right = input.shape, other.shape
@@ -174,8 +191,11 @@ def require_product(input: Any, other: Any) -> None:
 def dtype_text(left: int, right: int) -> str:
     """PyTorch's words for two dtypes that cannot be multiplied; they depend on the ranks."""
     if right == 1:
-        return "dot : expected both vectors to have same dtype" if left == 1 else (
-            "addmv input tensors must have the same dtype")  # fmt: skip
+        return (
+            "dot : expected both vectors to have same dtype"
+            if left == 1
+            else ("addmv input tensors must have the same dtype")
+        )
     return "expected m1 and m2 to have the same dtype"
 
 
@@ -183,16 +203,21 @@ def product_text(left: tuple[int, ...], right: tuple[int, ...]) -> str:
     """PyTorch's words for two shapes that cannot be multiplied; they depend on the ranks."""
     if len(right) == 1:
         if len(left) == 1:
-            return (f"inconsistent tensor size, expected tensor [{left[0]}] and src [{right[0]}] to have the same "
-                    f"number of elements, but got {left[0]} and {right[0]} elements respectively")  # fmt: skip
+            return (
+                f"inconsistent tensor size, expected tensor [{left[0]}] and src [{right[0]}] to "
+                "have the same "
+                f"number of elements, but got {left[0]} and {right[0]} elements respectively"
+            )
         rows = math.prod(left[:-1])
         return f"size mismatch, got input ({rows}), mat ({rows}x{left[-1]}), vec ({right[0]})"
     if len(right) == 2:
         flat = (math.prod(left[:-1]), left[-1])
         return f"mat1 and mat2 shapes cannot be multiplied ({shape_text(flat, right)})"
     batch = math.prod(right[:-2])
-    return (f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {left[-1]}] "
-            f"but got: [{batch}, {right[-2]}].")  # fmt: skip
+    return (
+        f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {left[-1]}] "
+        f"but got: [{batch}, {right[-2]}]."
+    )
 
 
 def require_batches(left: Sequence[int], right: Sequence[int]) -> None:
@@ -201,15 +226,19 @@ def require_batches(left: Sequence[int], right: Sequence[int]) -> None:
     for i in range(1, min(len(left), len(right)) + 1):
         a, b = left[-i], right[-i]
         if a != b and a != 1 and b != 1:
-            raise RuntimeError(f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
-                               f"at non-singleton dimension {offset - i}")  # fmt: skip
+            raise RuntimeError(
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
+                f"at non-singleton dimension {offset - i}"
+            )
 
 
 def matmul_input(xp, g, other, input_shape):
     if other.ndim == 1:
         return g * other if len(input_shape) == 1 else xp.expand_dims(g, axis=-1) * other
     if len(input_shape) == 1:
-        return sum_to(xp, xp.squeeze(xp.matmul(other, xp.expand_dims(g, axis=-1)), axis=-1), input_shape)
+        return sum_to(
+            xp, xp.squeeze(xp.matmul(other, xp.expand_dims(g, axis=-1)), axis=-1), input_shape
+        )
     return sum_to(xp, xp.matmul(g, swap(xp, other)), input_shape)
 
 
@@ -245,7 +274,11 @@ derivative(
 )
 
 
-@op(promotes=None, accepts=("float", "complex", "int"), examples=[((2, 3), (3, 4)), ((0, 3), (3, 4))])
+@op(
+    promotes=None,
+    accepts=("float", "complex", "int"),
+    examples=[((2, 3), (3, 4)), ((0, 3), (3, 4))],
+)
 def mm(xp, input, mat2, /):
     """Multiply two matrices.
 
@@ -270,11 +303,17 @@ def mm(xp, input, mat2, /):
 
 
 derivative(
-    mm, input=lambda xp, g, mat2: xp.matmul(g, mat2.T), mat2=lambda xp, g, input: xp.outer_sum(input, g)
+    mm,
+    input=lambda xp, g, mat2: xp.matmul(g, mat2.T),
+    mat2=lambda xp, g, input: xp.outer_sum(input, g),
 )
 
 
-@op(promotes=None, accepts=("float", "complex", "int"), examples=[((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))])
+@op(
+    promotes=None,
+    accepts=("float", "complex", "int"),
+    examples=[((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))],
+)
 def bmm(xp, input, mat2, /):
     """Multiply two batches of matrices, without broadcasting.
 
@@ -302,7 +341,10 @@ def require_batched(input: Any, mat2: Any) -> None:
     require_same_dtype("expected m1 and m2 to have the same dtype", input, mat2)
     expected, got = [input.shape[0], input.shape[2]], list(mat2.shape[:2])
     if expected != got:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: {got}.")
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: "
+            f"{got}."
+        )
 
 
 derivative(
@@ -329,7 +371,9 @@ def mv(xp, input, vec, /):
         If the ranks, shapes or dtypes do not fit.
     """
     if input.ndim != 2 or vec.ndim != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim} dimensions")
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim} dimensions"
+        )
     require_product(input, vec)
     return xp.matmul(input, vec)
 
@@ -419,8 +463,10 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
-                           f"{list(input.shape)} and {list(other.shape)}")  # fmt: skip
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
     return tensordot(input, other, ([-1], [-1]))
 
 
@@ -430,19 +476,22 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 def require_addend(input: Any, shape: tuple[int, ...]) -> None:
     """Raise RuntimeError unless `input` broadcasts to `shape` without changing it."""
     if input.ndim > len(shape):
-        raise RuntimeError(f"The expanded size of the tensor must have as many dimensions as the existing size: "
-                           f"Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}")  # fmt: skip
+        raise RuntimeError(
+            f"The expanded size of the tensor must have as many dimensions as the existing size: "
+            f"Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}"
+        )
     for i in range(1, input.ndim + 1):
         if input.shape[-i] not in (1, shape[-i]):
             raise RuntimeError(
-                f"The expanded size of the tensor ({shape[-i]}) must match the existing size ({input.shape[-i]}) at "
+                f"The expanded size of the tensor ({shape[-i]}) must match the existing size "
+                f"({input.shape[-i]}) at "
                 f"non-singleton dimension {len(shape) - i}.  Target sizes: {list(shape)}.  "
                 f"Tensor sizes: {list(input.shape)}"
             )
 
 
 def combine(xp, input, product, beta, alpha):
-    """``beta * input + alpha * product``; `input` is not looked at when `beta` is 0, so its NaNs do not matter."""
+    """``beta * input + alpha * product``; where `beta` is 0, NaNs in `input` do not matter."""
     require_addend(input, product.shape)
     if kind_of(product).kind == "int":
         beta, alpha = int(beta), int(alpha)
@@ -530,11 +579,20 @@ def addmv(xp, input, mat, vec, /, *, beta=1, alpha=1):
         If shapes or dtypes do not fit.
     """
     if mat.ndim != 2 or vec.ndim != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim} dimensions")
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim} "
+            "dimensions"
+        )
     require_same_dtype("addmv input tensors must have the same dtype", mat, vec, input)
-    if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[-1] not in (1, mat.shape[0])) or input.ndim > 1:
-        raise RuntimeError(f"size mismatch, got input ({shape_text(input.shape) or 1}), "
-                           f"mat ({shape_text(mat.shape)}), vec ({vec.shape[0]})")  # fmt: skip
+    if (
+        mat.shape[1] != vec.shape[0]
+        or (input.ndim and input.shape[-1] not in (1, mat.shape[0]))
+        or input.ndim > 1
+    ):
+        raise RuntimeError(
+            f"size mismatch, got input ({shape_text(input.shape) or 1}), "
+            f"mat ({shape_text(mat.shape)}), vec ({vec.shape[0]})"
+        )
     return combine(xp, input, xp.matmul(mat, vec), beta, alpha)
 
 
@@ -550,7 +608,10 @@ derivative(
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
-    examples=[((2, 4), (5, 2, 3), (5, 3, 4)), ((5, 1, 4), (5, 2, 3), (5, 3, 4), {"beta": 0.5, "alpha": 2.0})],
+    examples=[
+        ((2, 4), (5, 2, 3), (5, 3, 4)),
+        ((5, 1, 4), (5, 2, 3), (5, 3, 4), {"beta": 0.5, "alpha": 2.0}),
+    ],
 )
 def baddbmm(xp, input, batch1, batch2, /, *, beta=1, alpha=1):
     """``beta * input + alpha * bmm(batch1, batch2)``.
@@ -589,7 +650,10 @@ derivative(
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
-    examples=[((2, 4), (5, 2, 3), (5, 3, 4)), ((4,), (5, 2, 3), (5, 3, 4), {"beta": 0.5, "alpha": 2.0})],
+    examples=[
+        ((2, 4), (5, 2, 3), (5, 3, 4)),
+        ((4,), (5, 2, 3), (5, 3, 4), {"beta": 0.5, "alpha": 2.0}),
+    ],
 )
 def addbmm(xp, input, batch1, batch2, /, *, beta=1, alpha=1):
     """``beta * input`` plus `alpha` times the sum of the batch's matrix products.
@@ -611,8 +675,10 @@ def addbmm(xp, input, batch1, batch2, /, *, beta=1, alpha=1):
         If shapes or dtypes do not fit.
     """
     if batch1.ndim == batch2.ndim == 3 and batch1.shape[0] != batch2.shape[0]:
-        raise RuntimeError("batch1 and batch2 must have same number of batches, "
-                           f"got {batch1.shape[0]} and {batch2.shape[0]}")  # fmt: skip
+        raise RuntimeError(
+            "batch1 and batch2 must have same number of batches, "
+            f"got {batch1.shape[0]} and {batch2.shape[0]}"
+        )
     require_batched(batch1, batch2)
     require_same_dtype("Input dtypes must be the same", batch1, input)
     batch, n, k = batch1.shape
@@ -667,7 +733,9 @@ derivative(
 # ---- chains and Einstein's sums ----
 
 
-@composite(method=False, home="linalg", examples=[([(2, 3), (3, 4), (4, 2)],), ([(3,), (3, 4), (4,)],)])
+@composite(
+    method=False, home="linalg", examples=[([(2, 3), (3, 4), (4, 2)],), ([(3,), (3, 4), (4,)],)]
+)
 def linalg_multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """Multiply a chain of matrices in the order that needs the fewest multiplications.
 
@@ -696,8 +764,10 @@ def linalg_multi_dot(tensors: Sequence[Tensor]) -> Tensor:
         chain[last] = chain[last].unsqueeze(-1)
     for i in range(last):
         if chain[i].shape[1] != chain[i + 1].shape[0]:
-            raise RuntimeError(f"multi_dot(): tensors {i} and {i + 1} with shapes {list(tensors[i].shape)} and "
-                               f"{list(tensors[i + 1].shape)} cannot be multiplied")  # fmt: skip
+            raise RuntimeError(
+                f"multi_dot(): tensors {i} and {i + 1} with shapes {list(tensors[i].shape)} and "
+                f"{list(tensors[i + 1].shape)} cannot be multiplied"
+            )
     result = cheapest_chain(chain)
     if row:
         result = result.squeeze(0)
@@ -713,7 +783,8 @@ def cheapest_chain(chain: list[Tensor]) -> Tensor:
         for i in range(count - length):
             j = i + length
             cost[i, j] = min(
-                (cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+                (cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
             )
 
     def product(i: int, j: int) -> Tensor:
@@ -734,7 +805,10 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     RuntimeError
         If one is not a matrix, or neighbours do not fit.
     """
-    warnings.warn("chain_matmul is deprecated: use devtensor.linalg.multi_dot, which takes a list", stacklevel=2)
+    warnings.warn(
+        "chain_matmul is deprecated: use devtensor.linalg.multi_dot, which takes a list",
+        stacklevel=2,
+    )
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
@@ -760,8 +834,8 @@ def contract(xp, left, right, /, *, labels):
     left, right : Tensor
         The factors.
     labels : tuple of three tuples of int
-        A label for each dimension of `left`, of `right` and of the result. A label in only one of the factors must be
-        in the result, so that each gradient is a `contract` again.
+        A label for each dimension of `left`, of `right` and of the result. A label in only one of
+        the factors must be in the result, so that each gradient is a `contract` again.
     """
     require_same_dtype("expected both operands to have the same scalar type", left, right)
     ours, theirs, wanted = labels
@@ -790,8 +864,12 @@ def contract(xp, left, right, /, *, labels):
 
 derivative(
     contract,
-    left=lambda xp, g, right, labels: xp.contract(g, right, labels=(labels[2], labels[1], labels[0])),
-    right=lambda xp, g, left, labels: xp.contract(left, g, labels=(labels[0], labels[2], labels[1])),
+    left=lambda xp, g, right, labels: xp.contract(
+        g, right, labels=(labels[2], labels[1], labels[0])
+    ),
+    right=lambda xp, g, left, labels: xp.contract(
+        left, g, labels=(labels[0], labels[2], labels[1])
+    ),
 )
 
 
@@ -812,8 +890,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
     a, b : Tensor
         Of one dtype.
     dims : int or pair of lists of int, optional
-        Either how many of the last dimensions of `a` meet the first of `b`, or the dimensions of `a` and those of `b`
-        that meet, in order.
+        Either how many of the last dimensions of `a` meet the first of `b`, or the dimensions of
+        `a` and those of `b` that meet, in order.
     out : None
         Not supported.
 
@@ -825,7 +903,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
     Raises
     ------
     RuntimeError
-        If the lists have different lengths, dimensions that meet differ in size, or the dtypes differ.
+        If the lists have different lengths, dimensions that meet differ in size, or the dtypes
+        differ.
     """
     if isinstance(dims, int):
         if dims < 0:
@@ -846,8 +925,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
             elif b.shape[j] == 1:
                 a = a.sum(i, keepdim=True)
             else:
-                raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} "
-                                   f"and second has size {b.shape[j]} in dim {j}")  # fmt: skip
+                raise RuntimeError(
+                    f"contracted dimensions need to match, but first has size {a.shape[i]} in dim "
+                    f"{i} "
+                    f"and second has size {b.shape[j]} in dim {j}"
+                )
     left = tuple(range(a.ndim))
     right = list(range(a.ndim, a.ndim + b.ndim))
     for i, j in zip(axes(ours, a.ndim), axes(theirs, b.ndim), strict=True):
@@ -875,18 +957,19 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
 def einsum(*args: Any) -> Tensor:
     """Sum products of elements, dimensions named by Einstein's convention.
 
-    ``einsum("bij,bjk->bik", x, y)`` multiplies batches of matrices. A letter in several operands pairs their
-    dimensions, a letter twice in one takes its diagonal, a letter missing from the right-hand side is summed; ``...``
-    stands for any dimensions before, and broadcasts. Without ``->`` the result has the letters that occur once, in
-    alphabetical order. Operands are multiplied from left to right, two at a time.
+    ``einsum("bij,bjk->bik", x, y)`` multiplies batches of matrices. A letter in several operands
+    pairs their dimensions, a letter twice in one takes its diagonal, a letter missing from the
+    right-hand side is summed; ``...`` stands for any dimensions before, and broadcasts. Without
+    ``->`` the result has the letters that occur once, in alphabetical order. Operands are
+    multiplied from left to right, two at a time.
 
     Parameters
     ----------
     equation : str
         The letters of each operand, and after ``->`` those of the result.
     *operands : Tensor
-        The tensors, or one list of them. Instead of an equation, each operand may be followed by a list of numbers (and
-        ``...``), with a last list for the result.
+        The tensors, or one list of them. Instead of an equation, each operand may be followed by a
+        list of numbers (and ``...``), with a last list for the result.
 
     Raises
     ------
@@ -896,19 +979,30 @@ def einsum(*args: Any) -> Tensor:
         If operands are missing or a number is not below 52.
     """
     operands, subscripts, result = parse_einsum(args)
-    terms = [label(i, x, names) for i, (x, names) in enumerate(zip(operands, subscripts, strict=True))]
+    terms = [
+        label(i, x, names) for i, (x, names) in enumerate(zip(operands, subscripts, strict=True))
+    ]
     size: dict[int, int] = {}
     for i, (x, labels) in enumerate(terms):
         for name, n in zip(labels, x.shape, strict=True):
             seen = size.get(name, 1)
             if n != 1 and seen not in (1, n):
-                raise RuntimeError(f"einsum(): subscript {label_text(name)} has size {n} for operand {i} which does "
-                                   f"not broadcast with previously seen size {seen}")  # fmt: skip
+                raise RuntimeError(
+                    f"einsum(): subscript {label_text(name)} has size {n} for operand {i} which "
+                    "does "
+                    f"not broadcast with previously seen size {seen}"
+                )
             size[name] = n if seen == 1 else seen
     wanted = result_labels(result, subscripts, size)
     # A dimension of size 1 against a larger one only repeats: leave it out.
-    terms = [drop(x, labels, [name for name, n in zip(labels, x.shape, strict=True) if n == 1 != size[name]])
-             for x, labels in terms]  # fmt: skip
+    terms = [
+        drop(
+            x,
+            labels,
+            [name for name, n in zip(labels, x.shape, strict=True) if n == 1 != size[name]],
+        )
+        for x, labels in terms
+    ]
     x, labels = terms[0]
     for i in range(1, len(terms)):
         y, others = terms[i]
@@ -922,7 +1016,9 @@ def einsum(*args: Any) -> Tensor:
     return x if labels == wanted else x.permute([labels.index(name) for name in wanted])
 
 
-ELLIPSIS = 0  # Among subscripts, which are character codes; its dimensions become the labels -1, -2, ... from the right.
+# Among subscripts, which are character codes. Its dimensions become the labels -1, -2, ... from the
+# right.
+ELLIPSIS = 0
 
 
 def label_text(name: int) -> str:
@@ -933,11 +1029,16 @@ def label_text(name: int) -> str:
 def parse_einsum(args: tuple[Any, ...]) -> tuple[list[Tensor], list[list[int]], list[int] | None]:
     """The operands, each one's subscripts, and the result's subscripts (None where not given)."""
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, "
-                         "or at least one operand and its subscripts list")  # fmt: skip
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, "
+            "or at least one operand and its subscripts list"
+        )
     if not isinstance(args[0], str):
         count = len(args) // 2
-        operands, lists = list(args[0 : 2 * count : 2]), [numbered(names) for names in args[1 : 2 * count : 2]]
+        operands, lists = (
+            list(args[0 : 2 * count : 2]),
+            [numbered(names) for names in args[1 : 2 * count : 2]],
+        )
         return operands, lists, numbered(args[-1]) if len(args) % 2 else None
     equation, operands = args[0], list(args[1:])
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
@@ -947,7 +1048,14 @@ def parse_einsum(args: tuple[Any, ...]) -> tuple[list[Tensor], list[list[int]], 
     start = 0
     subscripts = []
     for i, part in enumerate(places):
-        subscripts.append(lettered(part, start, f"operand {i}", f"for operand {i} for which an ellipsis was already found"))
+        subscripts.append(
+            lettered(
+                part,
+                start,
+                f"operand {i}",
+                f"for operand {i} for which an ellipsis was already found",
+            )
+        )
         start += len(part) + 1
     if len(operands) < len(places):
         raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
@@ -969,15 +1077,19 @@ def lettered(text: str, start: int, place: str, again: str) -> list[int]:
             if ELLIPSIS in found:
                 raise RuntimeError(f"einsum(): found '.' {again}")
             if text[i : i + 3] != "...":
-                raise RuntimeError(f"einsum(): found '.' for {place} that is not part of any ellipsis")
+                raise RuntimeError(
+                    f"einsum(): found '.' for {place} that is not part of any ellipsis"
+                )
             found.append(ELLIPSIS)
             i += 3
             continue
         if letter.isascii() and letter.isalpha():
             found.append(ord(letter))
         elif letter != " ":
-            raise RuntimeError(f"einsum(): invalid subscript given at index {start + i} in the equation string, "
-                               "subscripts must be in [a-zA-Z]")  # fmt: skip
+            raise RuntimeError(
+                f"einsum(): invalid subscript given at index {start + i} in the equation string, "
+                "subscripts must be in [a-zA-Z]"
+            )
         i += 1
     return found
 
@@ -991,17 +1103,23 @@ def numbered(names: Sequence[Any]) -> list[int]:
         elif 0 <= name < 52:
             found.append(name + 65 if name < 26 else name + 71)
         else:
-            raise ValueError(f"einsum(): subscript {name} in subscript list is not within the valid range [0, 52)")
+            raise ValueError(
+                f"einsum(): subscript {name} in subscript list is not within the valid range [0, "
+                "52)"
+            )
     return found
 
 
 def label(place: int, x: Tensor, subscripts: list[int]) -> tuple[Tensor, tuple[int, ...]]:
-    """The operand with repeated subscripts replaced by a diagonal, and a label for each dimension left."""
+    """The operand, repeated subscripts replaced by a diagonal, and a label for each dimension."""
     named = len(subscripts) - (ELLIPSIS in subscripts)
     if named > x.ndim or (ELLIPSIS not in subscripts and named < x.ndim):
         tail = "" if ELLIPSIS in subscripts else " and no ellipsis was given"
-        raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
-                           f"dimensions ({x.ndim}) for operand {place}{tail}")  # fmt: skip
+        raise RuntimeError(
+            f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+            "number of "
+            f"dimensions ({x.ndim}) for operand {place}{tail}"
+        )
     labels: list[int] = []
     for name in subscripts:
         labels += range(named - x.ndim, 0) if name == ELLIPSIS else [name]
@@ -1011,7 +1129,8 @@ def label(place: int, x: Tensor, subscripts: list[int]) -> tuple[Tensor, tuple[i
             second = labels.index(name, first + 1)
             if x.shape[first] != x.shape[second]:
                 raise RuntimeError(
-                    f"einsum(): subscript {label_text(name)} is repeated for operand {place} but the sizes don't "
+                    f"einsum(): subscript {label_text(name)} is repeated for operand {place} but "
+                    "the sizes don't "
                     f"match, {x.shape[second]} != {x.shape[first]}"
                 )
             x = x.diagonal(0, first, second)
@@ -1020,21 +1139,32 @@ def label(place: int, x: Tensor, subscripts: list[int]) -> tuple[Tensor, tuple[i
     return x, tuple(labels)
 
 
-def result_labels(result: list[int] | None, subscripts: list[list[int]], size: dict[int, int]) -> tuple[int, ...]:
+def result_labels(
+    result: list[int] | None, subscripts: list[list[int]], size: dict[int, int]
+) -> tuple[int, ...]:
     """A label for each dimension of the result."""
     dots = sorted(name for name in size if name < 0)
     if result is None:
         count = [name for names in subscripts for name in names]
-        return (*dots, *sorted(name for name in set(count) if name != ELLIPSIS and count.count(name) == 1))
+        return (
+            *dots,
+            *sorted(name for name in set(count) if name != ELLIPSIS and count.count(name) == 1),
+        )
     labels: list[int] = []
     for name in result:
         if name == ELLIPSIS:
             labels += dots
         elif name not in size:
-            raise RuntimeError(f"einsum(): output subscript {label_text(name)} does not appear in the equation for "
-                               "any input operand")  # fmt: skip
+            raise RuntimeError(
+                f"einsum(): output subscript {label_text(name)} does not appear in the equation "
+                "for "
+                "any input operand"
+            )
         elif name in labels:
-            raise RuntimeError(f"einsum(): output subscript {label_text(name)} appears more than once in the output")
+            raise RuntimeError(
+                f"einsum(): output subscript {label_text(name)} appears more than once in the "
+                "output"
+            )
         else:
             labels.append(name)
     return tuple(labels)
@@ -1061,7 +1191,8 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Each dimension is the product of both tensors' sizes there; missing leading dimensions count as 1.
+        Each dimension is the product of both tensors' sizes there; missing leading dimensions count
+        as 1.
     """
     rank = max(input.ndim, other.ndim)
     ours = [1] * (rank - input.ndim) + list(input.shape)
@@ -1074,7 +1205,13 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 # ---- determinants, inverses, systems of equations ----
 
 
-@op(home="linalg", method=False, promotes=None, node="LinalgDetBackward0", examples=[((3, 3),), ((2, 3, 3),), ((0, 0),)])
+@op(
+    home="linalg",
+    method=False,
+    promotes=None,
+    node="LinalgDetBackward0",
+    examples=[((3, 3),), ((2, 3, 3),), ((0, 0),)],
+)
 def linalg_det(xp, A, /):
     """Determinants of square matrices.
 
@@ -1101,7 +1238,7 @@ derivative(linalg_det, A=lambda xp, g, A: matrices(xp, g) * xp.cofactors(A))
 
 
 def matrices(xp, x):
-    """One number to each matrix of a batch, with two more dimensions so that it multiplies the matrix."""
+    """One number to each matrix of a batch, with two more dimensions so that they multiply."""
     return xp.expand_dims(xp.expand_dims(x, axis=-1), axis=-1)
 
 
@@ -1113,9 +1250,13 @@ def cofactors(xp, A, /):
     if size == 0 or bool(xp.all(determinant != 0)):
         return xp.linalg.inv(swap(xp, A)) * matrices(xp, determinant)
     U, S, Vh = xp.linalg.svd(A, full_matrices=False)
-    others = [xp.prod(xp.concat((S[..., :i], S[..., i + 1 :]), axis=-1), axis=-1) for i in range(size)]
+    others = [
+        xp.prod(xp.concat((S[..., :i], S[..., i + 1 :]), axis=-1), axis=-1) for i in range(size)
+    ]
     signs = xp.linalg.det(U) * xp.linalg.det(Vh)
-    return xp.matmul(U * xp.expand_dims(xp.stack(others, axis=-1), axis=-2), Vh) * matrices(xp, signs)
+    return xp.matmul(U * xp.expand_dims(xp.stack(others, axis=-1), axis=-2), Vh) * matrices(
+        xp, signs
+    )
 
 
 def cofactors_rule(xp, g, A, out):
@@ -1164,7 +1305,13 @@ def slogdet_rule(xp, gs, A):
 derivative(linalg_slogdet, A=slogdet_rule)
 
 
-@op(home="linalg", method=False, promotes=None, node="LinalgInvExBackward0", examples=[(spd(3),), (spd(2, 3),)])
+@op(
+    home="linalg",
+    method=False,
+    promotes=None,
+    node="LinalgInvExBackward0",
+    examples=[(spd(3),), (spd(2, 3),)],
+)
 def linalg_inv(xp, A, /):
     """Inverses of square matrices.
 
@@ -1181,7 +1328,9 @@ def linalg_inv(xp, A, /):
         If the matrices are not square, or not of single or double precision.
     """
     require_matrices("linalg.inv", A)
-    with failing_with("linalg.inv: The inversion could not be completed because the input matrix is singular."):
+    with failing_with(
+        "linalg.inv: The inversion could not be completed because the input matrix is singular."
+    ):
         return xp.linalg.inv(A)
 
 
@@ -1193,7 +1342,9 @@ def inv_rule(xp, g, out):
 derivative(linalg_inv, A=inv_rule)
 
 
-@composite(home="linalg", method=False, examples=[(spd(3), (3, 2)), (spd(3), (3,)), (spd(3, 2), (2, 3, 2))])
+@composite(
+    home="linalg", method=False, examples=[(spd(3), (3, 2)), (spd(3), (3,)), (spd(3, 2), (2, 3, 2))]
+)
 def linalg_solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """Solve ``A @ X = B`` for `X`.
 
@@ -1227,15 +1378,26 @@ def require_equation(name: str, A: Any, B: Any, left: bool) -> None:
     if B.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
     if A.dtype != B.dtype:
-        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type {kind_of(A).legacy} "
-                           f"and B of type {kind_of(B).legacy} instead")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: Expected A and B to have the same dtype, but found A of type "
+            f"{kind_of(A).legacy} "
+            f"and B of type {kind_of(B).legacy} instead"
+        )
     if A.shape[-1] != B.shape[-2 if left else -1]:
-        raise RuntimeError(f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
-                           f"({shape_text(A.shape[-2:], B.shape[-2:])})")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} "
+            f"({shape_text(A.shape[-2:], B.shape[-2:])})"
+        )
     require_batches(A.shape[:-2], B.shape[:-2])
 
 
-@op(public=False, promotes=None, node="LinalgSolveExBackward0", examples=[(spd(3), (3, 2)), (spd(3), (2, 3, 2))])
+@op(
+    public=False,
+    promotes=None,
+    node="LinalgSolveExBackward0",
+    examples=[(spd(3), (3, 2)), (spd(3), (2, 3, 2))],
+)
 def solve_matrices(xp, A, B, /):
     """Solve ``A @ X = B`` where both are matrices, batches broadcasting."""
     with failing_with("linalg.solve: The solver failed because the input matrix is singular."):
@@ -1288,7 +1450,9 @@ def linalg_solve_triangular(xp, A, B, /, *, upper, left=True, unitriangular=Fals
     A = triangle(xp, A, upper, unitriangular)
     if unitriangular:
         A = A + xp.eye(A.shape[-1], dtype=A.dtype)
-    with failing_with("linalg.solve_triangular: The solver failed because the input matrix is singular."):
+    with failing_with(
+        "linalg.solve_triangular: The solver failed because the input matrix is singular."
+    ):
         if left:
             return xp.linalg.solve(A, B)
         return swap(xp, xp.linalg.solve(swap(xp, A), swap(xp, B)))
@@ -1300,7 +1464,9 @@ def triangle(xp, x, upper, strict):
 
 
 def solve_triangular_rule(xp, g, A, out, A_shape, B_shape, upper, left, unitriangular, needs):
-    g = xp.linalg_solve_triangular(swap(xp, A), g, upper=not upper, left=left, unitriangular=unitriangular)
+    g = xp.linalg_solve_triangular(
+        swap(xp, A), g, upper=not upper, left=left, unitriangular=unitriangular
+    )
     slope = None
     if needs[0]:
         product = xp.matmul(g, swap(xp, out)) if left else xp.matmul(swap(xp, out), g)
@@ -1344,8 +1510,10 @@ def linalg_cholesky(xp, A, /, *, upper=False):
         If the matrices are not square, or not of single or double precision.
     """
     require_matrices("linalg.cholesky", A)
-    with failing_with("linalg.cholesky: The factorization could not be completed because the input is not "
-                      "positive-definite"):  # fmt: skip
+    with failing_with(
+        "linalg.cholesky: The factorization could not be completed because the input is not "
+        "positive-definite"
+    ):
         L = xp.linalg.cholesky(A)
     return swap(xp, L) if upper else L
 
@@ -1379,8 +1547,8 @@ def linalg_qr(xp, A, /, mode="reduced"):
     A : Tensor
         Shape ``(..., m, n)``.
     mode : {"reduced", "complete", "r"}, optional
-        ``"reduced"``: `Q` has ``min(m, n)`` columns. ``"complete"``: `Q` is square. ``"r"``: `R` of the reduced form
-        alone, and an empty `Q`.
+        ``"reduced"``: `Q` has ``min(m, n)`` columns. ``"complete"``: `Q` is square. ``"r"``: `R` of
+        the reduced form alone, and an empty `Q`.
 
     Returns
     -------
@@ -1389,26 +1557,33 @@ def linalg_qr(xp, A, /, mode="reduced"):
     Raises
     ------
     RuntimeError
-        If `mode` is another word, or the matrices are not of single or double precision; on the way back, if the
-        gradient does not exist (``"r"``, and ``"complete"`` with more rows than columns).
+        If `mode` is another word, or the matrices are not of single or double precision; on the way
+        back, if the gradient does not exist (``"r"``, and ``"complete"`` with more rows than
+        columns).
     """
     require_matrices("linalg.qr", A, square=False)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of "
-                           "'reduced' (default), 'r', or 'complete'")  # fmt: skip
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of "
+            "'reduced' (default), 'r', or 'complete'"
+        )
     Q, R = xp.linalg.qr(A, mode="complete" if mode == "complete" else "reduced")
     return xp.empty((0,), dtype=A.dtype) if mode == "r" else Q, R
 
 
 def qr_rule(xp, gs, Q, R, mode):
     if mode == "r":
-        raise RuntimeError("The derivative of linalg.qr depends on Q, which is not computed when mode='r'; "
-                           "use mode='reduced'")  # fmt: skip
+        raise RuntimeError(
+            "The derivative of linalg.qr depends on Q, which is not computed when mode='r'; "
+            "use mode='reduced'"
+        )
     gQ, gR = gs
     rows, columns = Q.shape[-2], R.shape[-1]
     if mode == "complete" and rows > columns:
-        raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols; "
-                           "use mode='reduced'")  # fmt: skip
+        raise RuntimeError(
+            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols; "
+            "use mode='reduced'"
+        )
     if rows >= columns:
         return qr_tall(xp, gQ, gR, Q, R)
     square, rest = R[..., :rows], R[..., rows:]
@@ -1629,7 +1804,7 @@ derivative(linalg_eigvalsh, A=eigvalsh_rule)
 
 
 def cutoff(xp, S, A, atol, rtol):
-    """Below what a singular value counts as 0: one number to each matrix, in a last dimension of 1."""
+    """Below what a singular value counts as 0: one number to each matrix, in a dimension of 1."""
     if rtol is None:
         rtol = max(A.shape[-2:]) * float(xp.finfo(A.dtype).eps) if not atol else 0.0
     largest = xp.max(S, axis=-1, keepdims=True)
@@ -1650,8 +1825,8 @@ def linalg_pinv(xp, A, /, *, atol=None, rtol=None, hermitian=False):
     A : Tensor
         Shape ``(..., m, n)``.
     atol, rtol : float, optional
-        Singular values below ``max(atol, rtol * largest)`` count as 0. `rtol` is by default the larger size times the
-        dtype's precision, or 0 where `atol` is given.
+        Singular values below ``max(atol, rtol * largest)`` count as 0. `rtol` is by default the
+        larger size times the dtype's precision, or 0 where `atol` is given.
     hermitian : bool, optional
         `A` is symmetric, and only its lower triangle is read.
 
@@ -1666,7 +1841,9 @@ def linalg_pinv(xp, A, /, *, atol=None, rtol=None, hermitian=False):
         If the matrices are not of single or double precision.
     """
     if A.ndim < 2:
-        raise RuntimeError(f"linalg.pinv: expected a tensor with 2 or more dimensions, got shape {list(A.shape)}")
+        raise RuntimeError(
+            f"linalg.pinv: expected a tensor with 2 or more dimensions, got shape {list(A.shape)}"
+        )
     require_matrices("linalg.pinv", A, square=hermitian)
     if 0 in A.shape[-2:]:
         return xp.zeros((*A.shape[:-2], A.shape[-1], A.shape[-2]), dtype=A.dtype)
@@ -1674,7 +1851,7 @@ def linalg_pinv(xp, A, /, *, atol=None, rtol=None, hermitian=False):
         A = symmetric(xp, A, "L")
     with failing_with("linalg.pinv: The algorithm failed to converge"):
         U, S, Vh = xp.linalg.svd(A, full_matrices=False)
-    kept = S > cutoff(xp, S, A, atol, rtol)
+    kept = cutoff(xp, S, A, atol, rtol) < S
     inverted = xp.where(kept, 1 / xp.where(kept, S, xp.ones_like(S)), xp.zeros_like(S))
     return xp.matmul(swap(xp, Vh) * xp.expand_dims(inverted, axis=-2), swap(xp, U))
 
@@ -1699,7 +1876,12 @@ derivative(linalg_pinv, A=pinv_rule)
     home="linalg",
     method=False,
     promotes=None,
-    examples=[((4, 3),), ((2, 3, 3),), (fixed([[1.0, 2.0], [2.0, 4.0]]),), (spd(3), {"hermitian": True})],
+    examples=[
+        ((4, 3),),
+        ((2, 3, 3),),
+        (fixed([[1.0, 2.0], [2.0, 4.0]]),),
+        (spd(3), {"hermitian": True}),
+    ],
 )
 def linalg_matrix_rank(xp, A, /, tol=None, *, atol=None, rtol=None, hermitian=False):
     """How many singular values of a matrix are not 0.
@@ -1711,8 +1893,8 @@ def linalg_matrix_rank(xp, A, /, tol=None, *, atol=None, rtol=None, hermitian=Fa
     tol : float, optional
         The older name of `atol`.
     atol, rtol : float, optional
-        Singular values below ``max(atol, rtol * largest)`` count as 0. `rtol` is by default the larger size times the
-        dtype's precision, or 0 where `atol` is given.
+        Singular values below ``max(atol, rtol * largest)`` count as 0. `rtol` is by default the
+        larger size times the dtype's precision, or 0 where `atol` is given.
     hermitian : bool, optional
         `A` is symmetric, and only its lower triangle is read.
 
@@ -1730,14 +1912,18 @@ def linalg_matrix_rank(xp, A, /, tol=None, *, atol=None, rtol=None, hermitian=Fa
     S = xp.abs(xp.linalg.eigvalsh(symmetric(xp, A, "L"))) if hermitian else xp.linalg.svdvals(A)
     if S.shape[-1] == 0:
         return xp.zeros(tuple(S.shape[:-1]), dtype=xp.int64)
-    return xp.sum(xp.astype(S > cutoff(xp, S, A, tol if atol is None else atol, rtol), xp.int64), axis=-1)
+    return xp.sum(
+        xp.astype(cutoff(xp, S, A, tol if atol is None else atol, rtol) < S, xp.int64), axis=-1
+    )
 
 
-LeastSquares = namedtuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))  # noqa: PYI024
+LeastSquares = namedtuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
 
 
 @composite(home="linalg", method=False, examples=[])
-def linalg_lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> LeastSquares:
+def linalg_lstsq(
+    A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
+) -> LeastSquares:
     """Solve ``A @ X = B`` as nearly as possible: least squares, and the smallest such `X`.
 
     Parameters
@@ -1747,10 +1933,12 @@ def linalg_lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: st
     B : Tensor
         Shape ``(..., m, k)`` or ``(..., m)``.
     rcond : float, optional
-        Singular values below this share of the largest count as 0; by default the larger size times the precision.
+        Singular values below this share of the largest count as 0; by default the larger size times
+        the precision.
     driver : str, optional
-        PyTorch's choice of algorithm; here it decides only which results are filled in: residuals except by
-        ``"gelsy"``, singular values by ``"gelsd"`` and ``"gelss"``, the rank except by ``"gels"``.
+        PyTorch's choice of algorithm; here it decides only which results are filled in: residuals
+        except by ``"gelsy"``, singular values by ``"gelsd"`` and ``"gelss"``, the rank except by
+        ``"gels"``.
 
     Returns
     -------
@@ -1764,14 +1952,21 @@ def linalg_lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: st
     name = "torch.linalg.lstsq"
     driver = driver or "gelsy"
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise RuntimeError(f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver}")
+        raise RuntimeError(
+            f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver}"
+        )
     require_matrices(name, A, square=False)
     vectors = A.ndim - 1 == B.ndim and tuple(A.shape[:-1]) == tuple(B.shape)
     if B.ndim < 1 or (not vectors and (B.ndim < 2 or B.shape[-2] != A.shape[-2])):
-        raise RuntimeError(f"{name}: input.size(-2) should match other.size(-2), got shapes {list(A.shape)} "
-                           f"and {list(B.shape)}")  # fmt: skip
+        raise RuntimeError(
+            f"{name}: input.size(-2) should match other.size(-2), got shapes {list(A.shape)} "
+            f"and {list(B.shape)}"
+        )
     if A.dtype != B.dtype:
-        raise RuntimeError(f"{name}: Expected input and other to have the same dtype, but got {A.dtype} and {B.dtype}")
+        raise RuntimeError(
+            f"{name}: Expected input and other to have the same dtype, but got {A.dtype} and "
+            f"{B.dtype}"
+        )
     columns = B.unsqueeze(-1) if vectors else B
     X = matmul(linalg_pinv(A, rtol=rcond), columns)
     nothing = A.detach().new_empty((0,))
@@ -1787,7 +1982,11 @@ def linalg_lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: st
 # ---- functions of matrices ----
 
 
-@composite(home="linalg", method=False, examples=[((3, 3), {"n": 3}), ((2, 3, 3), {"n": 0}), (spd(3), {"n": -2})])
+@composite(
+    home="linalg",
+    method=False,
+    examples=[((3, 3), {"n": 3}), ((2, 3, 3), {"n": 0}), (spd(3), {"n": -2})],
+)
 def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
     """Multiply square matrices by themselves.
 
@@ -1806,11 +2005,14 @@ def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
         If the matrices are not square.
     """
     if A.ndim < 2:
-        raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError(
+            "linalg.matrix_power: The input tensor A must have at least 2 dimensions."
+        )
     rows, columns = A.shape[-2:]
     if rows != columns:
         raise RuntimeError(
-            f"linalg.matrix_power: A must be batches of square matrices, but they are {rows} by {columns} matrices"
+            f"linalg.matrix_power: A must be batches of square matrices, but they are {rows} by "
+            f"{columns} matrices"
         )
     if n == 0:
         return A.new_ones(A.shape[:-1]).diag_embed()
@@ -1827,12 +2029,30 @@ def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
 
 
 PADE = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0,
-    10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
-)  # fmt: skip
+    64764752532480000.0,
+    32382376266240000.0,
+    7771770303897600.0,
+    1187353796428800.0,
+    129060195264000.0,
+    10559470521600.0,
+    670442572800.0,
+    33522128640.0,
+    1323241920.0,
+    40840800.0,
+    960960.0,
+    16380.0,
+    182.0,
+    1.0,
+)
 
 
-@op(home="linalg", method=False, promotes=None, node="LinalgMatrixExpBackward0", examples=[((3, 3),), ((2, 3, 3),)])
+@op(
+    home="linalg",
+    method=False,
+    promotes=None,
+    node="LinalgMatrixExpBackward0",
+    examples=[((3, 3),), ((2, 3, 3),)],
+)
 def linalg_matrix_exp(xp, A, /):
     """Exponential of square matrices: the sum of ``A**k / k!``.
 
@@ -1849,7 +2069,8 @@ def linalg_matrix_exp(xp, A, /):
     require_matrices("linalg.matrix_exp", A)
     if 0 in A.shape:
         return A + 0
-    # Halve until Padé's fraction of degree 13 is exact to double precision, and square as often afterwards.
+    # Halve until Padé's fraction of degree 13 is exact in double precision, and square as often
+    # afterwards.
     size = float(xp.max(xp.sum(xp.abs(A), axis=-2)))
     halvings = max(0, math.ceil(math.log2(size / 4.25))) if 4.25 < size < math.inf else 0
     A = A / 2.0**halvings
@@ -1858,9 +2079,21 @@ def linalg_matrix_exp(xp, A, /):
     A4 = xp.matmul(A2, A2)
     A6 = xp.matmul(A4, A2)
     c = PADE
-    odd = xp.matmul(A6, c[13] * A6 + c[11] * A4 + c[9] * A2) + c[7] * A6 + c[5] * A4 + c[3] * A2 + c[1] * identity
+    odd = (
+        xp.matmul(A6, c[13] * A6 + c[11] * A4 + c[9] * A2)
+        + c[7] * A6
+        + c[5] * A4
+        + c[3] * A2
+        + c[1] * identity
+    )
     odd = xp.matmul(A, odd)
-    even = xp.matmul(A6, c[12] * A6 + c[10] * A4 + c[8] * A2) + c[6] * A6 + c[4] * A4 + c[2] * A2 + c[0] * identity
+    even = (
+        xp.matmul(A6, c[12] * A6 + c[10] * A4 + c[8] * A2)
+        + c[6] * A6
+        + c[4] * A4
+        + c[2] * A2
+        + c[0] * identity
+    )
     result = xp.linalg.solve(even - odd, even + odd)
     for _ in range(halvings):
         result = xp.matmul(result, result)
@@ -1878,7 +2111,11 @@ def matrix_exp_rule(xp, g, A):
 derivative(linalg_matrix_exp, A=matrix_exp_rule)
 
 
-@composite(home="linalg", method=False, examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), (2, 3), {"dim": 0})])
+@composite(
+    home="linalg",
+    method=False,
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), (2, 3), {"dim": 0})],
+)
 def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Sum of products along one dimension.
 
@@ -1895,8 +2132,11 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
         If shapes do not broadcast or dtypes differ.
     """
     if x.dtype != y.dtype:
-        raise RuntimeError(f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype} "
-                           f"and y of type {y.dtype} instead")  # fmt: skip
+        raise RuntimeError(
+            "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
+            f"{x.dtype} "
+            f"and y of type {y.dtype} instead"
+        )
     return ((x.conj() if x.is_complex() else x) * y).sum(dim)
 
 
@@ -1924,12 +2164,16 @@ def linalg_cross(xp, input, other, /, *, dim=-1):
         If that size is not 3, or shapes or dtypes do not fit.
     """
     if input.ndim != other.ndim:
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions, "
-                           f"got shapes {list(input.shape)} and {list(other.shape)}")  # fmt: skip
+        raise RuntimeError(
+            "linalg.cross: inputs must have the same number of dimensions, "
+            f"got shapes {list(input.shape)} and {list(other.shape)}"
+        )
     along = axis(dim, input.ndim)
     if input.shape[along] != 3 or other.shape[along] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. "
-                           f"Got {input.shape[along]} and {other.shape[along]}")  # fmt: skip
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. "
+            f"Got {input.shape[along]} and {other.shape[along]}"
+        )
     require_same_dtype("expected both inputs to have the same scalar type", input, other)
     require_batches(input.shape, other.shape)
     return cross_products(xp, input, other, along)
@@ -1945,8 +2189,12 @@ def cross_products(xp, input, other, along):
 
 derivative(
     linalg_cross,
-    input=lambda xp, g, other, input_shape, dim: sum_to(xp, xp.linalg_cross(other, g, dim=dim), input_shape),
-    other=lambda xp, g, input, other_shape, dim: sum_to(xp, xp.linalg_cross(g, input, dim=dim), other_shape),
+    input=lambda xp, g, other, input_shape, dim: sum_to(
+        xp, xp.linalg_cross(other, g, dim=dim), input_shape
+    ),
+    other=lambda xp, g, input, other_shape, dim: sum_to(
+        xp, xp.linalg_cross(g, input, dim=dim), other_shape
+    ),
 )
 
 
@@ -1959,7 +2207,8 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     input, other : Tensor
         Of one dtype and one number of dimensions; they broadcast.
     dim : int, optional
-        The dimension of size 3 that holds the vectors; by default (deprecated) the first of that size.
+        The dimension of size 3 that holds the vectors; by default (deprecated) the first of that
+        size.
 
     Raises
     ------
@@ -1968,8 +2217,11 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """
     if dim is None:
         if input.ndim == other.ndim:
-            warnings.warn("Using cross without specifying the dim arg is deprecated: pass dim, or use linalg.cross",
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                "Using cross without specifying the dim arg is deprecated: pass dim, or use "
+                "linalg.cross",
+                stacklevel=2,
+            )
             dim = next((i for i, size in enumerate(input.shape) if size == 3), None)
             if dim is None:
                 raise RuntimeError(f"no dimension of size 3 in input of shape {list(input.shape)}")
@@ -2074,7 +2326,7 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 @composite(method=True, examples=[])
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
-    """Cholesky's factor of symmetric positive definite matrices; `linalg.cholesky` is the newer name."""
+    """Cholesky's factor of positive definite matrices; `linalg.cholesky` is the newer name."""
     warnings.warn("cholesky is deprecated in favor of devtensor.linalg.cholesky", stacklevel=2)
     return linalg_cholesky(input, upper=upper)
 
@@ -2093,12 +2345,12 @@ def qr(input: Tensor, some: bool = True) -> Any:
     return linalg_qr(input, "reduced" if some else "complete")
 
 
-SingularValues = namedtuple("svd", ("U", "S", "V"))  # noqa: PYI024
+SingularValues = namedtuple("svd", ("U", "S", "V"))
 
 
 @composite(method=True, examples=[])
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularValues:
-    """Singular values, ``input = U @ diag(S) @ V.mT``; `linalg.svd` is the newer name and gives ``V.mT``.
+    """Singular values, ``input = U @ diag(S) @ V.mT``; `linalg.svd` is the newer name.
 
     Parameters
     ----------
@@ -2112,7 +2364,9 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVa
     if not compute_uv:
         m, n = input.shape[-2:]
         batch = tuple(input.shape[:-2])
-        return SingularValues(input.new_zeros((*batch, m, m)), linalg_svdvals(input), input.new_zeros((*batch, n, n)))
+        return SingularValues(
+            input.new_zeros((*batch, m, m)), linalg_svdvals(input), input.new_zeros((*batch, n, n))
+        )
     U, S, Vh = linalg_svd(input, full_matrices=not some)
     return SingularValues(U, S, Vh.mT)
 
@@ -2144,8 +2398,8 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
     x : Tensor
         Of a floating dtype.
     ord : number, optional
-        The sum's exponent; ``inf`` and ``-inf`` give the largest and the smallest magnitude, 0 the number of elements
-        that are not 0.
+        The sum's exponent; ``inf`` and ``-inf`` give the largest and the smallest magnitude, 0 the
+        number of elements that are not 0.
     dim : int or tuple of int, optional
         The dimensions to reduce; all by default.
     keepdim : bool, optional
@@ -2161,13 +2415,17 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
     if dtype is not None:
         x = xp.astype(x, dtype)
     if kind_of(x).kind not in ("float", "complex"):
-        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. "
-                           f"Got {kind_of(x).legacy}; convert it with .float()")  # fmt: skip
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {kind_of(x).legacy}; convert it with .float()"
+        )
     ord = float(ord)
     where = tuple(range(x.ndim)) if dim is None or dim == () else axes(dim, x.ndim)
     if (ord < 0 or ord == math.inf) and any(x.shape[i] == 0 for i in where):
-        raise RuntimeError(f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor "
-                           "because the operation does not have an identity")  # fmt: skip
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor "
+            "because the operation does not have an identity"
+        )
     size = xp.abs(x)
     if ord == math.inf:
         return xp.max(size, axis=where, keepdims=keepdim)
@@ -2204,7 +2462,11 @@ def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     safe = xp.where(hidden, nothing + 1, x)
     powers = xp.sign(safe) * xp.abs(safe) ** (ord - 1)
     flat = out == 0
-    return xp.where(hidden, nothing, powers * (g * xp.where(flat, out * 0, xp.where(flat, out + 1, out) ** (1 - ord))))
+    return xp.where(
+        hidden,
+        nothing,
+        powers * (g * xp.where(flat, out * 0, xp.where(flat, out + 1, out) ** (1 - ord))),
+    )
 
 
 derivative(linalg_vector_norm, x=vector_norm_rule)
@@ -2237,8 +2499,8 @@ def linalg_matrix_norm(
     A : Tensor
         At least 2-d, of a floating dtype.
     ord : {"fro", "nuc", inf, -inf, 1, -1, 2, -2}, optional
-        Frobenius's norm; the sum of the singular values; the largest (smallest) sum of a row's magnitudes (``inf``), of a
-        column's (1), or the largest (smallest) singular value (2).
+        Frobenius's norm; the sum of the singular values; the largest (smallest) sum of a row's
+        magnitudes (``inf``), of a column's (1), or the largest (smallest) singular value (2).
     dim : pair of int, optional
         The dimensions that hold the matrices.
     keepdim : bool, optional
@@ -2264,7 +2526,9 @@ def linalg_matrix_norm(
     if dtype is not None:
         A = A.to(dtype)
     if not (A.is_floating_point() or A.is_complex()):
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {kind_of(A).legacy}")
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {kind_of(A).legacy}"
+        )
     if ord == "fro":
         return linalg_vector_norm(A, 2, (rows, columns), keepdim)
     if ord in ("nuc", 2, -2):
@@ -2285,7 +2549,13 @@ def linalg_matrix_norm(
 @composite(
     home="linalg",
     method=False,
-    examples=[((2, 3),), ((2, 3, 4),), ((3,), {"ord": 3}), ((2, 3), {"ord": "nuc"}), ((2, 3), {"ord": 1, "dim": 0})],
+    examples=[
+        ((2, 3),),
+        ((2, 3, 4),),
+        ((3,), {"ord": 3}),
+        ((2, 3), {"ord": "nuc"}),
+        ((2, 3), {"ord": 1, "dim": 0}),
+    ],
 )
 def linalg_norm(
     A: Tensor,
@@ -2302,9 +2572,11 @@ def linalg_norm(
     A : Tensor
         Of a floating dtype.
     ord : number or str, optional
-        As in `vector_norm` (one dimension) or `matrix_norm` (two); by default the root of the sum of squares.
+        As in `vector_norm` (one dimension) or `matrix_norm` (two); by default the root of the sum
+        of squares.
     dim : int or tuple of int, optional
-        One dimension: vectors; two: matrices. By default all of them, and `A` must be 1-d or 2-d if `ord` is given.
+        One dimension: vectors; two: matrices. By default all of them, and `A` must be 1-d or 2-d if
+        `ord` is given.
     keepdim : bool, optional
         Keep reduced dimensions with size 1.
     dtype : dtype, optional
@@ -2316,22 +2588,33 @@ def linalg_norm(
         If `ord` and `dim` do not go together.
     """
     if dim is not None and not isinstance(dim, int) and len(dim) not in (1, 2) and ord is not None:
-        raise RuntimeError("linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}")
+        raise RuntimeError(
+            "linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}"
+        )
     if ord is None:
         return linalg_vector_norm(A, 2, dim, keepdim, dtype=dtype)
     if dim is None and A.ndim not in (1, 2):
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
-                           f"Got {A.ndim}D.")  # fmt: skip
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
+            f"Got {A.ndim}D."
+        )
     if isinstance(ord, str):
         return linalg_matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
-    if (dim is None and A.ndim == 2) or (dim is not None and not isinstance(dim, int) and len(dim) == 2):
+    if (dim is None and A.ndim == 2) or (
+        dim is not None and not isinstance(dim, int) and len(dim) == 2
+    ):
         return linalg_matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim, dtype=dtype)
     return linalg_vector_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
 @composite(
     method=True,
-    examples=[((2, 3),), ((2, 3), {"p": 1}), ((2, 3), {"p": 2, "dim": 1, "keepdim": True}), ((2, 3), {"p": "nuc"})],
+    examples=[
+        ((2, 3),),
+        ((2, 3), {"p": 1}),
+        ((2, 3), {"p": 2, "dim": 1, "keepdim": True}),
+        ((2, 3), {"p": "nuc"}),
+    ],
 )
 def norm(
     input: Tensor,
@@ -2364,7 +2647,9 @@ def norm(
         If `input` is not floating, or `p` is another word.
     """
     if p == "nuc":
-        return linalg_matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+        return linalg_matrix_norm(
+            input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype
+        )
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
     return linalg_vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype)
@@ -2418,7 +2703,10 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     ],
 )
 def cdist(
-    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:
     """Distance of every row of `x1` from every row of `x2`.
 
@@ -2457,23 +2745,35 @@ def cdist(
         if x.ndim < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
         if not x.is_floating_point():
-            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {kind_of(x).legacy}")
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, {name} got: {kind_of(x).legacy}"
+            )
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError("X1 and X2 must have the same number of columns. "
-                           f"X1: {x1.shape[-1]} X2: {x2.shape[-1]}")  # fmt: skip
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
     if x1.dtype != x2.dtype:
-        raise RuntimeError(f"expected scalar type {kind_of(x1).legacy} but found {kind_of(x2).legacy}")
+        raise RuntimeError(
+            f"expected scalar type {kind_of(x1).legacy} but found {kind_of(x2).legacy}"
+        )
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
     many = max(x1.shape[-2], x2.shape[-2]) > 25
-    if p == 2 and (compute_mode == "use_mm_for_euclid_dist" or (many and compute_mode.endswith("necessary"))):
+    if p == 2 and (
+        compute_mode == "use_mm_for_euclid_dist" or (many and compute_mode.endswith("necessary"))
+    ):
         return euclidean_distances(x1, x2)
     if math.isinf(p) and x1.shape[-1] == 0:
         p = 1.0
     return linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
-@op(public=False, promotes=None, node="EuclideanDistBackward0", examples=[((4, 3), (5, 3)), ((2, 4, 3), (5, 3))])
+@op(
+    public=False,
+    promotes=None,
+    node="EuclideanDistBackward0",
+    examples=[((4, 3), (5, 3)), ((2, 4, 3), (5, 3))],
+)
 def euclidean_distances(xp, x1, x2, /):
     """Distances of rows, by a matrix product."""
     require_batches(x1.shape[:-2], x2.shape[:-2])
@@ -2490,7 +2790,9 @@ def euclidean_distances_rule(xp, g, x1, x2, out, x1_shape, x2_shape, needs):
         left = sum_to(xp, x1 * xp.sum(pull, axis=-1, keepdims=True) - xp.matmul(pull, x2), x1_shape)
     if needs[1]:
         across = swap(xp, pull)
-        right = sum_to(xp, x2 * xp.sum(across, axis=-1, keepdims=True) - xp.matmul(across, x1), x2_shape)
+        right = sum_to(
+            xp, x2 * xp.sum(across, axis=-1, keepdims=True) - xp.matmul(across, x1), x2_shape
+        )
     return left, right
 
 

@@ -65,14 +65,21 @@ def linear(xp, input, weight, bias=None, /):
 def require_linear(input: Any, weight: Any, bias: Any) -> tuple[int, ...]:
     """The shape of the result; RuntimeError unless `linear` is defined for the arrays."""
     if input.ndim == 0 or weight.ndim == 0:
-        raise RuntimeError("both arguments to linear need to be at least 1D, "
-                           f"but they are {input.ndim}D and {weight.ndim}D")  # fmt: skip
+        raise RuntimeError(
+            "both arguments to linear need to be at least 1D, "
+            f"but they are {input.ndim}D and {weight.ndim}D"
+        )
     if weight.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D: linear needs a "
-                           f"weight of shape (out_features, in_features), got {list(weight.shape)}")  # fmt: skip
+        raise RuntimeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D: linear needs "
+            "a "
+            f"weight of shape (out_features, in_features), got {list(weight.shape)}"
+        )
     require_same_dtype("expected m1 and m2 to have the same dtype", input, weight)
     if input.shape[-1] != weight.shape[-1]:
-        raise RuntimeError(product_text((rows_of(input), input.shape[-1]), tuple(weight.shape)[::-1]))
+        raise RuntimeError(
+            product_text((rows_of(input), input.shape[-1]), tuple(weight.shape)[::-1])
+        )
     shape = (*input.shape[:-1], *weight.shape[:-1])
     if bias is not None:
         if weight.ndim == 1 and input.ndim > 1:
@@ -114,7 +121,11 @@ derivative(row_sum, input=lambda xp, g, input_shape: xp.broadcast_to(g, input_sh
 @composite(
     home="nn",
     method=False,
-    examples=[((5, 3), (5, 4), (6, 3, 4), (6,)), ((3,), (4,), (6, 3, 4)), ((2, 5, 3), (2, 5, 4), (6, 3, 4))],
+    examples=[
+        ((5, 3), (5, 4), (6, 3, 4), (6,)),
+        ((3,), (4,), (6, 3, 4)),
+        ((2, 5, 3), (2, 5, 4), (6, 3, 4)),
+    ],
 )
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Combine two inputs by one matrix to each output: ``input1 @ weight[k] @ input2 + bias[k]``.
@@ -141,21 +152,32 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         If the shapes do not fit.
     """
     if input1.ndim != input2.ndim:
-        raise RuntimeError("bilinear(): input dimensions do not match: "
-                           f"got {input1.ndim} and {input2.ndim}")  # fmt: skip
+        raise RuntimeError(
+            f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}"
+        )
     for i in range(input1.ndim - 1):
         if input1.shape[i] != input2.shape[i]:
-            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {i}: "
-                               f"got {input1.shape[i]} and {input2.shape[i]}")  # fmt: skip
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {i}: "
+                f"got {input1.shape[i]} and {input2.shape[i]}"
+            )
     for name, x, i in (("input1", input1, 1), ("input2", input2, 2)):
         if x.shape[-1] != weight.shape[i]:
-            raise RuntimeError(f"bilinear(): {name} size does not match weight size: "
-                               f"got {x.shape[-1]} but expected {weight.shape[i]}")  # fmt: skip
+            raise RuntimeError(
+                f"bilinear(): {name} size does not match weight size: "
+                f"got {x.shape[-1]} but expected {weight.shape[i]}"
+            )
     if bias is not None and bias.shape[0] != weight.shape[0]:
-        raise RuntimeError("bilinear(): bias size does not match weight size: "
-                           f"got {bias.shape[0]} but expected {weight.shape[0]}")  # fmt: skip
+        raise RuntimeError(
+            "bilinear(): bias size does not match weight size: "
+            f"got {bias.shape[0]} but expected {weight.shape[0]}"
+        )
     batch = tuple(range(input1.ndim - 1))
     first, second, result = -1, -2, -3
-    half = contract(input1, weight, labels=((*batch, first), (result, first, second), (*batch, result, second)))
-    whole = contract(half, input2, labels=((*batch, result, second), (*batch, second), (*batch, result)))
+    half = contract(
+        input1, weight, labels=((*batch, first), (result, first, second), (*batch, result, second))
+    )
+    whole = contract(
+        half, input2, labels=((*batch, result, second), (*batch, second), (*batch, result))
+    )
     return whole if bias is None else whole + bias

@@ -21,15 +21,22 @@ REDUCTIONS = ("none", "mean", "sum")
 # ---- what several losses share ----
 
 
-def how_to_reduce(reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
-    """The reduction that PyTorch's older arguments ask for, where given; ValueError for an unknown word."""
+def how_to_reduce(
+    reduction: str, size_average: bool | None = None, reduce: bool | None = None
+) -> str:
+    """The reduction, by PyTorch's older arguments where given; ValueError for an unknown word."""
     if size_average is not None or reduce is not None:
         averaged = "mean" if size_average is None or size_average else "sum"
         reduction = averaged if reduce is None or reduce else "none"
-        warnings.warn("size_average and reduce args will be deprecated, please use "
-                      f"reduction='{reduction}' instead.", stacklevel=3)  # fmt: skip
+        warnings.warn(
+            "size_average and reduce args will be deprecated, please use "
+            f"reduction='{reduction}' instead.",
+            stacklevel=3,
+        )
     if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}")
+        raise ValueError(
+            f"{reduction} is not a valid value for reduction: use one of {', '.join(REDUCTIONS)}"
+        )
     return reduction
 
 
@@ -53,9 +60,14 @@ def share(g: Any, loss_shape: tuple[int, ...], reduction: str) -> Any:
 def warn_of_broadcast(input: Tensor, target: Tensor) -> None:
     """A target of another shape is nearly always a mistake."""
     if input.shape != target.shape:
-        warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-                      "will likely lead to incorrect results due to broadcasting. Please ensure they have the same "
-                      "size.", stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This "
+            "will likely lead to incorrect results due to broadcasting. Please ensure they have "
+            "the same "
+            "size.",
+            stacklevel=3,
+        )
 
 
 def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -66,8 +78,10 @@ def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
         shape = [1] * (len(ours) - len(shape)) + shape
         for i, (a, b) in enumerate(zip(shape, ours, strict=True)):
             if a != b and a != 1 and b != 1:
-                raise RuntimeError(f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
-                                   f"at non-singleton dimension {i}")  # fmt: skip
+                raise RuntimeError(
+                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
+                    f"at non-singleton dimension {i}"
+                )
             shape[i] = b if a == 1 else a
     return tuple(x if list(x.shape) == shape else x.expand(shape) for x in tensors)
 
@@ -77,7 +91,9 @@ def weighted(loss: Tensor, weight: Tensor | None, input: Tensor, reduction: str)
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != input.shape:
-        raise ValueError(f"Weights and input must have the same size: got {weight.shape} and {input.shape}")
+        raise ValueError(
+            f"Weights and input must have the same size: got {weight.shape} and {input.shape}"
+        )
     loss = loss * weight
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
@@ -88,7 +104,12 @@ def weighted(loss: Tensor, weight: Tensor | None, input: Tensor, reduction: str)
 @composite(
     home="nn",
     method=False,
-    examples=[((2, 3), (2, 3)), ((2, 3), (2, 3), {"reduction": "sum"}), ((2, 3), (2, 3), {"reduction": "none"}), ((), ())],
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (2, 3), {"reduction": "sum"}),
+        ((2, 3), (2, 3), {"reduction": "none"}),
+        ((), ()),
+    ],
 )
 def mse_loss(
     input: Tensor,
@@ -132,7 +153,11 @@ def mse_loss(
     accepts=("float", "complex"),
     refusal="mse is not implemented for integers: convert with .float()",
     node="MseLossBackward0",
-    examples=[((2, 3), (2, 3)), ((2, 3), (2, 3), {"reduction": "none"}), ((4,), (4,), {"reduction": "sum"})],
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (2, 3), {"reduction": "none"}),
+        ((4,), (4,), {"reduction": "sum"}),
+    ],
     oracle=lambda torch, *args, **options: torch.nn.functional.mse_loss(*args, **options),
 )
 def squared_error(xp, input, target, /, reduction="mean"):
@@ -152,7 +177,11 @@ derivative(squared_error, together=squared_error_rule)
 @composite(
     home="nn",
     method=False,
-    examples=[((2, 3), (2, 3)), ((2, 3), (2, 3), {"reduction": "sum"}), ((2, 3), (2, 3), {"reduction": "none"})],
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (2, 3), {"reduction": "sum"}),
+        ((2, 3), (2, 3), {"reduction": "none"}),
+    ],
 )
 def l1_loss(
     input: Tensor,
@@ -240,10 +269,18 @@ def smooth_l1_loss(
 @composite(
     home="nn",
     method=False,
-    examples=[((2, 3), (2, 3)), ((2, 3), (2, 3), {"reduction": "sum", "delta": 0.5}), ((2, 3), (2, 3), {"reduction": "none"})],
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (2, 3), {"reduction": "sum", "delta": 0.5}),
+        ((2, 3), (2, 3), {"reduction": "none"}),
+    ],
 )
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Half the squared differences, but linear (of slope `delta`) where they are above `delta`.
 
@@ -267,7 +304,9 @@ def huber_loss(
     """
     reduction = how_to_reduce(reduction)
     if delta <= 0:
-        raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}.")
+        raise RuntimeError(
+            f"huber_loss does not support non-positive values for delta, got {delta}."
+        )
     if input.shape != target.shape:
         warn_of_broadcast(input, target)
         input, target = broadcast(input, target)
@@ -279,7 +318,9 @@ def huber_loss(
     accepts=("float",),
     node="HuberLossBackward0",
     examples=[((2, 3), (2, 3), {"delta": 0.7})],
-    oracle=lambda torch, *args, delta: torch.nn.functional.huber_loss(*args, delta=delta, reduction="none"),
+    oracle=lambda torch, *args, delta: torch.nn.functional.huber_loss(
+        *args, delta=delta, reduction="none"
+    ),
 )
 def huber(xp, input, target, /, delta):
     """Huber's function of the differences of tensors of one shape."""
@@ -327,7 +368,9 @@ def class_entropy(xp, input, target, weight=None, /, *, dim, reduction="mean", i
     return reduce_classes(xp, loss, coefficient, reduction), probabilities / total
 
 
-def class_weights(xp: Any, target: Any, weight: Any, input: Any, dim: int, ignore_index: int) -> tuple[Any, Any]:
+def class_weights(
+    xp: Any, target: Any, weight: Any, input: Any, dim: int, ignore_index: int
+) -> tuple[Any, Any]:
     """The target with ignored places set to 0, and what each place counts (None: 1 each).
 
     Raises IndexError for a class that does not exist.
@@ -339,8 +382,10 @@ def class_weights(xp: Any, target: Any, weight: Any, input: Any, dim: int, ignor
         ignored = target == ignore_index
         wrong = outside & ~ignored
         if bool(xp.any(wrong)):
-            raise IndexError(f"Target {int(xp.max(xp.where(wrong, target, xp.min(target))))} is out of bounds: "
-                             f"there are {classes} classes")  # fmt: skip
+            raise IndexError(
+                f"Target {int(xp.max(xp.where(wrong, target, xp.min(target))))} is out of bounds: "
+                f"there are {classes} classes"
+            )
         target = xp.where(ignored, xp.zeros_like(target), target)
         coefficient = xp.astype(~ignored, input.dtype)
     if weight is not None:
@@ -350,19 +395,30 @@ def class_weights(xp: Any, target: Any, weight: Any, input: Any, dim: int, ignor
 
 
 def reduce_classes(xp: Any, loss: Any, coefficient: Any, reduction: str) -> Any:
-    """A loss to each sample, weighted and reduced; ignored samples count for nothing, even if NaN."""
+    """A loss to each sample, weighted and reduced; ignored samples do not count, even if NaN."""
     if coefficient is None:
         return reduce_array(xp, loss, reduction)
     loss = xp.where(coefficient == 0, xp.zeros_like(loss), loss * coefficient)
-    return xp.sum(loss) / xp.sum(coefficient) if reduction == "mean" else reduce_array(xp, loss, reduction)
+    return (
+        xp.sum(loss) / xp.sum(coefficient)
+        if reduction == "mean"
+        else reduce_array(xp, loss, reduction)
+    )
 
 
 def class_entropy_rule(xp, gs, target, weight, probabilities, dim, reduction, ignore_index):
     g, g_probabilities = gs
     slope = None
     if g is not None:
-        slope = xp.class_slope(g, probabilities, target, weight,
-                               dim=dim, reduction=reduction, ignore_index=ignore_index)  # fmt: skip
+        slope = xp.class_slope(
+            g,
+            probabilities,
+            target,
+            weight,
+            dim=dim,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
     if g_probabilities is not None:
         part = probabilities * g_probabilities
         part = part - probabilities * xp.sum(part, axis=dim, keepdims=True)
@@ -373,19 +429,35 @@ def class_entropy_rule(xp, gs, target, weight, probabilities, dim, reduction, ig
 derivative(class_entropy, input=class_entropy_rule)
 
 
-@op(public=False, promotes=None, examples=[((), (4, 3), ints(4, low=0, high=3), {"dim": 1})], oracle=None)
-def class_shares(xp, pull, input, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100):
+@op(
+    public=False,
+    promotes=None,
+    examples=[((), (4, 3), ints(4, low=0, high=3), {"dim": 1})],
+    oracle=None,
+)
+def class_shares(
+    xp, pull, input, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100
+):
     """What of the gradient `pull` of a reduced loss reaches each sample."""
     _, coefficient = class_weights(xp, target, weight, input, dim, ignore_index)
     shape = tuple(target.shape)
     if coefficient is None:
-        return xp.broadcast_to(pull / max(1, math.prod(shape)) if reduction == "mean" else pull, shape)
+        return xp.broadcast_to(
+            pull / max(1, math.prod(shape)) if reduction == "mean" else pull, shape
+        )
     return pull * (coefficient / xp.sum(coefficient) if reduction == "mean" else coefficient)
 
 
 def class_shares_rule(xp, g, input, target, weight, pull_shape, dim, reduction, ignore_index):
-    units = xp.class_shares(xp.sum(input * 0) + 1, input, target, weight,
-                            dim=dim, reduction=reduction, ignore_index=ignore_index)  # fmt: skip
+    units = xp.class_shares(
+        xp.sum(input * 0) + 1,
+        input,
+        target,
+        weight,
+        dim=dim,
+        reduction=reduction,
+        ignore_index=ignore_index,
+    )
     return g * units if len(pull_shape) else xp.sum(g * units)
 
 
@@ -401,7 +473,9 @@ derivative(class_shares, pull=class_shares_rule)
     ],
     oracle=None,
 )
-def class_slope(xp, pull, probabilities, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100):
+def class_slope(
+    xp, pull, probabilities, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100
+):
     """Each sample's share of `pull` times ``probabilities - one_hot(target)``."""
     target, coefficient = class_weights(xp, target, weight, probabilities, dim, ignore_index)
     if coefficient is None:
@@ -409,7 +483,9 @@ def class_slope(xp, pull, probabilities, target, weight=None, /, *, dim, reducti
     else:
         part = pull * (coefficient / xp.sum(coefficient) if reduction == "mean" else coefficient)
     part = xp.expand_dims(xp.broadcast_to(part, tuple(target.shape)), axis=dim)
-    classes = xp.reshape(xp.arange(probabilities.shape[dim]), (-1,) + (1,) * (probabilities.ndim - 1 - dim))
+    classes = xp.reshape(
+        xp.arange(probabilities.shape[dim]), (-1,) + (1,) * (probabilities.ndim - 1 - dim)
+    )
     hit = xp.expand_dims(target, axis=dim) == classes
     return probabilities * part - xp.where(hit, part, xp.zeros_like(part))
 
@@ -419,7 +495,9 @@ def class_slope_rule(xp, g, pull, probabilities, target, weight, dim, reduction,
     part = xp.class_shares(pull, probabilities, target, weight, **how)
     units = xp.class_shares(xp.sum(probabilities * 0) + 1, probabilities, target, weight, **how)
     through = xp.sum(g * probabilities, axis=dim) * units
-    through = (through if pull.ndim else xp.sum(through)) + xp.class_likelihood(g, target, weight, **how)
+    through = (through if pull.ndim else xp.sum(through)) + xp.class_likelihood(
+        g, target, weight, **how
+    )
     return through, g * xp.expand_dims(part, axis=dim), None, None
 
 
@@ -427,34 +505,48 @@ derivative(class_slope, together=class_slope_rule)
 
 
 def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> int:
-    """The dimension of the classes; an error unless a loss on class indices is defined for the tensors."""
+    """The dimension of the classes; an error unless a loss on classes is defined for them."""
     if input.ndim == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if target.dtype not in (int64, uint8):
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind_of(target).legacy}; "
-                           "convert it with .long()")  # fmt: skip
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {kind_of(target).legacy}; "
+            "convert it with .long()"
+        )
     dim = 0 if input.ndim == 1 else 1
     if weight is not None:
         if weight.ndim != 1 or weight.shape[0] != input.shape[dim]:
             raise RuntimeError(
-                f"weight tensor should be defined either for all {input.shape[dim]} classes or no classes but got "
+                f"weight tensor should be defined either for all {input.shape[dim]} classes or no "
+                "classes but got "
                 f"weight tensor of shape: {list(weight.shape)}"
             )
         if weight.dtype != input.dtype:
-            raise RuntimeError(f"expected scalar type {kind_of(input).legacy} but found {kind_of(weight).legacy} "
-                               "for weight")  # fmt: skip
+            raise RuntimeError(
+                f"expected scalar type {kind_of(input).legacy} but found {kind_of(weight).legacy} "
+                "for weight"
+            )
         if weight.requires_grad:
-            raise RuntimeError("The function 'nll_loss_forward' is not differentiable with respect to argument "
-                               "'weight'. This input cannot have requires_grad True.")  # fmt: skip
+            raise RuntimeError(
+                "The function 'nll_loss_forward' is not differentiable with respect to argument "
+                "'weight'. This input cannot have requires_grad True."
+            )
     if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
-        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-                         f"({target.shape[0] if target.ndim else 'none'}).")  # fmt: skip
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+            f"({target.shape[0] if target.ndim else 'none'})."
+        )
     wanted = (*input.shape[:dim], *input.shape[dim + 1 :])
     if tuple(target.shape) != wanted and (input.ndim > 1 or tuple(target.shape) != (1,)):
         if input.ndim < 3:
-            raise RuntimeError(f"0D or 1D target tensor expected, multi-target not supported: got {list(target.shape)}")
+            raise RuntimeError(
+                "0D or 1D target tensor expected, multi-target not supported: got "
+                f"{list(target.shape)}"
+            )
         if input.ndim == 4:
-            raise RuntimeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
+            raise RuntimeError(
+                f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}"
+            )
         raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
     return dim
 
@@ -487,8 +579,8 @@ def cross_entropy(
     input : Tensor
         Scores of shape ``(classes,)``, ``(n, classes)`` or ``(n, classes, ...)``.
     target : Tensor
-        Classes, of the shape of `input` without the dimension of the classes (int64 or uint8), or probabilities, of
-        the shape of `input`.
+        Classes, of the shape of `input` without the dimension of the classes (int64 or uint8), or
+        probabilities, of the shape of `input`.
     weight : Tensor, optional
         A factor for each class, shape ``(classes,)``.
     size_average, reduce : bool, optional
@@ -496,7 +588,8 @@ def cross_entropy(
     ignore_index : int, optional
         A class that counts for nothing.
     reduction : {"mean", "sum", "none"}, optional
-        What becomes of the samples' losses; the mean over classes is divided by the sum of the weights.
+        What becomes of the samples' losses; the mean over classes is divided by the sum of the
+        weights.
     label_smoothing : float, optional
         How much of each target is spread over all classes, from 0 to 1.
 
@@ -513,15 +606,23 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if not input.is_floating_point():
-        raise NotImplementedError(f'"log_softmax" not implemented for {kind_of(input).legacy}: convert with .float()')
+        raise NotImplementedError(
+            f'"log_softmax" not implemented for {kind_of(input).legacy}: convert with .float()'
+        )
     if input.shape == target.shape:
         return probability_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     dim = require_classes(input, target, weight, reduction)
     if label_smoothing > 0:
         logarithms = input.log_softmax(dim)
         return smoothed(logarithms, target, weight, ignore_index, reduction, label_smoothing, dim)
-    return class_entropy(input, target.reshape(()) if dim == 0 else target, weight,
-                         dim=dim, reduction=reduction, ignore_index=ignore_index)[0]  # fmt: skip
+    return class_entropy(
+        input,
+        target.reshape(()) if dim == 0 else target,
+        weight,
+        dim=dim,
+        reduction=reduction,
+        ignore_index=ignore_index,
+    )[0]
 
 
 def smoothed(
@@ -537,7 +638,9 @@ def smoothed(
     classes = logarithms.shape[dim]
     if dim == 0:
         target = target.reshape(())
-    hard = class_likelihood(logarithms, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index)
+    hard = class_likelihood(
+        logarithms, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index
+    )
     spread = logarithms
     if weight is not None:
         spread = spread * weight.reshape([-1] + [1] * (logarithms.ndim - 1 - dim))
@@ -555,19 +658,31 @@ def smoothed(
 
 
 def probability_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, amount: float
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    amount: float,
 ) -> Tensor:
     """Cross entropy against probabilities."""
     if not target.is_floating_point():
-        raise RuntimeError("Expected floating point type for target with class probabilities, "
-                           f"got {kind_of(target).legacy}")  # fmt: skip
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, "
+            f"got {kind_of(target).legacy}"
+        )
     if ignore_index >= 0:
-        raise RuntimeError(f"ignore_index is not supported for floating point target, got {ignore_index}")
+        raise RuntimeError(
+            f"ignore_index is not supported for floating point target, got {ignore_index}"
+        )
     dim = 0 if input.ndim == 1 else 1
     classes = input.shape[dim]
     if weight is not None and tuple(weight.shape) != (classes,):
-        raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {classes} classes or no "
-                           f"classes but got weight tensor of shape: {list(weight.shape)}")  # fmt: skip
+        raise RuntimeError(
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or "
+            "no "
+            f"classes but got weight tensor of shape: {list(weight.shape)}"
+        )
     if amount > 0:
         target = target * (1 - amount) + amount / classes
     loss = input.log_softmax(dim) * target
@@ -588,7 +703,9 @@ def probability_entropy(
     ],
     oracle=None,
 )
-def class_likelihood(xp, input, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100):
+def class_likelihood(
+    xp, input, target, weight=None, /, *, dim, reduction="mean", ignore_index=-100
+):
     """Logarithms of probabilities, negated and read at the target, then reduced."""
     target, coefficient = class_weights(xp, target, weight, input, dim, ignore_index)
     read = xp.take_along_axis(input, xp.expand_dims(target, axis=dim), axis=dim)
@@ -596,7 +713,9 @@ def class_likelihood(xp, input, target, weight=None, /, *, dim, reduction="mean"
 
 
 def class_likelihood_rule(xp, g, input, target, weight, dim, reduction, ignore_index):
-    return xp.class_slope(g, input * 0, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index)
+    return xp.class_slope(
+        g, input * 0, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index
+    )
 
 
 derivative(class_likelihood, input=class_likelihood_rule)
@@ -649,8 +768,14 @@ def nll_loss(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     dim = require_classes(input, target, weight, reduction)
-    return class_likelihood(input, target.reshape(()) if dim == 0 else target, weight,
-                            dim=dim, reduction=reduction, ignore_index=ignore_index)  # fmt: skip
+    return class_likelihood(
+        input,
+        target.reshape(()) if dim == 0 else target,
+        weight,
+        dim=dim,
+        reduction=reduction,
+        ignore_index=ignore_index,
+    )
 
 
 # ---- yes or no ----
@@ -694,10 +819,15 @@ def binary_cross_entropy(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     if input.shape != target.shape:
-        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
-                         "deprecated. Please ensure they have the same size.")  # fmt: skip
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
     if input.dtype != target.dtype:
-        raise RuntimeError(f"Found dtype {kind_of(target).legacy} but expected {kind_of(input).legacy}")
+        raise RuntimeError(
+            f"Found dtype {kind_of(target).legacy} but expected {kind_of(input).legacy}"
+        )
     loss = coin_entropy(input, target)
     return reduced(loss if weight is None else loss * weight, reduction)
 
@@ -726,7 +856,11 @@ derivative(
         g * (input - target) / xp.maximum((1 - input) * input, xp.zeros_like(input) + 1e-12)
     ),
     target=lambda xp, g, input: (
-        g * (xp.maximum(xp.log1p(-input), input * 0 - 100) - xp.maximum(xp.log(input), input * 0 - 100))
+        g
+        * (
+            xp.maximum(xp.log1p(-input), input * 0 - 100)
+            - xp.maximum(xp.log(input), input * 0 - 100)
+        )
     ),
 )
 
@@ -749,7 +883,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """How surprising yes-or-no targets are, given scores: the sigmoid is part of the loss, and so exact.
+    """How surprising yes-or-no targets are, given scores; the sigmoid is part of the loss.
 
     Parameters
     ----------
@@ -773,7 +907,9 @@ def binary_cross_entropy_with_logits(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     if input.shape != target.shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
     if weight is None and pos_weight is None:
         return logit_entropy(input, target, reduction)
     if pos_weight is None:
@@ -790,13 +926,21 @@ def binary_cross_entropy_with_logits(
     accepts=("float",),
     refusal='"log_sigmoid" not implemented for integers: convert with .float()',
     node="BinaryCrossEntropyWithLogitsBackward0",
-    examples=[((2, 3), unit(2, 3)), ((2, 3), unit(2, 3), {"reduction": "none"}), ((3,), unit(3), {"reduction": "sum"})],
-    oracle=lambda torch, *args, **options: torch.nn.functional.binary_cross_entropy_with_logits(*args, **options),
+    examples=[
+        ((2, 3), unit(2, 3)),
+        ((2, 3), unit(2, 3), {"reduction": "none"}),
+        ((3,), unit(3), {"reduction": "sum"}),
+    ],
+    oracle=lambda torch, *args, **options: torch.nn.functional.binary_cross_entropy_with_logits(
+        *args, **options
+    ),
 )
 def logit_entropy(xp, input, target, /, reduction="mean"):
     """Cross entropy of scores of yes, reduced."""
     positive_part = xp.maximum(input, xp.zeros_like(input))
-    return reduce_array(xp, positive_part - input * target + xp.log1p(xp.exp(-xp.abs(input))), reduction)
+    return reduce_array(
+        xp, positive_part - input * target + xp.log1p(xp.exp(-xp.abs(input))), reduction
+    )
 
 
 def logit_entropy_rule(xp, g, input, target, input_shape, reduction, needs):
@@ -844,12 +988,19 @@ def hinge_embedding_loss(
     reduction = how_to_reduce(reduction, size_average, reduce)
     nothing = (input * target).detach() * 0
     unlike = (margin - input).clamp(min=0)
-    loss = (unlike + nothing).where(target != 1, nothing) + (input + nothing).where(target != -1, nothing)
+    loss = (unlike + nothing).where(target != 1, nothing) + (input + nothing).where(
+        target != -1, nothing
+    )
     return reduced(loss, reduction)
 
 
 @composite(
-    home="nn", method=False, examples=[((2, 3), fixed([[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0]])), ((3,), (3,), {"reduction": "sum"})]
+    home="nn",
+    method=False,
+    examples=[
+        ((2, 3), fixed([[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0]])),
+        ((3,), (3,), {"reduction": "sum"}),
+    ],
 )
 def soft_margin_loss(
     input: Tensor,
@@ -910,7 +1061,8 @@ def kl_div(
     size_average, reduce : bool, optional
         PyTorch's older way to say `reduction`.
     reduction : {"mean", "batchmean", "sum", "none"}, optional
-        What becomes of the elements' losses. ``"batchmean"``, the sum divided by the first size, is the divergence.
+        What becomes of the elements' losses. ``"batchmean"``, the sum divided by the first size, is
+        the divergence.
     log_target : bool, optional
         Whether `target` holds logarithms.
 
@@ -922,7 +1074,8 @@ def kl_div(
     batch = reduction == "batchmean" and size_average is None and reduce is None
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides "
+            "reduction: 'mean' divides the total loss by both the batch size and the support "
+            "size. 'batchmean' divides "
             "only by the batch size, and aligns with the KL div math definition.",
             stacklevel=2,
         )
@@ -937,7 +1090,11 @@ def kl_div(
     method=False,
     examples=[
         ((2, 3), positive(2, 3)),
-        (positive(2, 3), fixed([[0.5, 1.2, 2.0], [3.0, 0.0, 1.5]]), {"log_input": False, "full": True}),
+        (
+            positive(2, 3),
+            fixed([[0.5, 1.2, 2.0], [3.0, 0.0, 1.5]]),
+            {"log_input": False, "full": True},
+        ),
     ],
 )
 def poisson_nll_loss(
@@ -1085,20 +1242,29 @@ def cosine_embedding_loss(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     if target.ndim > 1:
-        raise RuntimeError(f"0D or 1D target tensor expected, multi-target not supported: got {list(target.shape)}")
+        raise RuntimeError(
+            f"0D or 1D target tensor expected, multi-target not supported: got {list(target.shape)}"
+        )
     if input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
-        raise RuntimeError(f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs "
-                           f"with sizes {list(input1.shape)} and {list(input2.shape)}.")  # fmt: skip
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
+            "inputs "
+            f"with sizes {list(input1.shape)} and {list(input2.shape)}."
+        )
     products = (input1 * input2).sum(-1)
     squares = (input1.square().sum(-1) + 1e-12) * (input2.square().sum(-1) + 1e-12)
     cosine = products / squares.sqrt()
     nothing = cosine.detach() * 0
     alike, unlike = 1 - cosine, (cosine - margin).clamp(min=0)
-    return reduced(alike.where(target == 1, nothing) + unlike.where(target == -1, nothing), reduction)
+    return reduced(
+        alike.where(target == 1, nothing) + unlike.where(target == -1, nothing), reduction
+    )
 
 
 @composite(
-    home="nn", method=False, examples=[((4,), (4,), fixed([1.0, -1.0, 1.0, -1.0]), {"margin": 0.1, "reduction": "sum"})]
+    home="nn",
+    method=False,
+    examples=[((4,), (4,), fixed([1.0, -1.0, 1.0, -1.0]), {"margin": 0.1, "reduction": "sum"})],
 )
 def margin_ranking_loss(
     input1: Tensor,
@@ -1109,7 +1275,9 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """How far the first of a pair is from ranking above the second: ``max(0, -target * (input1 - input2) + margin)``.
+    """How far pairs are from ranking as they should.
+
+    The loss is ``max(0, -target * (input1 - input2) + margin)``.
 
     Parameters
     ----------
@@ -1133,8 +1301,11 @@ def margin_ranking_loss(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     if not input1.ndim == input2.ndim == target.ndim:
-        raise RuntimeError("margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
-                           f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")  # fmt: skip
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            "input1: "
+            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
+        )
     return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
@@ -1187,17 +1358,23 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
     if input.ndim not in (1, 2):
-        raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, "
-                           f"but got: {list(input.shape)}")  # fmt: skip
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, "
+            f"but got: {list(input.shape)}"
+        )
     scores = input if input.ndim == 2 else input.unsqueeze(0)
     samples, classes = scores.shape
     if target.ndim > 1 or target.numel() != samples:
         raise RuntimeError(
-            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch "
-            f"size). Expected target size [{samples}], but got {list(target.shape)}. Input has shape {list(input.shape)}."
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
+            "input samples (batch "
+            f"size). Expected target size [{samples}], but got {list(target.shape)}. Input has "
+            f"shape {list(input.shape)}."
         )
     if weight is not None and tuple(weight.shape) != (classes,):
-        raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
+        raise RuntimeError(
+            f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
+        )
     place = target.reshape(samples, 1)
     if bool(((place < 0) | (place >= classes)).any()):
         raise RuntimeError(f"target out of range: there are {classes} classes")
@@ -1213,7 +1390,10 @@ def multi_margin_loss(
 @composite(
     home="nn",
     method=False,
-    examples=[((2, 4), fixed([[3, 0, -1, 1], [1, -1, 0, 0]])), ((4,), fixed([3, 0, -1, 1]), {"reduction": "sum"})],
+    examples=[
+        ((2, 4), fixed([[3, 0, -1, 1], [1, -1, 0, 0]])),
+        ((4,), fixed([3, 0, -1, 1]), {"reduction": "sum"}),
+    ],
 )
 def multilabel_margin_loss(
     input: Tensor,
@@ -1244,12 +1424,18 @@ def multilabel_margin_loss(
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
     if input.ndim > 2:
-        raise RuntimeError("Expected non-empty vector or matrix with optional 0-dim batch size, "
-                           f"but got: {list(input.shape)}")  # fmt: skip
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, "
+            f"but got: {list(input.shape)}"
+        )
     if target.shape != input.shape:
-        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+        raise RuntimeError(
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
+        )
     if target.dtype is not int64:
-        raise RuntimeError(f"expected scalar type Long but found {kind_of(target).legacy}; convert with .long()")
+        raise RuntimeError(
+            f"expected scalar type Long but found {kind_of(target).legacy}; convert with .long()"
+        )
     classes = input.shape[-1] if input.ndim else 1
     if bool(((target < -1) | (target >= classes)).any()):
         raise RuntimeError("argument #2 'target' is out of range")
@@ -1279,7 +1465,9 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """How surprising several yes-or-no targets of each sample are, given scores; the mean over the classes.
+    """How surprising several yes-or-no targets of each sample are, given scores.
+
+    The loss of a sample is the mean over its classes.
 
     Parameters
     ----------
@@ -1356,8 +1544,10 @@ def triplet_margin_loss(
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            "dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D "
+            "inputs"
         )
 
     def distance(x: Tensor, y: Tensor) -> Tensor:
@@ -1385,7 +1575,10 @@ def triplets(
 @composite(
     home="nn",
     method=False,
-    examples=[((4, 3), (4, 3), (4, 3)), ((4, 3), (4, 3), (4, 3), {"swap": True, "reduction": "sum"})],
+    examples=[
+        ((4, 3), (4, 3), (4, 3)),
+        ((4, 3), (4, 3), (4, 3), {"swap": True, "reduction": "sum"}),
+    ],
 )
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
@@ -1424,11 +1617,15 @@ def triplet_margin_with_distance_loss(
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            "dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D "
+            "inputs"
         )
 
     def euclidean(x: Tensor, y: Tensor) -> Tensor:
         return (x - y + 1e-6).norm(2, -1)
 
-    return triplets(distance_function or euclidean, anchor, positive, negative, margin, swap, reduction)
+    return triplets(
+        distance_function or euclidean, anchor, positive, negative, margin, swap, reduction
+    )

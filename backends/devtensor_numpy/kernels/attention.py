@@ -24,7 +24,10 @@ def attention(
 ) -> tuple[Array, Array]:
     """`attention` by batch and head; the weights are kept only where asked for."""
     if query.dtype == np.float16:
-        wide = [x if x is None or x.dtype == np.bool_ else x.astype(np.float32) for x in (query, key, value, mask)]
+        wide = [
+            x if x is None or x.dtype == np.bool_ else x.astype(np.float32)
+            for x in (query, key, value, mask)
+        ]
         output, weights = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
         return output.astype(np.float16), weights.astype(np.float16)
     length, source = query.shape[-2], key.shape[-2]
@@ -32,8 +35,10 @@ def attention(
         query.shape[:-2], key.shape[:-2], value.shape[:-2], () if mask is None else mask.shape[:-2]
     )
     count = math.prod(batch)
-    query, key, value = (np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(count, *x.shape[-2:])
-                         for x in (query, key, value))  # fmt: skip
+    query, key, value = (
+        np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(count, *x.shape[-2:])
+        for x in (query, key, value)
+    )
     output = np.empty((count, length, value.shape[-1]), query.dtype)
     weights = np.empty((count, length, source), query.dtype) if keep else np.empty(0, query.dtype)
     if count and length and source:
@@ -41,7 +46,9 @@ def attention(
         fill(query, key, value, mask, batch, scale, is_causal, output, weights if keep else None)
     else:
         output[...] = 0
-    return output.reshape(*batch, length, value.shape[-1]), weights.reshape(*batch, length, source) if keep else weights
+    return output.reshape(*batch, length, value.shape[-1]), weights.reshape(
+        *batch, length, source
+    ) if keep else weights
 
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
@@ -70,7 +77,9 @@ def fill(
         across = key[some].swapaxes(1, 2)
         for start in range(0, length, rows):
             stop = min(start + rows, length)
-            seen = min(stop, source) if is_causal else source  # no query of these rows looks further
+            seen = (
+                min(stop, source) if is_causal else source
+            )  # no query of these rows looks further
             scores = np.matmul(query[some, start:stop] * factor, across[:, :, :seen])
             if is_causal:
                 later = np.arange(start, stop)[:, None] < np.arange(seen)

@@ -16,14 +16,20 @@ def product(left: Array, right: Array) -> Array:
     """Matrix product of arrays that fit."""
     if left.dtype == np.float16:  # NumPy has no BLAS for it
         return np.matmul(left.astype(np.float32), right.astype(np.float32)).astype(np.float16)
-    if left.shape[-1] == 1 and left.ndim > 1 and right.ndim > 1:  # a rank-one product: BLAS is 10 times slower
+    if (
+        left.shape[-1] == 1 and left.ndim > 1 and right.ndim > 1
+    ):  # a rank-one product: BLAS is 10 times slower
         return np.multiply(left, right, order="C")
     return np.matmul(left, right)
 
 
 def matmul(xp: Any, input: Array, other: Array, /) -> Array:
     """`matmul` as one large product where `other` is a matrix."""
-    if input.ndim == 2 == other.ndim and input.dtype is other.dtype and input.shape[1] == other.shape[0]:
+    if (
+        input.ndim == 2 == other.ndim
+        and input.dtype is other.dtype
+        and input.shape[1] == other.shape[0]
+    ):
         return product(input, other)
     require_product(input, other)
     if other.ndim == 2 and input.ndim > 2:

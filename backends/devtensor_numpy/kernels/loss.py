@@ -63,14 +63,23 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         np.maximum(ours, 0, out=part)
         np.add(loss, part, out=loss)
         if not kept:
-            total += float(np.add.reduce(loss, dtype=np.float32 if loss.dtype == np.float16 else None))
+            total += float(
+                np.add.reduce(loss, dtype=np.float32 if loss.dtype == np.float16 else None)
+            )
     return losses.reshape(input.shape) if kept else averaged(total, input, x.size, reduction)
 
 
-def checked_classes(target: Array, weight: Array | None, input: Array, dim: int, ignore_index: int) -> Any:
+def checked_classes(
+    target: Array, weight: Array | None, input: Array, dim: int, ignore_index: int
+) -> Any:
     """`class_weights`, quick where every target is a class and counts 1."""
     classes = input.shape[dim]
-    if weight is None and target.size and not 0 <= ignore_index < classes and target.dtype == np.int64:
+    if (
+        weight is None
+        and target.size
+        and not 0 <= ignore_index < classes
+        and target.dtype == np.int64
+    ):
         flat = target.reshape(-1)
         if np.minimum.reduce(flat) >= 0 and np.maximum.reduce(flat) < classes:
             return target, None
@@ -91,9 +100,14 @@ def class_entropy(
     """`class_entropy` by blocks of rows."""
     if input.dtype == np.float16:
         loss, probabilities = class_entropy(
-            xp, input.astype(np.float32), target, None if weight is None else weight.astype(np.float32),
-            dim=dim, reduction=reduction, ignore_index=ignore_index,
-        )  # fmt: skip
+            xp,
+            input.astype(np.float32),
+            target,
+            None if weight is None else weight.astype(np.float32),
+            dim=dim,
+            reduction=reduction,
+            ignore_index=ignore_index,
+        )
         return loss.astype(np.float16), probabilities.astype(np.float16)
     target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
     if input.ndim != 2 or input.size == 0:
