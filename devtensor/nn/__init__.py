@@ -2,6 +2,7 @@
 
 from devtensor.nn import (
     activation,
+    adaptive,
     attention,
     batchnorm,
     container,
@@ -12,8 +13,10 @@ from devtensor.nn import (
     linear,
     loss,
     margin_loss,
+    modules,
     normalization,
     padding,
+    parallel,
     parameter,
     parameter_container,
     pooling,
@@ -26,6 +29,7 @@ from devtensor.nn import (
     utils,
 )
 from devtensor.nn.activation import *
+from devtensor.nn.adaptive import *
 from devtensor.nn.attention import *
 from devtensor.nn.batchnorm import *
 from devtensor.nn.container import *
@@ -37,6 +41,7 @@ from devtensor.nn.margin_loss import *
 from devtensor.nn.module import Module
 from devtensor.nn.normalization import *
 from devtensor.nn.padding import *
+from devtensor.nn.parallel import *
 from devtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from devtensor.nn.parameter_container import *
 from devtensor.nn.pooling import *

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._functional_loss import reduced
+from devtensor.tensor import Tensor
 
 __all__ = ["ctc_loss"]
 

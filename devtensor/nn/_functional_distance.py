@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = [
     "bilinear",

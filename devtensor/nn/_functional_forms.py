@@ -7,9 +7,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.op import catalogue
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._functional_window import (
     fractional_max_pool,
@@ -18,6 +15,8 @@ from devtensor.nn._functional_window import (
     pad_reflect,
     pad_replicate,
 )
+from devtensor.op import catalogue
+from devtensor.tensor import Tensor
 
 INPLACE = (
     "alpha_dropout",
@@ -127,7 +126,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         filled: Tensor = constant_pad(input, tuple(pad), 0 if value is None else value)
         return filled
     if value not in (None, 0):
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in PADS:
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     return PADS[mode](input, pad)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._functional_sample import sample
+from devtensor.tensor import Tensor
 
 __all__ = [
     "affine_grid",

@@ -6,10 +6,9 @@ import math
 import warnings
 from collections.abc import Callable
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._functional_distance import cosine_similarity, pairwise_distance
+from devtensor.tensor import Tensor
 
 __all__ = [
     "cosine_embedding_loss",

@@ -6,9 +6,8 @@ import math
 import warnings
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 

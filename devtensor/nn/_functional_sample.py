@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._functional_resize import kernel
+from devtensor.tensor import Tensor
 
 __all__ = ["sample"]
 

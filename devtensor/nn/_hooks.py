@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._handle import HookDict, RemovableHandle
+from devtensor.tensor import Tensor
 
 __all__ = ["BackwardHook", "everywhere", "run_forward_hooks", "run_pre_hooks"]
 

@@ -7,12 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._handle import RemovableHandle
 from devtensor.nn._tree import Tree
 from devtensor.nn.parameter import Parameter, is_lazy
+from devtensor.tensor import Tensor
 
 __all__ = ["IncompatibleKeys", "State"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn.parameter import Buffer, Parameter, Uninitialized
+from devtensor.tensor import Tensor
 
 __all__ = ["Tree", "typename"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.tensor import Tensor
 
 __all__ = [
     "CELU",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.linear import NonDynamicallyQuantizableLinear
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]
 

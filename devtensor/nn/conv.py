@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.lazy import LazyModuleMixin
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter, UninitializedParameter
+from devtensor.tensor import Tensor
 
 __all__ = [
     "Conv1d",

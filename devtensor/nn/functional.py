@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.op import catalogue
-
 from devtensor.nn import (
     _functional_attention,
     _functional_ctc,
@@ -16,6 +14,7 @@ from devtensor.nn import (
     _functional_resize,
     _functional_window,
 )
+from devtensor.op import catalogue
 
 # Functions of the whole package that are expected here too.
 SHARED = (

@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = [
     "calculate_gain",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn import functional as F
 from devtensor.nn._functional_loss import legacy_reduction
 from devtensor.nn.module import Module
+from devtensor.tensor import Tensor
 
 __all__ = [
     "BCELoss",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn import functional as F
 from devtensor.nn.loss import Loss, WeightedLoss
 from devtensor.nn.shaping import PairwiseDistance
+from devtensor.tensor import Tensor
 
 __all__ = [
     "CosineEmbeddingLoss",

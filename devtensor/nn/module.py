@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn._handle import HookDict, RemovableHandle
 from devtensor.nn._hooks import BackwardHook, everywhere, run_forward_hooks, run_pre_hooks
 from devtensor.nn._state import State
 from devtensor.nn.parameter import is_lazy
+from devtensor.tensor import Tensor
 
 __all__ = ["Module"]
 

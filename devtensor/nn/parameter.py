@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any, ClassVar
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 

@@ -6,10 +6,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.tensor import Tensor
 
 __all__ = ["ParameterDict", "ParameterList"]
 

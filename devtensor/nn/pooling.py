@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
+from devtensor.tensor import Tensor
 
 __all__ = [
     f"{kind}{dims}d"
@@ -396,6 +395,6 @@ class FractionalMaxPool2d(FractionalMaxPool):
 
 
 class FractionalMaxPool3d(FractionalMaxPool):
-    """Takes maxima of volumes, at random places."""
+    """Takes maxima of volumes at random places."""
 
     dims = 3

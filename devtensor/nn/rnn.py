@@ -6,8 +6,6 @@ import math
 import warnings
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
@@ -15,6 +13,7 @@ from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
 from devtensor.nn.rnn_cell import next_state
 from devtensor.nn.utils.rnn import PackedSequence
+from devtensor.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 

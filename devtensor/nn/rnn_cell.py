@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.tensor import Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase", "next_state"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
+from devtensor.tensor import Tensor
 
 __all__ = [
     "ChannelShuffle",

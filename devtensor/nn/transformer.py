@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn import init
@@ -14,6 +12,7 @@ from devtensor.nn.container import ModuleList
 from devtensor.nn.module import Module
 from devtensor.nn.normalization import LayerNorm
 from devtensor.nn.transformer_layer import TransformerDecoderLayer, TransformerEncoderLayer
+from devtensor.tensor import Tensor
 
 __all__ = ["Transformer", "TransformerDecoder", "TransformerEncoder"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 from devtensor.nn import functional as F
 from devtensor.nn.attention import MultiheadAttention
 from devtensor.nn.dropout import Dropout
 from devtensor.nn.linear import Linear
 from devtensor.nn.module import Module
 from devtensor.nn.normalization import LayerNorm
+from devtensor.tensor import Tensor
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 

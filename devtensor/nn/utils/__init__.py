@@ -1,6 +1,6 @@
 """Helpers for gradients, parameters and sequences."""
 
-from devtensor.nn.utils import rnn
+from devtensor.nn.utils import parametrizations, parametrize, rnn
 from devtensor.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -9,6 +9,12 @@ from devtensor.nn.utils.clip_grad import (
     get_total_norm,
 )
 from devtensor.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from devtensor.nn.utils.parametrizations import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
 
 __all__ = [
     "clip_grad_norm",
@@ -17,6 +23,12 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
     "rnn",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]

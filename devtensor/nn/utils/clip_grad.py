@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = [
     "clip_grad_norm",

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from devtensor.tensor import Tensor
-
 import devtensor as dt
+from devtensor.tensor import Tensor
 
 __all__ = [
     "PackedSequence",
