@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import devtensor as dt
-from devtensor.nn._functional_loss import reduced
 from devtensor.tensor import Tensor
 
 __all__ = ["ctc_loss"]
@@ -93,6 +92,17 @@ def ctc_loss(
         return (loss / dt.tensor(sizes, device=place).clamp(min=1)).mean()
     loss = reduced(loss, reduction)
     return loss.squeeze(0) if single and reduction == "none" else loss
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """Take the mean or the sum, or leave the loss as it is."""
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise ValueError(f"{reduction} is not a valid value for reduction")
 
 
 def integers(lengths: Any) -> list[int]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import devtensor as dt
 from devtensor.tensor import Tensor
 
 __all__ = [
-    "bilinear",
     "cosine_similarity",
     "gumbel_softmax",
     "normalize",
-    "one_hot",
     "pairwise_distance",
     "pdist",
 ]
@@ -74,41 +70,6 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     return length(input.index_select(0, rows) - input.index_select(0, columns), p, -1)
 
 
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Turn class numbers into rows of zeros with a one at that place.
-
-    Parameters
-    ----------
-    tensor : Tensor of int64
-        Class numbers, any shape.
-    num_classes : int
-        The length of the rows; one more than the largest number when -1.
-
-    Returns
-    -------
-    Tensor of int64
-        The shape of `tensor` and `num_classes`.
-    """
-    if tensor.dtype != dt.int64:
-        raise RuntimeError(
-            f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}; "
-            "write tensor.long()"
-        )
-    if tensor.numel() == 0:
-        if num_classes <= 0:
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    else:
-        if tensor.min().item() < 0:
-            raise RuntimeError("Class values must be non-negative.")
-        largest = int(tensor.max().item())
-        if num_classes == -1:
-            num_classes = largest + 1
-        elif largest >= num_classes:
-            raise RuntimeError("Class values must be smaller than num_classes.")
-    classes = dt.arange(num_classes, device=tensor.device)
-    return (tensor.unsqueeze(-1) == classes).to(dt.int64)
-
-
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
@@ -132,21 +93,3 @@ def gumbel_softmax(
     index = soft.argmax(dim, keepdim=True)
     sharp = dt.zeros_like(logits).scatter(dim, index, 1.0)
     return sharp - soft.detach() + soft
-
-
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
-    """Compute `input1 @ weight[k] @ input2 + bias[k]` for every output k."""
-    if input1.shape[:-1] != input2.shape[:-1]:
-        raise RuntimeError(
-            "bilinear(): input batch dimensions do not match: got "
-            f"{tuple(input1.shape[:-1])} and {tuple(input2.shape[:-1])}"
-        )
-    for name, x, size in (("1", input1, weight.shape[1]), ("2", input2, weight.shape[2])):
-        if x.shape[-1] != size:
-            raise RuntimeError(
-                f"bilinear(): input{name} size does not match weight size: "
-                f"got {x.shape[-1]} but expected {size}"
-            )
-    left = dt.tensordot(input1, weight, dims=([-1], [1]))
-    result = (left * input2.unsqueeze(-2)).sum(-1)
-    return result if bias is None else result + bias

@@ -1,4 +1,4 @@
-"""The further forms of functions: `inplace=`, `mode=`, one name for each number of dimensions."""
+"""The further forms of functions: `inplace=`, one name for each number of dimensions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor as dt
-from devtensor.nn._functional_window import (
-    fractional_max_pool,
-    max_unpool,
-    pad_circular,
-    pad_reflect,
-    pad_replicate,
-)
-from devtensor.op import catalogue
+from devtensor.nn._functional_window import fractional_max_pool, max_unpool
 from devtensor.tensor import Tensor
 
 INPLACE = (
@@ -40,13 +33,14 @@ INPLACE = (
     "threshold",
 )
 
-PADS = {"reflect": pad_reflect, "replicate": pad_replicate, "circular": pad_circular}
-
 
 def with_inplace(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Give a function a last parameter `inplace`: write the result over the input."""
     name = function.__name__
-    count = len(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    if "inplace" in parameters:
+        return function
+    count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
 
     def form(input: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Tensor:
         if len(args) >= count:
@@ -107,34 +101,6 @@ def implied_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> i
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
-def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad the last dimensions.
-
-    Parameters
-    ----------
-    input : Tensor
-        Any shape for mode `"constant"`; (*, space) with a batch and channels for the others.
-    pad : sequence of int
-        Before and after the last dimension, before and after the one before it, and so on;
-        negative numbers cut.
-    mode : str
-        `"constant"`, `"reflect"`, `"replicate"` or `"circular"`.
-    value : float, optional
-        What constant padding puts there; 0 when left out.
-    """
-    if mode == "constant":
-        filled: Tensor = constant_pad(input, tuple(pad), 0 if value is None else value)
-        return filled
-    if value not in (None, 0):
-        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    if mode not in PADS:
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    return PADS[mode](input, pad)
-
-
-constant_pad = catalogue["constant_pad"].function
-
-
 def lp_pool(
     input: Tensor, norm_type: float, dims: int, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Tensor:
@@ -182,7 +148,7 @@ def local_response_norm(
     if input.numel() == 0:
         return input
     squares = (input * input).reshape(input.shape[0], 1, input.shape[1], -1)
-    squares = pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    squares = dt.nn.functional.pad(squares, (0, 0, size // 2, (size - 1) // 2))
     mean = dt.nn.functional.avg_pool2d(squares, (size, 1), stride=1).reshape(input.shape)
     return input / (mean * alpha + k) ** beta
 
@@ -262,7 +228,6 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
-    "pad",
     "softmax",
     "softmin",
 ]

@@ -12,9 +12,6 @@ __all__ = [
     "fold",
     "fractional_max_pool",
     "max_unpool",
-    "pad_circular",
-    "pad_reflect",
-    "pad_replicate",
     "unfold",
 ]
 
@@ -137,74 +134,6 @@ def fold(
         empty = dt.zeros(shape, dtype=x.dtype, device=x.device)
         x = empty.index_add(dim, dt.tensor(place, device=x.device), x).narrow(dim, edge, size)
     return x
-
-
-def pad_edges(input: Tensor, pad: Any, kind: str, edges: Any) -> Tensor:
-    """Put at both ends of the last dimensions what `edges` makes, or cut where negative."""
-    dims = len(pad) // 2
-    if len(pad) % 2 or not dims < input.ndim <= dims + 2:
-        raise NotImplementedError(
-            f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
-            f"got {len(pad)} numbers of padding for input of shape {tuple(input.shape)}"
-        )
-    for i in range(dims):
-        dim = input.ndim - 1 - i
-        before, after = int(pad[2 * i]), int(pad[2 * i + 1])
-        size = input.shape[dim]
-        room = max(before, after)
-        if (kind == "reflect" and room >= size) or (kind == "circular" and room > size):
-            raise RuntimeError(
-                f"Padding size should be less than the corresponding input dimension, but got: "
-                f"padding ({before}, {after}) at dimension {dim} of input {list(input.shape)}"
-                if kind == "reflect"
-                else "Padding value causes wrapping around more than once."
-            )
-        first, last = edges(input, dim, max(before, 0), max(after, 0))
-        start, stop = max(-before, 0), size - max(-after, 0)
-        middle = input if (start, stop) == (0, size) else input.narrow(dim, start, stop - start)
-        parts = [part for part in (first, middle, last) if part is not None]
-        input = dt.cat(parts, dim) if len(parts) > 1 else middle
-    return input
-
-
-def reflected(x: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
-    """The neighbours of the border, mirrored; the border itself not repeated."""
-    size = x.shape[dim]
-    first = x.narrow(dim, 1, before).flip(dim) if before else None
-    last = x.narrow(dim, size - 1 - after, after).flip(dim) if after else None
-    return first, last
-
-
-def replicated(x: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
-    """The border, repeated."""
-
-    def repeat(start: int, count: int) -> Any:
-        shape = list(x.shape)
-        shape[dim] = count
-        return x.narrow(dim, start, 1).expand(shape) if count else None
-
-    return repeat(0, before), repeat(x.shape[dim] - 1, after)
-
-
-def wrapped(x: Tensor, dim: int, before: int, after: int) -> tuple[Any, Any]:
-    """What stands at the other end."""
-    first = x.narrow(dim, x.shape[dim] - before, before) if before else None
-    return first, x.narrow(dim, 0, after) if after else None
-
-
-def pad_reflect(input: Tensor, pad: Any) -> Tensor:
-    """Pad with the mirror image of the input."""
-    return pad_edges(input, pad, "reflect", reflected)
-
-
-def pad_replicate(input: Tensor, pad: Any) -> Tensor:
-    """Pad with the border of the input."""
-    return pad_edges(input, pad, "replicate", replicated)
-
-
-def pad_circular(input: Tensor, pad: Any) -> Tensor:
-    """Pad with the other end of the input."""
-    return pad_edges(input, pad, "circular", wrapped)
 
 
 def max_unpool(

@@ -10,7 +10,6 @@ from devtensor.nn import (
     _functional_distance,
     _functional_forms,
     _functional_image,
-    _functional_loss,
     _functional_resize,
     _functional_window,
 )
@@ -18,7 +17,6 @@ from devtensor.op import catalogue
 
 # Functions of the whole package that are expected here too.
 SHARED = (
-    "bilinear",
     "celu",
     "channel_shuffle",
     "cosine_similarity",
@@ -45,7 +43,6 @@ def gather() -> dict[str, Any]:
         _functional_ctc,
         _functional_distance,
         _functional_image,
-        _functional_loss,
         _functional_resize,
         _functional_window,
     ):

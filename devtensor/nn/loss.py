@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from devtensor.nn import functional as F
-from devtensor.nn._functional_loss import legacy_reduction
 from devtensor.nn.module import Module
 from devtensor.tensor import Tensor
 
@@ -24,6 +24,19 @@ __all__ = [
     "PoissonNLLLoss",
     "SmoothL1Loss",
 ]
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Say in one word what the old arguments `size_average` and `reduce` said in two."""
+    if size_average is None and reduce is None:
+        return reduction
+    average = size_average is None or size_average
+    word = "none" if reduce is False else ("mean" if average else "sum")
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{word}' instead.",
+        stacklevel=4,
+    )
+    return word
 
 
 class Loss(Module):
