@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from math import ceil, inf, pi
+from math import ceil, isfinite, pi
 from numbers import Number
 from operator import index as as_int
 from typing import Any
 
-from devtensor.dtype import bool_, float64, get_default_dtype, int64, of_number
+from devtensor.dtype import bool_, get_default_dtype, int64, of_number
 from devtensor.dtype import dtype as Dtype
-from devtensor.example import fixed, positive
 from devtensor.op import composite, derivative, op
 from devtensor.ops.shape import broadcast_tensors, stack
 from devtensor.tensor import Tensor
@@ -63,8 +62,6 @@ def _dtype_of(value: Any) -> Dtype:
     return value.dtype if isinstance(value, Tensor) else of_number(value)
 
 
-_LIMITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
-
 
 def converted(value: Any, dtype: Dtype) -> Any:
     """`value` as a Python number of the kind of `dtype`.
@@ -76,19 +73,20 @@ def converted(value: Any, dtype: Dtype) -> Any:
     """
     if dtype.kind == "bool":
         return bool(value)
-    fits = dtype.kind == "complex" or not isinstance(value, builtins.complex) or value.imag == 0
-    if fits and isinstance(value, builtins.complex) and dtype.kind != "complex":
+    given = value
+    if isinstance(value, builtins.complex) and dtype.kind != "complex" and value.imag == 0:
         value = value.real
+    fits = dtype.kind == "complex" or not isinstance(value, builtins.complex)
     if fits and dtype.kind == "int":
-        fits = value == value and abs(value) != inf
+        fits = isfinite(value)
         if fits:
             value = int(value)
-            bits = 8 * dtype.itemsize
-            low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if dtype.is_signed else (-(2**bits) + 1, 2**bits)
-            fits = low <= value < high
-            value %= 2**bits if not dtype.is_signed else inf
+            reach = 2 ** (8 * dtype.itemsize - dtype.is_signed)
+            fits = -reach <= value < reach
+            if not dtype.is_signed:  # small negative numbers wrap around, as in C
+                value %= reach
     if not fits:
-        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}")
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {given}")
     return value
 
 
@@ -105,6 +103,19 @@ def filled(xp: Any, /, size: Any, value: Any, dtype: Any) -> Any:
 def unset(xp: Any, /, size: Any, dtype: Any) -> Any:
     """A tensor of unset memory."""
     return xp.empty(size, dtype=dtype)
+
+
+@op(promotes=None, public=False)
+def constant(xp: Any, /, data: Any, dtype: Any = None) -> Any:
+    """Numbers from nested sequences or a host array."""
+    return xp.asarray(data) if dtype is None else xp.asarray(data, dtype=dtype)
+
+
+def tensor_of(data: Any, device: Any, dtype: Dtype | None = None) -> Any:
+    """Numbers, nested sequences or a host array as a tensor."""
+    if dtype is not None and isinstance(data, Number):
+        return filled((), converted(data, dtype), dtype=dtype, device=device)
+    return constant(list(data) if isinstance(data, builtins.range) else data, dtype=dtype, device=device)
 
 
 def _full(name: str, size: Sequence[Any], value: Any, dtype: Dtype | None, place: dict[str, Any]) -> Any:
@@ -316,11 +327,11 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | Non
         dtype = out.dtype if out is not None else int64 if all(k in ("int", "bool") for k in kinds) else get_default_dtype()
     if dtype is bool_:
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
-    if dtype is int64 and all(abs(value) != inf and value == value for value in (start, end, step)):
+    if dtype is int64 and all(map(isfinite, (start, end, step))):
         start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if not (abs(start) < inf and abs(end) < inf):
+    if not (isfinite(start) and isfinite(end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * (1 if step > 0 else -1) < 0:
         raise RuntimeError(

@@ -12,7 +12,6 @@ from operator import index as as_int
 from typing import Any
 
 from devtensor.dtype import bool_, int32, int64, uint8
-from devtensor.dtype import dtype as Dtype
 from devtensor.example import bools, distinct, fixed, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
@@ -22,9 +21,7 @@ from devtensor.ops.shape import (
     broadcast_tensors,
     copied,
     expand,
-    flatten,
     item_select,
-    no_such_item,
     ravel,
     reshape,
     slice_view,
@@ -198,9 +195,8 @@ def _other(input: Any, part: Any) -> Any:
     """An entry of a key that is neither built in nor a tensor: an int of another type, or a sequence."""
     if isinstance(part, (list, tuple, range)):
         return _as_index(input, part)
-    if hasattr(part, "__array__") and hasattr(part, "ndim") and (part.ndim or not hasattr(part, "__index__")):
-        if part.ndim or getattr(part.dtype, "kind", "") != "b":
-            return _as_index(input, part)
+    if hasattr(part, "__array__") and getattr(part, "ndim", 0):
+        return _as_index(input, part)
     try:
         return as_int(part)
     except TypeError:

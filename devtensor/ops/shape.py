@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import ceil, prod
 from typing import Any
 
@@ -968,7 +969,7 @@ def split_with_sizes(xp: Any, input: Any, /, split_sizes: Any, dim: int = 0) -> 
     before, starts = ahead(dim), offsets(sizes)
     return [
         input[(*before, slice(start, end), ...)]
-        for start, end in zip(starts[:-1], starts[1:], strict=True)
+        for start, end in pairwise(starts)
     ]
 
 
@@ -1042,7 +1043,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     cuts = [None, *indices_or_sections, None]
     before = ahead(dim)
     return tuple([
-        slice_view(input, (*before, slice(start, end), ...)) for start, end in zip(cuts[:-1], cuts[1:], strict=True)
+        slice_view(input, (*before, slice(start, end), ...)) for start, end in pairwise(cuts)
     ])  # fmt: skip
 
 
