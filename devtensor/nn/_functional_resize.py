@@ -136,14 +136,16 @@ def shares(
     x: Tensor, n: int, m: int, scale: float | None, align: bool, cubic: bool, antialias: bool
 ) -> Tensor:
     """How much each of `n` pixels counts in each of `m` new ones: a matrix (m, n)."""
-    new = dt.arange(m, dtype=dt.float64, device=x.device).unsqueeze(1)
+    # Not float64 for all: some devices have none.
+    dtype = dt.float64 if x.dtype == dt.float64 else dt.float32
+    new = dt.arange(m, dtype=dtype, device=x.device).unsqueeze(1)
     if align:
         step = (n - 1) / (m - 1) if m > 1 else 0.0
         centre = new * step
     else:
         step = 1 / scale if scale else n / m
         centre = (new + 0.5) * step - 0.5
-    old = dt.arange(n, dtype=dt.float64, device=x.device)
+    old = dt.arange(n, dtype=dtype, device=x.device)
     if antialias:
         width = max(step, 1.0)
         weight = kernel((old - centre).abs() / width, cubic, -0.5)
@@ -151,7 +153,7 @@ def shares(
     if not cubic:
         return kernel((old - centre.clamp(0, n - 1)).abs(), False).to(x.dtype)
     # Taps beyond the border read the border.
-    total = dt.zeros(m, n, dtype=dt.float64, device=x.device)
+    total = dt.zeros(m, n, dtype=dtype, device=x.device)
     for tap in range(-1, 3):
         place = centre.floor() + tap
         share = kernel((place - centre).abs(), True)
