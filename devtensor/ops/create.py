@@ -1,7 +1,7 @@
 """New tensors: constant, counted, spaced, windows.
 
-All take the keywords ``device`` (the default device if None), ``requires_grad`` and, unless they follow another tensor,
-``out`` (a tensor to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
+All take the keywords ``device`` (the default device if None), ``requires_grad`` and ``out`` (a tensor
+to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
 tensors are dense and in row order.
 """
 
@@ -35,7 +35,12 @@ def _place(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
     """A shape, given as ints or as one sequence of them."""
-    if len(size) == 1 and not isinstance(size[0], int) and hasattr(size[0], "__len__") and not isinstance(size[0], Tensor):
+    if (
+        len(size) == 1
+        and not isinstance(size[0], int)
+        and hasattr(size[0], "__len__")
+        and not isinstance(size[0], Tensor)
+    ):
         size = size[0]
     try:
         lengths = tuple([as_int(n) for n in size])
@@ -47,7 +52,8 @@ def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
     for n in lengths:
         if n < 0:
             raise RuntimeError(
-                f"{name}: Dimension size must be non-negative. Trying to create tensor with negative dimension {n}: "
+                f"{name}: Dimension size must be non-negative. Trying to create tensor with "
+                f"negative dimension {n}: "
                 f"{list(lengths)}"
             )
     return lengths
@@ -60,7 +66,6 @@ def _number(value: Any) -> Any:
 
 def _dtype_of(value: Any) -> Dtype:
     return value.dtype if isinstance(value, Tensor) else of_number(value)
-
 
 
 def converted(value: Any, dtype: Dtype) -> Any:
@@ -86,11 +91,13 @@ def converted(value: Any, dtype: Dtype) -> Any:
             if not dtype.is_signed:  # small negative numbers wrap around, as in C
                 value %= reach
     if not fits:
-        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {given}")
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype.name} without overflow: {given}"
+        )
     return value
 
 
-# ------------------------------------------------------------------------------------------------------------ constant
+# ---- constant
 
 
 @op(public=False)
@@ -115,10 +122,14 @@ def tensor_of(data: Any, device: Any, dtype: Dtype | None = None) -> Any:
     """Numbers, nested sequences or a host array as a tensor."""
     if dtype is not None and isinstance(data, Number):
         return filled((), converted(data, dtype), dtype=dtype, device=device)
-    return constant(list(data) if isinstance(data, builtins.range) else data, dtype=dtype, device=device)
+    return constant(
+        list(data) if isinstance(data, builtins.range) else data, dtype=dtype, device=device
+    )
 
 
-def _full(name: str, size: Sequence[Any], value: Any, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+def _full(
+    name: str, size: Sequence[Any], value: Any, dtype: Dtype | None, place: dict[str, Any]
+) -> Any:
     if dtype is None:
         out = place.get("out")
         dtype = get_default_dtype() if out is None else out.dtype
@@ -203,7 +214,9 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **
 def _following(name: str, input: Any, dtype: Dtype | None, place: dict[str, Any]) -> dict[str, Any]:
     """The keywords for a tensor of the dtype and device of `input`."""
     if not isinstance(input, Tensor):
-        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     if place.get("device") is None:
         place["device"] = input.device
     return {"dtype": dtype or input.dtype, **_place(name, place)}
@@ -256,10 +269,14 @@ def new_empty(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) 
 
 
 @composite(method=True)
-def new_full(input: Any, size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def new_full(
+    input: Any, size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """A tensor of shape `size` full of one number, in the dtype and device of `input`."""
     given = _following("new_full", input, dtype, place)
-    return filled(_size("new_full", (size,)), converted(_number(fill_value), given["dtype"]), **given)
+    return filled(
+        _size("new_full", (size,)), converted(_number(fill_value), given["dtype"]), **given
+    )
 
 
 @op(public=False)
@@ -288,20 +305,26 @@ def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: An
     return identity(n, m, dtype=dtype or get_default_dtype(), **_place("eye", place))
 
 
-# ------------------------------------------------------------------------------------------------- counted and spaced
+# ---- counted and spaced
 
 
 @op(public=False)
 def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
     """``start``, ``start + step``, ...: `count` numbers."""
     if isinstance(start, int) and isinstance(step, int) and xp.isdtype(dtype, "integral"):
-        return xp.arange(start, start + step * count, step, dtype=dtype) if count else xp.zeros((0,), dtype=dtype)
+        return (
+            xp.arange(start, start + step * count, step, dtype=dtype)
+            if count
+            else xp.zeros((0,), dtype=dtype)
+        )
     # computed in double precision, so that no error adds up
     return xp.astype(xp.arange(count, dtype=xp.float64) * step + start, dtype)
 
 
 @composite(method=False)
-def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def arange(
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """Numbers from `start` up to, not including, `end`.
 
     Parameters
@@ -324,7 +347,13 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | Non
     start, end, step = [_number(value) for value in (start, end, step)]
     if dtype is None:
         out = place.get("out")
-        dtype = out.dtype if out is not None else int64 if all(k in ("int", "bool") for k in kinds) else get_default_dtype()
+        dtype = (
+            out.dtype
+            if out is not None
+            else int64
+            if all(k in ("int", "bool") for k in kinds)
+            else get_default_dtype()
+        )
     if dtype is bool_:
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
     if dtype is int64 and all(map(isfinite, (start, end, step))):
@@ -335,7 +364,8 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | Non
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * (1 if step > 0 else -1) < 0:
         raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: start={start}, end={end}, step={step}"
+            f"upper bound and lower bound inconsistent with step sign: start={start}, end={end}, "
+            f"step={step}"
         )
     whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     count = -((start - end) // step) if whole else ceil((end - start) / step)
@@ -347,7 +377,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | Non
 
 
 @composite(method=False)
-def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def range(
+    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """Numbers from `start` up to and including `end`; :func:`arange` is the usual choice."""
     if end is None:
         start, end = 0, start
@@ -357,7 +389,11 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None
     if (end - start) * (1 if step > 0 else -1) < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     return counted(
-        start, step, int((end - start) / step) + 1, dtype=dtype or get_default_dtype(), **_place("range", place)
+        start,
+        step,
+        int((end - start) / step) + 1,
+        dtype=dtype or get_default_dtype(),
+        **_place("range", place),
     )
 
 
@@ -372,7 +408,15 @@ def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) 
     return xp.astype(line if base is None else base**line, dtype)
 
 
-def _spaced(name: str, start: Any, end: Any, steps: int, base: Any, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+def _spaced(
+    name: str,
+    start: Any,
+    end: Any,
+    steps: int,
+    base: Any,
+    dtype: Dtype | None,
+    place: dict[str, Any],
+) -> Any:
     start, end = _number(start), _number(end)
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got steps={steps}")
@@ -401,7 +445,15 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Dtype | None = None, **
 
 
 @composite(method=False)
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Dtype | None = None,
+    **place: Any,
+) -> Any:
     """`base` to the power of `steps` numbers in equal distances from `start` to `end`.
 
     Parameters
@@ -424,21 +476,29 @@ def triangle(xp: Any, /, row: int, col: int, offset: int, upper: bool, dtype: An
     return xp.astype(xp.stack(xp.nonzero(beyond >= offset if upper else beyond <= offset)), dtype)
 
 
-def _triangle(name: str, row: int, col: int, offset: int, dtype: Dtype | None, place: dict[str, Any]) -> Any:
+def _triangle(
+    name: str, row: int, col: int, offset: int, dtype: Dtype | None, place: dict[str, Any]
+) -> Any:
     for label, value in (("row", row), ("col", col)):
         if value < 0:
             raise RuntimeError(f"{label} must be non-negative, got {value}")
-    return triangle(row, col, offset, name == "triu_indices", dtype=dtype or int64, **_place(name, place))
+    return triangle(
+        row, col, offset, name == "triu_indices", dtype=dtype or int64, **_place(name, place)
+    )
 
 
 @composite(method=False)
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """The coordinates on and below a diagonal of a `row` by `col` matrix: a tensor of two rows."""
     return _triangle("tril_indices", row, col, offset, dtype, place)
 
 
 @composite(method=False)
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """The coordinates on and above a diagonal of a `row` by `col` matrix: a tensor of two rows."""
     return _triangle("triu_indices", row, col, offset, dtype, place)
 
@@ -469,7 +529,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     return stack(powers if increasing else powers[::-1], dim=1)
 
 
-# ------------------------------------------------------------------------------------------------------------- complex
+# ---- complex
 
 
 @op(promotes=None, public=False, node="ComplexBackward0")
@@ -489,7 +549,8 @@ def _same_floats(one: Any, two: Any) -> None:
         )
     if one.dtype is not two.dtype:
         raise RuntimeError(
-            f"Expected object of scalar type {one.dtype.legacy} but got scalar type {two.dtype.legacy} for second argument"
+            f"Expected object of scalar type {one.dtype.legacy} but got scalar type "
+            f"{two.dtype.legacy} for second argument"
         )
 
 
@@ -519,7 +580,7 @@ def polar(abs: Any, angle: Any) -> Any:
     return complex(abs * angle.cos(), abs * angle.sin())
 
 
-# ------------------------------------------------------------------------------------------------------------- windows
+# ---- windows
 
 
 @op(public=False)
@@ -535,7 +596,9 @@ def window(xp: Any, /, length: int, period: int, weights: Any, dtype: Any) -> An
 @op(public=False)
 def bartlett(xp: Any, /, length: int, period: int, dtype: Any) -> Any:
     """A triangle."""
-    return xp.astype(1 - xp.abs(xp.arange(length, dtype=xp.float64) * (2 / max(period, 1)) - 1), dtype)
+    return xp.astype(
+        1 - xp.abs(xp.arange(length, dtype=xp.float64) * (2 / max(period, 1)) - 1), dtype
+    )
 
 
 @op(public=False)
@@ -547,20 +610,32 @@ def kaiser(xp: Any, /, length: int, period: int, beta: float, dtype: Any) -> Any
 
 
 def _window(
-    make: Any, name: str, length: int, periodic: bool, rest: tuple[Any, ...], dtype: Dtype | None, place: dict[str, Any]
+    make: Any,
+    name: str,
+    length: int,
+    periodic: bool,
+    rest: tuple[Any, ...],
+    dtype: Dtype | None,
+    place: dict[str, Any],
 ) -> Any:
     dtype = dtype or get_default_dtype()
     if not dtype.is_floating_point:
         raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
     if length < 0:
-        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={length}")
+        raise RuntimeError(
+            f"{name} requires non-negative window_length, got window_length={length}"
+        )
     if length == 1:
         return _full(name, (1,), 1, dtype, place)
-    return make(length, length if periodic else length - 1, *rest, dtype=dtype, **_place(name, place))
+    return make(
+        length, length if periodic else length - 1, *rest, dtype=dtype, **_place(name, place)
+    )
 
 
 @composite(method=False)
-def hann_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def hann_window(
+    window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """Hann's window: a raised cosine.
 
     Parameters
@@ -586,25 +661,38 @@ def hamming_window(
     dtype: Dtype | None = None,
     **place: Any,
 ) -> Any:
-    """Hamming's window, ``alpha - beta * cos``; the other arguments are those of :func:`hann_window`."""
-    return _window(window, "hamming_window", window_length, periodic, ((alpha, -beta),), dtype, place)
+    """Hamming's window, ``alpha - beta * cos``; for the others see :func:`hann_window`."""
+    return _window(
+        window, "hamming_window", window_length, periodic, ((alpha, -beta),), dtype, place
+    )
 
 
 @composite(method=False)
-def blackman_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def blackman_window(
+    window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """Blackman's window, of two cosines; the arguments are those of :func:`hann_window`."""
-    return _window(window, "blackman_window", window_length, periodic, ((0.42, -0.5, 0.08),), dtype, place)
+    return _window(
+        window, "blackman_window", window_length, periodic, ((0.42, -0.5, 0.08),), dtype, place
+    )
 
 
 @composite(method=False)
-def bartlett_window(window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def bartlett_window(
+    window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
+) -> Any:
     """Bartlett's window: a triangle; the arguments are those of :func:`hann_window`."""
     return _window(bartlett, "bartlett_window", window_length, periodic, (), dtype, place)
 
 
 @composite(method=False)
 def kaiser_window(
-    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Dtype | None = None, **place: Any
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
+    *,
+    dtype: Dtype | None = None,
+    **place: Any,
 ) -> Any:
-    """Kaiser's window, narrower for a smaller `beta`; the other arguments are those of :func:`hann_window`."""
+    """Kaiser's window, wider for a smaller `beta`; for the others see :func:`hann_window`."""
     return _window(kaiser, "kaiser_window", window_length, periodic, (beta,), dtype, place)

@@ -31,7 +31,7 @@ from devtensor.ops.shape import (
 )
 from devtensor.tensor import Tensor
 
-# -------------------------------------------------------------------------------------------------- what a key means
+# ---- what a key means
 
 _ALL = slice(None)
 _INDEX_TYPES = "tensors used as indices must be long, int, byte or bool tensors"
@@ -44,11 +44,17 @@ def _checked_slice(part: slice) -> slice:
         if step == 0:
             raise ValueError("slice step cannot be zero")
         if step < 0:
-            raise ValueError(f"step must be greater than zero, got step={step}; use flip() to reverse the order")
+            raise ValueError(
+                f"step must be greater than zero, got step={step}; use flip() to reverse the order"
+            )
     try:
-        return slice(None if start is None else as_int(start), None if stop is None else as_int(stop), step)
+        return slice(
+            None if start is None else as_int(start), None if stop is None else as_int(stop), step
+        )
     except TypeError:
-        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method"
+        ) from None
 
 
 def _as_index(input: Any, part: Any) -> Any:
@@ -60,7 +66,8 @@ def _as_index(input: Any, part: Any) -> Any:
 def _stands_for_tuple(key: Any) -> bool:
     """Whether a list is read as a tuple: PyTorch does so if it holds more than numbers."""
     return len(key) < 32 and any(
-        part is None or part is Ellipsis or isinstance(part, (slice, list, tuple, range, Tensor)) for part in key
+        part is None or part is Ellipsis or isinstance(part, (slice, list, tuple, range, Tensor))
+        for part in key
     )
 
 
@@ -80,7 +87,7 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
     arrays : list of Tensor
         Ints or bools, each with at least one dimension.
     places : list of int
-        Which entry of a key each of them is, after the basic part is done; the entries between are ``:``.
+        Which entry of a key each of them is, after the basic part is done; the others are ``:``.
 
     Raises
     ------
@@ -89,7 +96,8 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
     """
     if isinstance(key, list) and _stands_for_tuple(key):
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of "
+            "Using a non-tuple sequence for multidimensional indexing is deprecated; use "
+            "x[tuple(seq)] instead of "
             "x[seq], or x[tensor(seq)] for one index.",
             UserWarning,
             stacklevel=4,
@@ -114,7 +122,8 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
             if isinstance(part, Tensor):
                 if part.dtype is uint8:
                     warnings.warn(
-                        "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                        "indexing with dtype torch.uint8 is now deprecated, please use a dtype "
+                        "torch.bool instead.",
                         UserWarning,
                         stacklevel=4,
                     )
@@ -137,13 +146,17 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
     arrays: list[Any] = []
     places: list[int] = []
     changes = False
-    dim = entry = 0  # the dimension of `input`, and the entry of a key for what the basic part leaves
+    dim = entry = (
+        0  # the dimension of `input`, and the entry of a key for what the basic part leaves
+    )
     free = ndim - named
     for part in parts:
         kind = part.__class__
         if kind is int:
             if not -shape[dim] <= part < shape[dim]:
-                raise IndexError(f"index {part} is out of bounds for dimension {dim} with size {shape[dim]}")
+                raise IndexError(
+                    f"index {part} is out of bounds for dimension {dim} with size {shape[dim]}"
+                )
             basic.append(part)
             changes, dim = True, dim + 1
             continue
@@ -167,7 +180,8 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
             if covered:
                 if tuple(mask.shape) != tuple(shape[dim : dim + covered]):
                     raise IndexError(
-                        f"The shape of the mask {list(mask.shape)} at index {_mismatch(mask.shape, shape[dim:])} does not "
+                        f"The shape of the mask {list(mask.shape)} at index "
+                        f"{_mismatch(mask.shape, shape[dim:])} does not "
                         f"match the shape of the indexed tensor {list(shape)} at index {dim}"
                     )
                 basic += [_ALL] * covered
@@ -192,7 +206,7 @@ def _mismatch(one: Sequence[int], two: Sequence[int]) -> int:
 
 
 def _other(input: Any, part: Any) -> Any:
-    """An entry of a key that is neither built in nor a tensor: an int of another type, or a sequence."""
+    """An entry of a key that is no tensor: an int of another type, or a sequence."""
     if isinstance(part, (list, tuple, range)):
         return _as_index(input, part)
     if hasattr(part, "__array__") and getattr(part, "ndim", 0):
@@ -201,13 +215,14 @@ def _other(input: Any, part: Any) -> Any:
         return as_int(part)
     except TypeError:
         raise IndexError(
-            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
+            "valid indices "
             f"(got {type(part).__name__})"
         ) from None
 
 
 def getitem(input: Any, key: Any) -> Any:
-    """``input[key]``: a view for ints, slices, None and ellipsis; a copy if there are index tensors, lists or masks.
+    """``input[key]``: a view, or a copy if there are index tensors, lists or masks.
 
     Raises
     ------
@@ -250,7 +265,8 @@ def setitem(input: Any, key: Any, value: Any) -> None:
     given = isinstance(value, Tensor)
     if not given and not isinstance(value, Number):
         raise TypeError(
-            f"can't assign a {type(value).__name__} to a torch.{input.dtype.legacy}Tensor; make it a tensor first"
+            f"can't assign a {type(value).__name__} to a torch.{input.dtype.legacy}Tensor; make "
+            "it a tensor first"
         )
     if key.__class__ is int:
         target, arrays, places = item_select(input, key), None, None
@@ -277,10 +293,14 @@ def setitem(input: Any, key: Any, value: Any) -> None:
 def _stripped(value: Any, ndim: int) -> Any:
     """`value` without leading dimensions of length 1 that its place does not have."""
     extra = value.ndim - ndim
-    return reshape(value, value.shape[extra:]) if extra > 0 and value.shape[:extra] == (1,) * extra else value
+    return (
+        reshape(value, value.shape[extra:])
+        if extra > 0 and value.shape[:extra] == (1,) * extra
+        else value
+    )
 
 
-# ------------------------------------------------------------------------------------------------- reading and writing
+# ---- reading and writing
 
 
 def _key(indices: Sequence[Any], places: Sequence[int]) -> tuple[Any, ...]:
@@ -290,7 +310,9 @@ def _key(indices: Sequence[Any], places: Sequence[int]) -> tuple[Any, ...]:
     return (*key, ...)
 
 
-def _refused(xp: Any, shape: Sequence[int], indices: Sequence[Any], places: Sequence[int], reason: Exception) -> Exception:
+def _refused(
+    xp: Any, shape: Sequence[int], indices: Sequence[Any], places: Sequence[int], reason: Exception
+) -> Exception:
     """The error for index arrays that the library refused."""
     dim = entry = 0
     shapes = []
@@ -304,7 +326,10 @@ def _refused(xp: Any, shape: Sequence[int], indices: Sequence[Any], places: Sequ
         if 0 not in part.shape:
             for extreme in (int(xp.max(part)), int(xp.min(part))):
                 if not -shape[dim] <= extreme < shape[dim]:
-                    return IndexError(f"index {extreme} is out of bounds for dimension {dim} with size {shape[dim]}")
+                    return IndexError(
+                        f"index {extreme} is out of bounds for dimension {dim} with size "
+                        f"{shape[dim]}"
+                    )
         dim += 1
     listed = ", ".join(map(str, shapes))
     try:
@@ -316,9 +341,17 @@ def _refused(xp: Any, shape: Sequence[int], indices: Sequence[Any], places: Sequ
     return IndexError(f"{reason} (indices of shapes {listed} for a tensor of shape {list(shape)})")
 
 
-@op(promotes=None, public=False, node="IndexBackward0",
-    examples=[((4, 3), [ints(2, 2, high=4)], (0,)), ((4, 3), [ints(5, high=3)], (1,)), ((4, 3), [bools(4, 3)], (0,)),
-              ((2, 4, 3), [ints(2, high=2), ints(2, high=3)], (0, 2))])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    node="IndexBackward0",
+    examples=[
+        ((4, 3), [ints(2, 2, high=4)], (0,)),
+        ((4, 3), [ints(5, high=3)], (1,)),
+        ((4, 3), [bools(4, 3)], (0,)),
+        ((2, 4, 3), [ints(2, high=2), ints(2, high=3)], (0, 2)),
+    ],
+)
 def index(xp: Any, input: Any, /, *indices: Any, places: Any) -> Any:
     """Elements at index arrays; `places` are their entries in a key otherwise made of ``:``."""
     try:
@@ -329,15 +362,25 @@ def index(xp: Any, input: Any, /, *indices: Any, places: Any) -> Any:
 
 derivative(
     index,
-    input=lambda xp, g, input_shape, indices, places: xp.index_spread(g, indices, input_shape, places),
+    input=lambda xp, g, input_shape, indices, places: xp.index_spread(
+        g, indices, input_shape, places
+    ),
 )
 
 
-@op(promotes=None, public=False,
-    examples=[((2, 2, 3), [ints(2, 2, high=4)], (4, 3), (0,)), ((4, 5), [ints(5, high=3)], (4, 3), (1,))])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    examples=[
+        ((2, 2, 3), [ints(2, 2, high=4)], (4, 3), (0,)),
+        ((4, 5), [ints(5, high=3)], (4, 3), (1,)),
+    ],
+)
 def index_spread(xp: Any, input: Any, /, *indices: Any, size: Any, places: Any) -> Any:
     """Zeros of shape `size` to which `input` is added at index arrays."""
-    return xp.put(xp.zeros(size, dtype=input.dtype), _key(indices, places), input, _may_repeat(xp, indices))
+    return xp.put(
+        xp.zeros(size, dtype=input.dtype), _key(indices, places), input, _may_repeat(xp, indices)
+    )
 
 
 _index = index
@@ -350,9 +393,20 @@ def _may_repeat(xp: Any, indices: Sequence[Any]) -> bool:
     return len(indices) > 1 or not xp.isdtype(indices[0].dtype, "bool")
 
 
-@op(promotes=None, public=False, inplace=True, node="IndexPutBackward0",
-    examples=[((4, 3), (2, 3), [fixed([2, 0])], (0,)), ((4, 3), (3,), [fixed([1, 1])], (0,), True), ((4, 3), (), [fixed([2, 0])], (1,))])  # fmt: skip
-def put_at(xp: Any, input: Any, values: Any, /, *indices: Any, places: Any, accumulate: bool = False) -> Any:
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="IndexPutBackward0",
+    examples=[
+        ((4, 3), (2, 3), [fixed([2, 0])], (0,)),
+        ((4, 3), (3,), [fixed([1, 1])], (0,), True),
+        ((4, 3), (), [fixed([2, 0])], (1,)),
+    ],
+)
+def put_at(
+    xp: Any, input: Any, values: Any, /, *indices: Any, places: Any, accumulate: bool = False
+) -> Any:
     """A copy of `input` with `values` at index arrays, or added there."""
     key = _key(indices, places)
     try:
@@ -362,21 +416,28 @@ def put_at(xp: Any, input: Any, values: Any, /, *indices: Any, places: Any, accu
     except ValueError:
         size = list(xp.get(input, key).shape)
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape "
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+            "indexing result of shape "
             f"{size}"
         ) from None
 
 
 derivative(
     put_at,
-    input=lambda xp, g, values_shape, indices, places, accumulate: g
-    if accumulate
-    else xp.put_at(g, xp.zeros((), dtype=g.dtype, device=g.device), indices, places),
-    values=lambda xp, g, values_shape, indices, places: spread(xp, xp.index(g, indices, places), values_shape),
+    input=lambda xp, g, values_shape, indices, places, accumulate: (
+        g
+        if accumulate
+        else xp.put_at(g, xp.zeros((), dtype=g.dtype, device=g.device), indices, places)
+    ),
+    values=lambda xp, g, values_shape, indices, places: spread(
+        xp, xp.index(g, indices, places), values_shape
+    ),
 )
 
 
-@composite(method=True, examples=[((4, 3), (fixed([2, 0]),), (3,)), ((4, 3), (fixed([1, 1]),), (3,), True)])
+@composite(
+    method=True, examples=[((4, 3), (fixed([2, 0]),), (3,)), ((4, 3), (fixed([1, 1]),), (3,), True)]
+)
 def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
     """A copy of `input` in which ``[indices]`` is `values`, or has `values` added.
 
@@ -402,16 +463,21 @@ def index_put_(input: Any, indices: Sequence[Any], values: Any, accumulate: bool
     return input
 
 
-def _put_arguments(input: Any, indices: Sequence[Any], values: Any) -> tuple[Any, list[Any], tuple[int, ...]]:
+def _put_arguments(
+    input: Any, indices: Sequence[Any], values: Any
+) -> tuple[Any, list[Any], tuple[int, ...]]:
     _same_dtype(input, values)
-    basic, arrays, places = parse(input, tuple([_ALL if part is None else part for part in indices]))
+    basic, arrays, places = parse(
+        input, tuple([_ALL if part is None else part for part in indices])
+    )
     return input if basic is None else slice_view(input, basic), arrays, tuple(places)
 
 
 def _same_dtype(input: Any, values: Any) -> None:
     if values.dtype is not input.dtype:
         raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got {input.dtype.legacy} for the destination "
+            "Index put requires the source and destination dtypes match, got "
+            f"{input.dtype.legacy} for the destination "
             f"and {values.dtype.legacy} for the source. Convert the source with .to({input.dtype})."
         )
 
@@ -426,7 +492,9 @@ def take(input: Any, index: Any) -> Any:
         If there is no such element.
     """
     if index.dtype is not int64:
-        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.legacy}")
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {index.dtype.legacy}"
+        )
     try:
         return _index(reshape(input, (-1,)), [index], (0,))
     except IndexError:
@@ -435,10 +503,14 @@ def take(input: Any, index: Any) -> Any:
 
 def _no_element(index: Any, count: int) -> IndexError:
     wrong = next(i for i in ravel(index).tolist() if not -count <= i < count)
-    return IndexError(f"out of range: tried to access index {wrong} on a tensor of {count} elements.")
+    return IndexError(
+        f"out of range: tried to access index {wrong} on a tensor of {count} elements."
+    )
 
 
-@composite(method=True, examples=[((2, 3), fixed([0, -1]), (2,)), ((2, 3), fixed([0, 0]), (2,), True)])
+@composite(
+    method=True, examples=[((2, 3), fixed([0, -1]), (2,)), ((2, 3), fixed([0, 0]), (2,), True)]
+)
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of `input` whose flattened elements at `index` are `source`, or have it added."""
     source = _put_source(input, index, source)
@@ -463,21 +535,26 @@ def _put_source(input: Any, index: Any, source: Any) -> Any:
         )
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype.legacy} and "
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{input.dtype.legacy} and "
             f"source.dtype = {source.dtype.legacy}"
         )
     return ravel(source)
 
 
-# ------------------------------------------------------------------------------------------- along one dimension: gather
+# ---- along one dimension: gather
 
 
-def _inside(xp: Any, index: Any, size: int, dim: int, error: type[Exception] = RuntimeError, text: str = "") -> None:
+def _inside(
+    xp: Any, index: Any, size: int, dim: int, error: type[Exception] = RuntimeError, text: str = ""
+) -> None:
     """Refuse indices outside ``0 .. size - 1``; a library would wrap negative ones silently."""
     if 0 not in index.shape:
         for extreme in (int(xp.max(index)), int(xp.min(index))):
             if not 0 <= extreme < size:
-                raise error(text or f"index {extreme} is out of bounds for dimension {dim} with size {size}")
+                raise error(
+                    text or f"index {extreme} is out of bounds for dimension {dim} with size {size}"
+                )
 
 
 def _cut(x: Any, shape: Sequence[int], dim: int | None = None) -> Any:
@@ -492,24 +569,37 @@ def _mesh(xp: Any, index: Any, dim: int) -> tuple[Any, ...]:
     ndim = index.ndim
     return tuple(
         [
-            index if d == dim else xp.reshape(xp.arange(n, dtype=xp.int64), (1,) * d + (n,) + (1,) * (ndim - d - 1))
+            index
+            if d == dim
+            else xp.reshape(xp.arange(n, dtype=xp.int64), (1,) * d + (n,) + (1,) * (ndim - d - 1))
             for d, n in enumerate(index.shape)
         ]
     )
 
 
-@op(promotes=None, public=False, node="GatherBackward0",
-    examples=[((3, 4), ints(3, 2, high=4), 1), ((3, 4), ints(2, 3, high=3), 0), ((), fixed([0, 0]), 0)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    node="GatherBackward0",
+    examples=[
+        ((3, 4), ints(3, 2, high=4), 1),
+        ((3, 4), ints(2, 3, high=3), 0),
+        ((), fixed([0, 0]), 0),
+    ],
+)
 def gather_at(xp: Any, input: Any, index: Any, /, dim: int) -> Any:
     """Elements along `dim` at `index`, whose other coordinates are those of the result."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
     if not input.ndim or not index.ndim:
-        return xp.reshape(xp.take(xp.reshape(input, (-1,)), xp.reshape(index, (-1,)), axis=0), index.shape)
+        return xp.reshape(
+            xp.take(xp.reshape(input, (-1,)), xp.reshape(index, (-1,)), axis=0), index.shape
+        )
     return xp.take_along_axis(_cut(input, index.shape, dim), index, axis=dim)
 
 
 derivative(
-    gather_at, input=lambda xp, g, input_shape, index, dim: xp.gather_spread(g, index, input_shape, dim)
+    gather_at,
+    input=lambda xp, g, input_shape, index, dim: xp.gather_spread(g, index, input_shape, dim),
 )
 
 
@@ -529,20 +619,36 @@ def _scattered(xp: Any, input: Any, index: Any, src: Any, dim: int, add: bool) -
     if not input.ndim or not index.ndim:
         size = input.shape
         flat = xp.reshape(input, (-1,))
-        return xp.reshape(xp.put(flat, (xp.reshape(index, (-1,)),), xp.reshape(src, (-1,)), add), size)
+        return xp.reshape(
+            xp.put(flat, (xp.reshape(index, (-1,)),), xp.reshape(src, (-1,)), add), size
+        )
     src = _cut(src, index.shape) if src.ndim else xp.broadcast_to(src, index.shape)
-    if all(n == m for d, (n, m) in enumerate(zip(input.shape, index.shape, strict=True)) if d != dim):
+    if all(
+        n == m for d, (n, m) in enumerate(zip(input.shape, index.shape, strict=True)) if d != dim
+    ):
         return (xp.scatter_add if add else xp.scatter)(input, dim, index, src)
     return xp.put(input, _mesh(xp, index, dim), src, add)
 
 
 def _padded(xp: Any, g: Any, size: Any) -> Any:
     """`g` with zeros after it, up to `size`."""
-    return g if tuple(g.shape) == tuple(size) else xp.slice_spread(g, size, tuple([slice(0, n) for n in g.shape]))
+    return (
+        g
+        if tuple(g.shape) == tuple(size)
+        else xp.slice_spread(g, size, tuple([slice(0, n) for n in g.shape]))
+    )
 
 
-@op(promotes=None, public=False, inplace=True, node="ScatterBackward0",
-    examples=[((3, 4), fixed([[0, 2], [1, 0]]), (2, 2), 1), ((3, 4), fixed([[2, 0, 1, 1]]), (3, 4), 0)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="ScatterBackward0",
+    examples=[
+        ((3, 4), fixed([[0, 2], [1, 0]]), (2, 2), 1),
+        ((3, 4), fixed([[2, 0, 1, 1]]), (3, 4), 0),
+    ],
+)
 def scatter_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int) -> Any:
     """A copy of `input` with `src` at `index` along `dim`."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
@@ -551,13 +657,20 @@ def scatter_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int) -> Any:
 
 derivative(
     scatter_at,
-    input=lambda xp, g, index, dim: xp.scatter_at(g, index, xp.zeros((), dtype=g.dtype, device=g.device), dim),
+    input=lambda xp, g, index, dim: xp.scatter_at(
+        g, index, xp.zeros((), dtype=g.dtype, device=g.device), dim
+    ),
     src=lambda xp, g, index, src_shape, dim: _padded(xp, xp.gather_at(g, index, dim), src_shape),
 )
 
 
-@op(promotes=None, public=False, inplace=True, node="ScatterAddBackward0",
-    examples=[((3, 4), ints(2, 2, high=3), (2, 2), 0), ((3, 4), ints(3, 5, high=4), (3, 6), 1)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="ScatterAddBackward0",
+    examples=[((3, 4), ints(2, 2, high=3), (2, 2), 0), ((3, 4), ints(3, 5, high=4), (3, 6), 1)],
+)
 def scatter_add_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int) -> Any:
     """A copy of `input` to which `src` is added at `index` along `dim`."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
@@ -578,7 +691,8 @@ def _along(input: Any, dim: int, index: Any, name: str, other: str = "input") ->
         raise RuntimeError(f"{name}: Expected dtype int32/int64 for index, got {index.dtype}")
     if max(index.ndim, 1) != max(input.ndim, 1) and 0 not in index.shape:
         raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as {other} tensor; got {list(index.shape)} and "
+            f"Index tensor must have the same number of dimensions as {other} tensor; got "
+            f"{list(index.shape)} and "
             f"{list(input.shape)}"
         )
     return dim
@@ -603,10 +717,14 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
         If shapes do not suit, or an index is out of bounds.
     """
     dim = _along(input, dim, index, "gather()")
-    if input.ndim == index.ndim and any(m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim):
+    if input.ndim == index.ndim and any(
+        m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
+    ):
         raise RuntimeError(
-            f"Size does not match at dimension {_first_larger(index.shape, input.shape, dim)} expected index "
-            f"{list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim}"
+            f"Size does not match at dimension {_first_larger(index.shape, input.shape, dim)} "
+            "expected index "
+            f"{list(index.shape)} to be no larger than self {list(input.shape)} apart from "
+            f"dimension {dim}"
         )
     if 0 in index.shape and index.ndim != input.ndim:
         index = reshape(index, index.shape)
@@ -623,38 +741,52 @@ def _scatter_arguments(input: Any, dim: int, index: Any, src: Any) -> int:
     if isinstance(src, Tensor):
         if src.dtype is not input.dtype:
             raise RuntimeError(
-                f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}"
+                f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and "
+                f"{src.dtype}"
             )
         if 0 in index.shape:
             return dim
         if max(src.ndim, 1) != max(index.ndim, 1):
             raise RuntimeError(
-                f"Index tensor must have the same number of dimensions as src tensor; got {list(index.shape)} and "
+                "Index tensor must have the same number of dimensions as src tensor; got "
+                f"{list(index.shape)} and "
                 f"{list(src.shape)}"
             )
-        if src.ndim == index.ndim and any(m > n for m, n in zip(index.shape, src.shape, strict=True)):
+        if src.ndim == index.ndim and any(
+            m > n for m, n in zip(index.shape, src.shape, strict=True)
+        ):
             raise _too_large(index, input, dim, src)
-    if 0 not in index.shape and input.ndim == index.ndim and any(
-        m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
+    if (
+        0 not in index.shape
+        and input.ndim == index.ndim
+        and any(
+            m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
+        )
     ):
         raise _too_large(index, input, dim, src)
     return dim
 
 
 def _too_large(index: Any, input: Any, dim: int, src: Any) -> RuntimeError:
-    tail = f" and to be no larger size than src {list(src.shape)}" if isinstance(src, Tensor) else ""
+    tail = (
+        f" and to be no larger size than src {list(src.shape)}" if isinstance(src, Tensor) else ""
+    )
     return RuntimeError(
-        f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim}"
-        + tail
+        f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart "
+        f"from dimension {dim}" + tail
     )
 
 
-def _scatter_call(input: Any, dim: int, index: Any, src: Any, value: Any, reduce: str | None) -> tuple[Any, tuple[Any, ...]]:
+def _scatter_call(
+    input: Any, dim: int, index: Any, src: Any, value: Any, reduce: str | None
+) -> tuple[Any, tuple[Any, ...]]:
     """The operation behind a call of `scatter`, and its arguments after `input`."""
     if value is not None:
         src = value
     if src is None:
-        raise TypeError("scatter() missing 1 required argument: 'src' (a tensor) or 'value' (a number)")
+        raise TypeError(
+            "scatter() missing 1 required argument: 'src' (a tensor) or 'value' (a number)"
+        )
     dim = _scatter_arguments(input, dim, index, src)
     if not isinstance(src, Tensor):
         src = tensor_of(src, input.device, input.dtype)
@@ -664,12 +796,31 @@ def _scatter_call(input: Any, dim: int, index: Any, src: Any, value: Any, reduce
         raise RuntimeError(f"reduce argument must be either add or multiply. Got {reduce!r}.")
     if reduce == "add":
         return scatter_add_at, (index, src, dim)
-    return scatter_reduce_at, (index, expand(src, index.shape) if not src.ndim else src, dim, "prod", True)
+    return scatter_reduce_at, (
+        index,
+        expand(src, index.shape) if not src.ndim else src,
+        dim,
+        "prod",
+        True,
+    )
 
 
-@composite(method=True, examples=[((3, 4), 1, fixed([[0, 2], [1, 0]]), (2, 2)), ((3, 4), 0, fixed([[2, 0]]), 1.5)])
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
-    """A copy of `input` with `src` written along `dim`: ``out[index[i, j], j] = src[i, j]`` for ``dim=0``.
+@composite(
+    method=True,
+    examples=[((3, 4), 1, fixed([[0, 2], [1, 0]]), (2, 2)), ((3, 4), 0, fixed([[2, 0]]), 1.5)],
+)
+def scatter(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
+    """A copy of `input` with `src` written along `dim`.
+
+    For ``dim=0``: ``out[index[i, j], j] = src[i, j]``.
 
     Parameters
     ----------
@@ -693,16 +844,32 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 
 @composite(method=True)
-def scatter_(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+def scatter_(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
     """Write `src` into `input` along `dim`; see :func:`scatter`."""
     call, rest = _scatter_call(input, dim, index, src, value, reduce)
     return in_place(call)(input, *rest)
 
 
-@composite(method=True, examples=[((3, 4), 0, ints(2, 2, high=3), (2, 2)), ((3, 4), 1, ints(3, 5, high=4), (3, 6))])
+@composite(
+    method=True,
+    examples=[((3, 4), 0, ints(2, 2, high=3), (2, 2)), ((3, 4), 1, ints(3, 5, high=4), (3, 6))],
+)
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """A copy of `input` to which `src` is added along `dim`: ``out[index[i, j], j] += src[i, j]`` for ``dim=0``."""
-    return scatter_add_at(input, index, src, _scatter_arguments(input, dim, index, _tensor(src, "scatter_add")))
+    """A copy of `input` to which `src` is added along `dim`.
+
+    For ``dim=0``: ``out[index[i, j], j] += src[i, j]``.
+    """
+    return scatter_add_at(
+        input, index, src, _scatter_arguments(input, dim, index, _tensor(src, "scatter_add"))
+    )
 
 
 @composite(method=True)
@@ -714,7 +881,9 @@ def scatter_add_(input: Any, dim: int, index: Any, src: Any) -> Any:
 
 def _tensor(src: Any, name: str) -> Any:
     if not isinstance(src, Tensor):
-        raise TypeError(f"{name}(): argument 'src' (position 3) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'src' (position 3) must be Tensor, not {type(src).__name__}"
+        )
     return src
 
 
@@ -729,13 +898,31 @@ def _combine(xp: Any, reduce: str, one: Any, two: Any) -> Any:
 def _counts(xp: Any, like: Any, index: Any, dim: int, include_self: bool) -> Any:
     """How many values meet at each place, at least 1."""
     start = xp.full(like.shape, int(include_self), dtype=like.dtype)
-    return xp.maximum(_scattered(xp, start, index, xp.ones(index.shape, dtype=like.dtype), dim, True), xp.ones_like(like))
+    return xp.maximum(
+        _scattered(xp, start, index, xp.ones(index.shape, dtype=like.dtype), dim, True),
+        xp.ones_like(like),
+    )
 
 
-@op(promotes=None, public=False, inplace=True, node="ScatterReduceBackward0",
-    examples=[((3, 4), ints(2, 2, high=3), (2, 2), 0, reduce, own) for reduce in ("sum", "prod", "mean") for own in (True, False)]
-    + [(distinct(3, 4), ints(3, 5, high=4), distinct(3, 5), 1, reduce, own) for reduce in ("amax", "amin") for own in (True, False)])  # fmt: skip
-def scatter_reduce_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int, reduce: str, include_self: bool) -> Any:
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="ScatterReduceBackward0",
+    examples=[
+        ((3, 4), ints(2, 2, high=3), (2, 2), 0, reduce, own)
+        for reduce in ("sum", "prod", "mean")
+        for own in (True, False)
+    ]
+    + [
+        (distinct(3, 4), ints(3, 5, high=4), distinct(3, 5), 1, reduce, own)
+        for reduce in ("amax", "amin")
+        for own in (True, False)
+    ],
+)
+def scatter_reduce_at(
+    xp: Any, input: Any, index: Any, src: Any, /, dim: int, reduce: str, include_self: bool
+) -> Any:
     """A copy of `input` whose places at `index` along `dim` are combined with `src`."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
     if 0 in index.shape:
@@ -746,7 +933,14 @@ def scatter_reduce_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int, re
     src = _cut(src, index.shape)
     if reduce in ("sum", "mean"):
         zero = xp.zeros((), dtype=input.dtype)
-        total = _scattered(xp, input if include_self else _scattered(xp, input, index, zero, dim, False), index, src, dim, True)
+        total = _scattered(
+            xp,
+            input if include_self else _scattered(xp, input, index, zero, dim, False),
+            index,
+            src,
+            dim,
+            True,
+        )
         if reduce == "sum":
             return total
         count = _counts(xp, input, index, dim, include_self)
@@ -772,13 +966,26 @@ def scatter_reduce_at(xp: Any, input: Any, index: Any, src: Any, /, dim: int, re
 
 
 def _scatter_reduce_rule(
-    xp: Any, g: Any, needs: Any, input: Any, index: Any, src: Any, out: Any, dim: int, reduce: str, include_self: bool
+    xp: Any,
+    g: Any,
+    needs: Any,
+    input: Any,
+    index: Any,
+    src: Any,
+    out: Any,
+    dim: int,
+    reduce: str,
+    include_self: bool,
 ) -> tuple[Any, None, Any]:
     def at(x: Any) -> Any:
         return xp.gather_at(x, index, dim)
 
     def only_untouched(x: Any) -> Any:
-        return x if include_self else xp.scatter_at(x, index, xp.zeros((), dtype=x.dtype, device=x.device), dim)
+        return (
+            x
+            if include_self
+            else xp.scatter_at(x, index, xp.zeros((), dtype=x.dtype, device=x.device), dim)
+        )
 
     near = _cut(src, index.shape)
     if reduce == "sum":
@@ -795,7 +1002,9 @@ def _scatter_reduce_rule(
         zero = near == 0
         zeros = at(xp.scatter_add_at(xp.zeros_like(g), index, xp.astype(zero, g.dtype), dim))
         alone = xp.logical_and(zero, zeros == 1)
-        others = xp.scatter_reduce_at(input, index, xp.where(alone, one(near), near), dim, "prod", include_self)
+        others = xp.scatter_reduce_at(
+            input, index, xp.where(alone, one(near), near), dim, "prod", include_self
+        )
         safe = xp.where(zero, one(near), near)
         theirs = xp.where(alone, at(g * others), at(g * out) / safe)
     else:
@@ -812,13 +1021,23 @@ derivative(scatter_reduce_at, together=_scatter_reduce_rule)
 
 def _reduce_arguments(input: Any, dim: int, index: Any, src: Any, reduce: str) -> int:
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
     return _scatter_arguments(input, dim, index, _tensor(src, "scatter_reduce"))
 
 
-@composite(method=True, examples=[((3, 4), 0, ints(2, 2, high=3), (2, 2), "sum"), ((3, 4), 0, ints(2, 2, high=3), (2, 2), "mean", {"include_self": False})])  # fmt: skip
-def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
-    """A copy of `input` whose places at `index` along `dim` are reduced with the values of `src` that fall there.
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), 0, ints(2, 2, high=3), (2, 2), "sum"),
+        ((3, 4), 0, ints(2, 2, high=3), (2, 2), "mean", {"include_self": False}),
+    ],
+)
+def scatter_reduce(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """A copy of `input` whose places at `index` are reduced with the values of `src` put there.
 
     Parameters
     ----------
@@ -835,25 +1054,41 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
 
 
 @composite(method=True)
-def scatter_reduce_(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
+def scatter_reduce_(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Any:
     """Reduce `src` into `input` along `dim`; see :func:`scatter_reduce`."""
     dim = _reduce_arguments(input, dim, index, src, reduce)
     return in_place(scatter_reduce_at)(input, index, src, dim, reduce, include_self)
 
 
-@composite(method=True, examples=[((3, 4), ints(3, 2, high=4), 1), ((3, 4), ints(1, 2, high=4), 1), ((3, 4), ints(5, high=12))])
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), ints(3, 2, high=4), 1),
+        ((3, 4), ints(1, 2, high=4), 1),
+        ((3, 4), ints(5, high=12)),
+    ],
+)
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
-    """Pick elements along `dim` at `indices`, broadcast in the other dimensions; by default from the flattened input."""
+    """Pick elements along `dim` at `indices`, which broadcast with `input` in other dimensions.
+
+    Without `dim` both are flattened.
+    """
     if dim is None:
         return gather_at(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
     if input.ndim != indices.ndim:
         raise RuntimeError(
-            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            "but got "
             f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
         )
     dim = axis(dim, input.ndim)
     if indices.dtype not in (int64, int32):
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.legacy}")
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices.dtype.legacy}"
+        )
     size = input.shape[dim]
     indices = indices + (indices < 0) * size
     rest = together([(*x.shape[:dim], 1, *x.shape[dim + 1 :]) for x in (input, indices)])
@@ -863,26 +1098,39 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     return gather_at(input, indices, dim)
 
 
-# ------------------------------------------------------------------------------------- along one dimension: one list
+# ---- along one dimension: one list
 
 
 def _vector(index: Any, name: str) -> None:
     if index.ndim > 1:
         raise IndexError(
-            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype.legacy} and "
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
+            f"{index.dtype.legacy} and "
             f"size: {list(index.shape)}"
         )
     if index.dtype not in (int64, int32):
         raise RuntimeError(
-            f"{name}(): Expected dtype int32 or int64 for index (int32/int64) but got: {index.dtype.legacy}"
+            f"{name}(): Expected dtype int32 or int64 for index (int32/int64) but got: "
+            f"{index.dtype.legacy}"
         )
 
 
-@op(promotes=None, public=False, node="IndexSelectBackward0",
-    examples=[((3, 4), ints(5, high=3), 0), ((3, 4), ints(2, high=4), 1), ((3, 4), fixed(1), 0)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    node="IndexSelectBackward0",
+    examples=[((3, 4), ints(5, high=3), 0), ((3, 4), ints(2, high=4), 1), ((3, 4), fixed(1), 0)],
+)
 def index_select_at(xp: Any, input: Any, index: Any, /, dim: int) -> Any:
     """The parts of `input` along `dim` that `index` lists."""
-    _inside(xp, index, input.shape[dim] if input.ndim else 1, dim, IndexError, "index out of range in self")
+    _inside(
+        xp,
+        index,
+        input.shape[dim] if input.ndim else 1,
+        dim,
+        IndexError,
+        "index out of range in self",
+    )
     if not input.ndim:
         return copied(xp, input)
     return xp.take(input, xp.reshape(index, (-1,)), axis=dim)
@@ -905,7 +1153,10 @@ def index_select_spread(xp: Any, input: Any, index: Any, /, size: Any, dim: int)
 derivative(index_select_spread, input=lambda xp, g, index, dim: xp.index_select_at(g, index, dim))
 
 
-@composite(method=True, examples=[((3, 4), 0, ints(5, high=3)), ((3, 4), -1, ints(2, high=4)), ((), 0, fixed([0]))])
+@composite(
+    method=True,
+    examples=[((3, 4), 0, ints(5, high=3)), ((3, 4), -1, ints(2, high=4)), ((), 0, fixed([0]))],
+)
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The parts of `input` along `dim` that `index` lists.
 
@@ -923,12 +1174,19 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """
     _vector(index, "index_select")
     if not input.ndim and index.numel() != 1:
-        raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
+        raise RuntimeError(
+            f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)"
+        )
     return index_select_at(input, index, axis(dim, input.ndim))
 
 
-@op(promotes=None, public=False, inplace=True, node="IndexAddBackward0",
-    examples=[((3, 4), ints(5, high=3), (5, 4), 0), ((3, 4), ints(2, high=4), (3, 2), 1, 2.0)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="IndexAddBackward0",
+    examples=[((3, 4), ints(5, high=3), (5, 4), 0), ((3, 4), ints(2, high=4), (3, 2), 1, 2.0)],
+)
 def index_add_at(xp: Any, input: Any, index: Any, source: Any, /, dim: int, alpha: Any = 1) -> Any:
     """A copy of `input` to whose parts `index` those of `source` are added."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
@@ -942,42 +1200,63 @@ def index_add_at(xp: Any, input: Any, index: Any, source: Any, /, dim: int, alph
 derivative(
     index_add_at,
     input=lambda g: g,
-    source=lambda xp, g, index, source_shape, dim, alpha: xp.reshape(xp.index_select_at(g, index, dim), source_shape)
-    * alpha,
+    source=lambda xp, g, index, source_shape, dim, alpha: (
+        xp.reshape(xp.index_select_at(g, index, dim), source_shape) * alpha
+    ),
 )
 
 
-def _part_arguments(input: Any, dim: int, index: Any, source: Any, name: str, error: type[Exception]) -> int:
+def _part_arguments(
+    input: Any, dim: int, index: Any, source: Any, name: str, error: type[Exception]
+) -> int:
     """`dim`, after the checks that index_add and index_copy share."""
     dim = axis(dim, input.ndim)
     _vector(index, name)
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            f"{name}(): self ({input.dtype.legacy}) and source ({source.dtype.legacy}) must have the same scalar type "
+            f"{name}(): self ({input.dtype.legacy}) and source ({source.dtype.legacy}) must have "
+            "the same scalar type "
             "(self and source expected to have the same dtype)"
         )
     length = source.shape[dim] if source.ndim > dim else 1
     if index.numel() != length:
         raise error(
-            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim): ({length}), for dim: {dim}"
+            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+            f"({length}), for dim: {dim}"
         )
     if input.ndim and (
         source.ndim != input.ndim
-        or any(m != n for d, (m, n) in enumerate(zip(input.shape, source.shape, strict=True)) if d != dim)
+        or any(
+            m != n
+            for d, (m, n) in enumerate(zip(input.shape, source.shape, strict=True))
+            if d != dim
+        )
     ):
         raise RuntimeError(
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
-            f"{list(input.shape)} source.shape = {list(source.shape)}. Source/destination tensor must have same slice "
+            "source tensor shape must match self tensor shape, excluding the specified dimension. "
+            "Got self.shape = "
+            f"{list(input.shape)} source.shape = {list(source.shape)}. Source/destination tensor "
+            "must have same slice "
             "shapes."
         )
     return dim
 
 
-@composite(method=True, examples=[((3, 4), 0, ints(5, high=3), (5, 4)), ((3, 4), 1, ints(2, high=4), (3, 2), {"alpha": 2.0})])
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), 0, ints(5, high=3), (5, 4)),
+        ((3, 4), 1, ints(2, high=4), (3, 2), {"alpha": 2.0}),
+    ],
+)
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-    """A copy of `input` to whose parts `index` along `dim` those of `source`, times `alpha`, are added."""
+    """A copy of `input` to whose parts `index` those of `source`, times `alpha`, are added."""
     return index_add_at(
-        input, index, source, _part_arguments(input, dim, index, source, "index_add_", RuntimeError), alpha
+        input,
+        index,
+        source,
+        _part_arguments(input, dim, index, source, "index_add_", RuntimeError),
+        alpha,
     )
 
 
@@ -988,8 +1267,13 @@ def index_add_(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1)
     return in_place(index_add_at)(input, index, source, dim, alpha)
 
 
-@op(promotes=None, public=False, inplace=True, node="IndexCopyBackward0",
-    examples=[((3, 4), fixed([2, 0]), (2, 4), 0), ((3, 4), fixed([3, 1]), (3, 2), 1)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    inplace=True,
+    node="IndexCopyBackward0",
+    examples=[((3, 4), fixed([2, 0]), (2, 4), 0), ((3, 4), fixed([3, 1]), (3, 2), 1)],
+)
 def index_copy_at(xp: Any, input: Any, index: Any, source: Any, /, dim: int) -> Any:
     """A copy of `input` whose parts `index` are those of `source`."""
     size = input.shape[dim] if input.ndim else 1
@@ -1004,14 +1288,20 @@ derivative(
     input=lambda xp, g, index, source_shape, dim: xp.index_copy_at(
         g, index, xp.zeros(source_shape, dtype=g.dtype, device=g.device), dim
     ),
-    source=lambda xp, g, index, source_shape, dim: xp.reshape(xp.index_select_at(g, index, dim), source_shape),
+    source=lambda xp, g, index, source_shape, dim: xp.reshape(
+        xp.index_select_at(g, index, dim), source_shape
+    ),
 )
 
 
-@composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), (2, 4)), ((3, 4), 1, fixed([3, 1]), (3, 2))])
+@composite(
+    method=True, examples=[((3, 4), 0, fixed([2, 0]), (2, 4)), ((3, 4), 1, fixed([3, 1]), (3, 2))]
+)
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` whose parts `index` along `dim` are those of `source`."""
-    return index_copy_at(input, index, source, _part_arguments(input, dim, index, source, "index_copy_", IndexError))
+    return index_copy_at(
+        input, index, source, _part_arguments(input, dim, index, source, "index_copy_", IndexError)
+    )
 
 
 @composite(method=True)
@@ -1021,15 +1311,22 @@ def index_copy_(input: Any, dim: int, index: Any, source: Any) -> Any:
     return in_place(index_copy_at)(input, index, source, dim)
 
 
-def _fill_arguments(input: Any, dim: int, index: Any, value: Any) -> tuple[list[Any], Any, tuple[int, ...]]:
+def _fill_arguments(
+    input: Any, dim: int, index: Any, value: Any
+) -> tuple[list[Any], Any, tuple[int, ...]]:
     dim = axis(dim, input.ndim)
     if index.ndim > 1:
         raise RuntimeError(f"Index has to be a vector/scalar, got shape {list(index.shape)}")
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(
-            f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
         )
-    value = value.to(input.dtype) if isinstance(value, Tensor) else tensor_of(value, input.device, input.dtype)
+    value = (
+        value.to(input.dtype)
+        if isinstance(value, Tensor)
+        else tensor_of(value, input.device, input.dtype)
+    )
     return [reshape(index, (-1,))], value, (dim,)
 
 
@@ -1051,7 +1348,9 @@ def index_fill_(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 @composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), 1)])
-def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Repeat each element in place: ``[a, a, b, b]`` for two times ``[a, b]``.
 
     Parameters
@@ -1094,9 +1393,13 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
 
 def _positions(repeats: Any) -> Any:
     if repeats.dtype not in (int64, int32):
-        raise NotImplementedError(f'"repeat_interleave_cpu" not implemented for \'{repeats.dtype.legacy}\'')
+        raise NotImplementedError(
+            f"\"repeat_interleave_cpu\" not implemented for '{repeats.dtype.legacy}'"
+        )
     if repeats.ndim != 1:
-        raise RuntimeError(f"repeat_interleave only accept 1D vector as repeat, got shape {list(repeats.shape)}")
+        raise RuntimeError(
+            f"repeat_interleave only accept 1D vector as repeat, got shape {list(repeats.shape)}"
+        )
     return repeated_positions(repeats)
 
 
@@ -1121,11 +1424,14 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return index(input, [reshape(tensor_of(chosen, input.device, int64), (-1, r))], (0,))
 
 
-# --------------------------------------------------------------------------------------------------------------- masks
+# ---- masks
 
 
-@op(elementwise=True, among=("input",),
-    examples=[((2, 3), bools(2, 3), 1.5), ((2, 3), bools(3), ()), ((3,), bools(2, 3), 0.0)])  # fmt: skip
+@op(
+    elementwise=True,
+    among=("input",),
+    examples=[((2, 3), bools(2, 3), 1.5), ((2, 3), bools(3), ()), ((3,), bools(2, 3), 0.0)],
+)
 def masked_fill(xp: Any, input: Any, mask: Any, value: Any, /) -> Any:
     """A copy of `input` that holds `value` wherever `mask` is True.
 
@@ -1137,10 +1443,13 @@ def masked_fill(xp: Any, input: Any, mask: Any, value: Any, /) -> Any:
     value : number or 0-d Tensor
     """
     if not xp.isdtype(mask.dtype, "bool"):
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if value.ndim:
         raise RuntimeError(
-            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
         )
     return xp.where(mask, xp.astype(value, input.dtype, copy=False), input)
 
@@ -1164,10 +1473,16 @@ def masked_select(input: Any, mask: Any) -> Any:
     return index(input, [mask], (0,))
 
 
-@op(promotes=None, inplace=True,
-    examples=[((2, 3), fixed([[True, False, True], [False, True, True]]), (4,)), ((2, 3), fixed([True, False, True]), (2, 4))])  # fmt: skip
+@op(
+    promotes=None,
+    inplace=True,
+    examples=[
+        ((2, 3), fixed([[True, False, True], [False, True, True]]), (4,)),
+        ((2, 3), fixed([True, False, True]), (2, 4)),
+    ],
+)
 def masked_scatter(xp: Any, input: Any, mask: Any, source: Any, /) -> Any:
-    """A copy of `input` that holds the elements of `source`, one after another, where `mask` is True.
+    """A copy of `input` with the elements of `source`, one after another, where `mask` is True.
 
     Raises
     ------
@@ -1175,10 +1490,13 @@ def masked_scatter(xp: Any, input: Any, mask: Any, source: Any, /) -> Any:
         If `source` has too few elements, or another dtype.
     """
     if not xp.isdtype(mask.dtype, "bool"):
-        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if input.dtype != source.dtype:
         raise RuntimeError(
-            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and {source.dtype}"
+            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} "
+            f"and {source.dtype}"
         )
     size = together([tuple(input.shape), tuple(mask.shape)])
     mask = xp.reshape(xp.broadcast_to(mask, size), (-1,))
@@ -1191,13 +1509,17 @@ def masked_scatter(xp: Any, input: Any, mask: Any, source: Any, /) -> Any:
         )
     if not count:
         return copied(xp, input)
-    found = xp.take(xp.reshape(source, (-1,)), xp.where(mask, turn - 1, xp.zeros_like(turn)), axis=0)
+    found = xp.take(
+        xp.reshape(source, (-1,)), xp.where(mask, turn - 1, xp.zeros_like(turn)), axis=0
+    )
     return xp.reshape(xp.where(mask, found, xp.reshape(input, (-1,))), size)
 
 
 derivative(
     masked_scatter,
-    input=lambda xp, g, input_shape, mask: spread(xp, xp.where(mask, xp.zeros_like(g), g), input_shape),
+    input=lambda xp, g, input_shape, mask: spread(
+        xp, xp.where(mask, xp.zeros_like(g), g), input_shape
+    ),
     source=lambda xp, g, mask, source_shape: xp.masked_collect(g, mask, source_shape),
 )
 
@@ -1205,7 +1527,9 @@ derivative(
 @op(promotes=None, public=False, examples=[((2, 3), fixed([True, False, True]), (2, 4))])
 def masked_collect(xp: Any, input: Any, mask: Any, /, size: Any) -> Any:
     """The elements of `input` where `mask` is True, and zeros after them, up to `size`."""
-    found = xp.get(xp.reshape(input, (-1,)), (xp.reshape(xp.broadcast_to(mask, input.shape), (-1,)),))
+    found = xp.get(
+        xp.reshape(input, (-1,)), (xp.reshape(xp.broadcast_to(mask, input.shape), (-1,)),)
+    )
     out = xp.zeros((prod(size),), dtype=input.dtype)
     out[: found.shape[0]] = found
     return xp.reshape(out, size)
@@ -1219,7 +1543,7 @@ derivative(
 )
 
 
-# ----------------------------------------------------------------------------------------------------------- searching
+# ---- searching
 
 
 @op(promotes=None, public=False, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),), ((2, 3),)])
@@ -1230,7 +1554,9 @@ def nonzero_at(xp: Any, input: Any, /) -> Any:
     return xp.stack([xp.astype(x, xp.int64, copy=False) for x in xp.nonzero(input)], axis=1)
 
 
-@composite(method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),), (fixed([0, 1]), {"as_tuple": True})])
+@composite(
+    method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),), (fixed([0, 1]), {"as_tuple": True})]
+)
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The coordinates of all elements that are not zero.
 
@@ -1244,7 +1570,11 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
         return nonzero_at(input)
     if not input.ndim:
         input = reshape(input, (1,))
-    return tuple([nonzero_at(input)[:, d] for d in range(input.ndim)]) if input.ndim == 1 else nonzero_at(input).unbind(1)
+    return (
+        tuple([nonzero_at(input)[:, d] for d in range(input.ndim)])
+        if input.ndim == 1
+        else nonzero_at(input).unbind(1)
+    )
 
 
 @composite(method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),)])
@@ -1253,7 +1583,11 @@ def argwhere(input: Any) -> Any:
     return nonzero_at(input)
 
 
-@op(promotes=None, public=False, examples=[(fixed([1.0, 2.0, 3.0]), fixed([[0.5, 2.0], [2.5, 9.0]]), False)])
+@op(
+    promotes=None,
+    public=False,
+    examples=[(fixed([1.0, 2.0, 3.0]), fixed([[0.5, 2.0], [2.5, 9.0]]), False)],
+)
 def search(xp: Any, sorted_sequence: Any, input: Any, /, right: bool) -> Any:
     """Where to put `input` in the last dimension of `sorted_sequence` so that it stays sorted."""
     side = "right" if right else "left"
@@ -1268,7 +1602,13 @@ def search(xp: Any, sorted_sequence: Any, input: Any, /, right: bool) -> Any:
     return xp.astype(xp.reshape(xp.stack(found), input.shape), xp.int64, copy=False)
 
 
-@composite(method=False, examples=[(fixed([1.0, 2.0, 3.0]), fixed([[0.5, 2.0], [2.5, 9.0]])), (fixed([1.0, 2.0]), 1.0, {"right": True})])  # fmt: skip
+@composite(
+    method=False,
+    examples=[
+        (fixed([1.0, 2.0, 3.0]), fixed([[0.5, 2.0], [2.5, 9.0]])),
+        (fixed([1.0, 2.0]), 1.0, {"right": True}),
+    ],
+)
 def searchsorted(
     sorted_sequence: Any,
     input: Any,
@@ -1295,34 +1635,43 @@ def searchsorted(
         Indices that sort `sorted_sequence`.
     """
     if side not in (None, "left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        raise RuntimeError(
+            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+        )
     if side == "left" and right:
         raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+            "while right was True"
         )
     shape = sorted_sequence.shape
     if not isinstance(input, Tensor):
         input = tensor_of(input, sorted_sequence.device)
     if not input.ndim and len(shape) != 1:
         raise RuntimeError(
-            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
-            f"boundaries tensor dim({len(shape)}) and input value's dim({input.ndim}) numel({input.numel()})"
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor "
+            "dimension is 1, but we got "
+            f"boundaries tensor dim({len(shape)}) and input value's dim({input.ndim}) "
+            f"numel({input.numel()})"
         )
     if len(shape) != 1 and shape[:-1] != input.shape[:-1]:
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor "
-            f"and input value tensor must match, but we got boundaries tensor {list(shape)} and input value tensor "
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor "
+            f"and input value tensor must match, but we got boundaries tensor {list(shape)} and "
+            "input value tensor "
             f"{list(input.shape)}"
         )
     if sorter is not None:
         if sorter.shape != shape:
             raise RuntimeError(
-                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                "torch.searchsorted(): boundary and sorter must have the same size, but got "
+                "boundary tensor "
                 f"{list(shape)} and got sorter tensor {list(sorter.shape)}"
             )
         if sorter.dtype is not int64:
             raise RuntimeError(
-                f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype.legacy}"
+                "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+                f"{sorter.dtype.legacy}"
             )
         sorted_sequence = gather_at(sorted_sequence, sorter, len(shape) - 1)
     found = search(sorted_sequence, input, right or side == "right")
@@ -1340,7 +1689,9 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
 @op(promotes=None, public=False, examples=[(ints(2, 3, high=4), 4)])
 def one_hot_at(xp: Any, input: Any, /, num_classes: int) -> Any:
     """1 at the place that each element names, 0 elsewhere."""
-    return xp.astype(xp.expand_dims(input, axis=-1) == xp.arange(num_classes, dtype=input.dtype), xp.int64)
+    return xp.astype(
+        xp.expand_dims(input, axis=-1) == xp.arange(num_classes, dtype=input.dtype), xp.int64
+    )
 
 
 @composite(home="nn", examples=[(fixed([[0, 2], [1, 1]]),), (fixed([0, 2]), 4)])
@@ -1354,7 +1705,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         Length of the new last dimension; by default one more than the largest class.
     """
     if tensor.dtype is not int64:
-        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor. Got {tensor.dtype}.")
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensor of type LongTensor. Got {tensor.dtype}."
+        )
     if not tensor.numel():
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
@@ -1366,6 +1719,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         num_classes = largest + 1
     elif largest >= num_classes:
         raise RuntimeError(
-            f"Class values must be smaller than num_classes. Got {largest} for num_classes={num_classes}."
+            f"Class values must be smaller than num_classes. Got {largest} for "
+            f"num_classes={num_classes}."
         )
     return one_hot_at(tensor, num_classes)

@@ -12,7 +12,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
 from devtensor.size import Size
 
-# ---------------------------------------------------------------------------------------------------------- helpers
+# ---- helpers
 
 
 def inferred(size: Sequence[int], count: int) -> tuple[int, ...]:
@@ -26,14 +26,17 @@ def inferred(size: Sequence[int], count: int) -> tuple[int, ...]:
     size = tuple(size)
     for position, length in enumerate(size):
         if length < -1:
-            raise RuntimeError(f"invalid shape dimension {length} at index {position} of shape {list(size)}")
+            raise RuntimeError(
+                f"invalid shape dimension {length} at index {position} of shape {list(size)}"
+            )
     if size.count(-1) > 1:
         raise RuntimeError("only one dimension can be inferred")
     if -1 in size:
         rest = -prod(size)
         if rest == 0 and count == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified "
+                f"cannot reshape tensor of 0 elements into shape {list(size)} because the "
+                "unspecified "
                 "dimension size -1 can be any value and is ambiguous"
             )
         if rest and count % rest == 0:
@@ -77,10 +80,16 @@ def copied(xp: Any, input: Any) -> Any:
     return xp.asarray(input, copy=True)
 
 
-# ---------------------------------------------------------------------------------------------------- another shape
+# ---- another shape
 
 
-@op(view=True, promotes=None, public=False, node="ViewBackward0", examples=[((2, 6), (3, 4)), ((2, 6), (-1,))])
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="ViewBackward0",
+    examples=[((2, 6), (3, 4)), ((2, 6), (-1,))],
+)
 def view_shape(xp: Any, input: Any, /, size: Any) -> Any:
     """The same memory in another shape."""
     size = inferred(size, prod(input.shape))
@@ -88,7 +97,8 @@ def view_shape(xp: Any, input: Any, /, size: Any) -> Any:
         return xp.reshape(input, size, copy=False)
     except ValueError:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead. "
             f"Got input of shape {list(input.shape)} and size {list(size)}."
         ) from None
@@ -111,13 +121,14 @@ def view(input: Any, *size: Any, dtype: Any = None) -> Any:
     ----------
     input : Tensor
     *size : int or sequence of int
-        The wanted shape, where one length may be -1, to be worked out from the others. A dtype alone reads the bytes as
-        that type; the last dimension shrinks or grows if its elements are larger or smaller.
+        The wanted shape, where one length may be -1, to be worked out from the others. A dtype
+        alone reads the bytes as that type; the last dimension shrinks or grows if its elements are larger or smaller.
 
     Raises
     ------
     RuntimeError
-        If the elements do not fill the shape, or no strides can express it; :func:`reshape` then copies.
+        If the elements do not fill the shape, or no strides can express it; :func:`reshape` then
+        copies.
     """
     first = size[0] if size else dtype
     if isinstance(first, Dtype):
@@ -127,8 +138,18 @@ def view(input: Any, *size: Any, dtype: Any = None) -> Any:
     return view_shape(input, size)
 
 
-@op(view="maybe", promotes=None, varargs="shape", node="ViewBackward0",
-    examples=[((2, 6), {"shape": (3, 4)}), ((2, 6), {"shape": (-1,)}), ((), {"shape": (1, 1)}), ((0, 3), {"shape": (3, 0)})])  # fmt: skip
+@op(
+    view="maybe",
+    promotes=None,
+    varargs="shape",
+    node="ViewBackward0",
+    examples=[
+        ((2, 6), {"shape": (3, 4)}),
+        ((2, 6), {"shape": (-1,)}),
+        ((), {"shape": (1, 1)}),
+        ((0, 3), {"shape": (3, 0)}),
+    ],
+)
 def reshape(xp: Any, input: Any, /, shape: Any) -> Any:
     """Give the elements another shape; a view where strides can express it, else a copy.
 
@@ -161,7 +182,9 @@ def reshape_as(input: Any, other: Any) -> Any:
     return reshape(input, other.shape)
 
 
-@composite(method=True, examples=[((2, 3, 4),), ((2, 3, 4), {"start_dim": 1}), ((2, 3, 4), 0, -2), ((),)])
+@composite(
+    method=True, examples=[((2, 3, 4),), ((2, 3, 4), {"start_dim": 1}), ((2, 3, 4), 0, -2), ((),)]
+)
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Join dimensions `start_dim` to `end_dim` into one.
 
@@ -175,7 +198,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     first, last = axis(start_dim, ndim), axis(end_dim, ndim)
     if first > last:
         raise RuntimeError(
-            f"flatten() has invalid args: start_dim cannot come after end_dim, got start_dim={start_dim}, "
+            "flatten() has invalid args: start_dim cannot come after end_dim, got "
+            f"start_dim={start_dim}, "
             f"end_dim={end_dim} for input of shape {list(shape)}"
         )
     if first == last and ndim:
@@ -201,7 +225,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
         sizes = inferred(sizes, shape[dim])
     except RuntimeError:
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({shape[dim]}) "
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} "
+            f"({shape[dim]}) "
             "in the input tensor"
         ) from None
     return view_shape(input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
@@ -213,8 +238,18 @@ def ravel(input: Any) -> Any:
     return reshape(input, (-1,))
 
 
-@op(view=True, promotes=None, inplace=True,
-    examples=[((1, 3, 1),), ((1, 3, 1), {"dim": 0}), ((1, 3, 1), {"dim": (0, -1)}), ((1, 3), {"dim": 1}), ((),)])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    inplace=True,
+    examples=[
+        ((1, 3, 1),),
+        ((1, 3, 1), {"dim": 0}),
+        ((1, 3, 1), {"dim": (0, -1)}),
+        ((1, 3), {"dim": 1}),
+        ((),),
+    ],
+)
 def squeeze(xp: Any, input: Any, /, dim: Any = None) -> Any:
     """Drop dimensions of length 1: all of them, or those in `dim`.
 
@@ -225,14 +260,25 @@ def squeeze(xp: Any, input: Any, /, dim: Any = None) -> Any:
         Dimensions to drop; those of another length stay.
     """
     shape = input.shape
-    wanted = range(len(shape)) if dim is None else axes(dim, len(shape)) if shape else axes(dim, 0) and ()
+    wanted = (
+        range(len(shape))
+        if dim is None
+        else axes(dim, len(shape))
+        if shape
+        else axes(dim, 0) and ()
+    )
     return xp.squeeze(input, axis=tuple([d for d in wanted if shape[d] == 1]))
 
 
 derivative(squeeze, input=lambda xp, g, input_shape: xp.reshape(g, input_shape))
 
 
-@op(view=True, promotes=None, inplace=True, examples=[((2, 3), {"dim": 0}), ((2, 3), {"dim": -1}), ((), {"dim": 0})])
+@op(
+    view=True,
+    promotes=None,
+    inplace=True,
+    examples=[((2, 3), {"dim": 0}), ((2, 3), {"dim": -1}), ((), {"dim": 0})],
+)
 def unsqueeze(xp: Any, input: Any, /, dim: int) -> Any:
     """Put a dimension of length 1 before place `dim`."""
     return input[(*ahead(axis(dim, input.ndim + 1)), None, ...)]
@@ -241,10 +287,15 @@ def unsqueeze(xp: Any, input: Any, /, dim: int) -> Any:
 derivative(unsqueeze, input=lambda xp, g, input_shape: xp.reshape(g, input_shape))
 
 
-# ------------------------------------------------------------------------------------------- another order of dimensions
+# ---- another order of dimensions
 
 
-@op(view=True, promotes=None, varargs="dims", examples=[((2, 3, 4), {"dims": (2, 0, 1)}), ((2, 3), {"dims": (-1, 0)})])
+@op(
+    view=True,
+    promotes=None,
+    varargs="dims",
+    examples=[((2, 3, 4), {"dims": (2, 0, 1)}), ((2, 3), {"dims": (-1, 0)})],
+)
 def permute(xp: Any, input: Any, /, dims: Any) -> Any:
     """Put the dimensions in the order `dims`.
 
@@ -257,7 +308,8 @@ def permute(xp: Any, input: Any, /, dims: Any) -> Any:
     dims = tuple(dims)
     if len(dims) != ndim:
         raise RuntimeError(
-            "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of "
+            "permute(): number of dimensions in the tensor input does not match the length of the "
+            "desired ordering of "
             f"dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
         )
     order = tuple([axis(d, ndim) for d in dims])
@@ -276,14 +328,26 @@ def _swapped(ndim: int, dim0: int, dim1: int) -> list[int]:
     return order[:ndim]
 
 
-@op(view=True, promotes=None, inplace=True, aliases=("swapaxes", "swapdims"),
-    examples=[((2, 3, 4), {"dim0": 0, "dim1": 2}), ((2, 3), {"dim0": -1, "dim1": 0}), ((), {"dim0": 0, "dim1": -1})])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    inplace=True,
+    aliases=("swapaxes", "swapdims"),
+    examples=[
+        ((2, 3, 4), {"dim0": 0, "dim1": 2}),
+        ((2, 3), {"dim0": -1, "dim1": 0}),
+        ((), {"dim0": 0, "dim1": -1}),
+    ],
+)
 def transpose(xp: Any, input: Any, /, dim0: int, dim1: int) -> Any:
     """Swap dimensions `dim0` and `dim1`."""
     return xp.permute_dims(input, tuple(_swapped(input.ndim, dim0, dim1)))
 
 
-derivative(transpose, input=lambda xp, g, dim0, dim1: xp.permute_dims(g, tuple(_swapped(len(g.shape), dim0, dim1))))
+derivative(
+    transpose,
+    input=lambda xp, g, dim0, dim1: xp.permute_dims(g, tuple(_swapped(len(g.shape), dim0, dim1))),
+)
 
 
 @op(view=True, promotes=None, inplace=True, examples=[((2, 3),), ((3,),), ((),)])
@@ -303,7 +367,13 @@ def t(xp: Any, input: Any, /) -> Any:
 derivative(t, input=lambda xp, g: xp.permute_dims(g, tuple(range(len(g.shape)))[::-1]))
 
 
-@op(view=True, promotes=None, public=False, node="PermuteBackward0", examples=[((2, 3),), ((2, 3, 4),), ((),)])
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="PermuteBackward0",
+    examples=[((2, 3),), ((2, 3, 4),), ((),)],
+)
 def numpy_T(xp: Any, input: Any, /) -> Any:
     """All dimensions in reverse order."""
     return xp.permute_dims(input, tuple(range(input.ndim))[::-1])
@@ -315,7 +385,9 @@ derivative(numpy_T, input=lambda xp, g: xp.permute_dims(g, tuple(range(len(g.sha
 def _matrix_transposed(input: Any, name: str) -> Any:
     ndim = input.ndim
     if ndim == 1:
-        raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor.")
+        raise RuntimeError(
+            f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
     return transpose(input, -2, -1) if ndim else input
 
 
@@ -352,7 +424,9 @@ def adjoint(input: Any) -> Any:
     return conj(_matrix_transposed(input, "adjoint"))
 
 
-@composite(method=True, aliases=("moveaxis",), examples=[((2, 3, 4), 0, 2), ((2, 3, 4), (0, 1), (-1, 0))])
+@composite(
+    method=True, aliases=("moveaxis",), examples=[((2, 3, 4), 0, 2), ((2, 3, 4), (0, 1), (-1, 0))]
+)
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Move dimensions `source` to places `destination`; the others keep their order."""
     ndim = input.ndim
@@ -360,11 +434,14 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     destination = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(source) != len(destination):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number "
+            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should "
+            "contain the same number "
             f"of dims as destination ({list(destination)} dims)"
         )
     places = [tuple([axis(d, ndim) for d in dims]) for dims in (source, destination)]
-    for name, dims, given in zip(("source", "destination"), places, (source, destination), strict=True):
+    for name, dims, given in zip(
+        ("source", "destination"), places, (source, destination), strict=True
+    ):
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
     order = [d for d in range(ndim) if d not in places[0]]
@@ -373,11 +450,20 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     return permute(input, order)
 
 
-# ------------------------------------------------------------------------------------------------- parts and stretches
+# ---- parts and stretches
 
 
-@op(view=True, promotes=None, varargs="size",
-    examples=[((1, 3), {"size": (2, 3)}), ((3, 1), {"size": (2, -1, 4)}), ((), {"size": (2, 2)}), ((2, 3), {"size": (2, 3)})])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    varargs="size",
+    examples=[
+        ((1, 3), {"size": (2, 3)}),
+        ((3, 1), {"size": (2, -1, 4)}),
+        ((), {"size": (2, 2)}),
+        ((2, 3), {"size": (2, 3)}),
+    ],
+)
 def expand(xp: Any, input: Any, /, size: Any) -> Any:
     """Stretch dimensions of length 1, and add leading ones, without copying.
 
@@ -401,7 +487,8 @@ def expanded(shape: tuple[int, ...], size: Sequence[int]) -> tuple[int, ...]:
     extra = len(size) - len(shape)
     if extra < 0:
         raise RuntimeError(
-            f"expand(torch.Tensor{{{list(shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must be "
+            f"expand(torch.Tensor{{{list(shape)}}}, size={list(size)}): the number of sizes "
+            f"provided ({len(size)}) must be "
             f"greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     target = list(size)
@@ -409,7 +496,8 @@ def expanded(shape: tuple[int, ...], size: Sequence[int]) -> tuple[int, ...]:
         if d < extra:
             if length < 0:
                 raise RuntimeError(
-                    f"The expanded size of the tensor ({length}) isn't allowed in a leading, non-existing dimension {d}"
+                    f"The expanded size of the tensor ({length}) isn't allowed in a leading, "
+                    f"non-existing dimension {d}"
                 )
             continue
         own = shape[d - extra]
@@ -417,7 +505,8 @@ def expanded(shape: tuple[int, ...], size: Sequence[int]) -> tuple[int, ...]:
             target[d] = own
         elif length != own and (own != 1 or length < 0):
             raise RuntimeError(
-                f"The expanded size of the tensor ({length}) must match the existing size ({own}) at non-singleton "
+                f"The expanded size of the tensor ({length}) must match the existing size ({own}) "
+                "at non-singleton "
                 f"dimension {d}.  Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
             )
     return tuple(target)
@@ -457,8 +546,10 @@ def broadcast_shapes(*shapes: Any) -> Size:
                 continue
             if result[d] != 1:
                 raise RuntimeError(
-                    f"Attempting to broadcast a dimension of length {shape[d]} at {d}! Mismatching argument at index "
-                    f"{position} had {shape}; but expected shape should be broadcastable to {result}"
+                    f"Attempting to broadcast a dimension of length {shape[d]} at {d}! "
+                    "Mismatching argument at index "
+                    f"{position} had {shape}; but expected shape should be broadcastable to "
+                    f"{result}"
                 )
             result[d] = shape[d]
     return Size(result)
@@ -476,7 +567,8 @@ def together(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         for d, (m, n) in enumerate(zip(one, two, strict=True)):
             if m != n and m != 1 and n != 1:
                 raise RuntimeError(
-                    f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {d}"
+                    f"The size of tensor a ({m}) must match the size of tensor b ({n}) at "
+                    f"non-singleton dimension {d}"
                 )
         result = tuple([n if m == 1 else m for m, n in zip(one, two, strict=True)])
     return tuple(result)
@@ -492,7 +584,13 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple([expand(x, shape) for x in tensors])
 
 
-@op(view=True, promotes=None, public=False, node="SelectBackward0", examples=[((2, 3), 1), ((3,), -1)])
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="SelectBackward0",
+    examples=[((2, 3), 1), ((3,), -1)],
+)
 def item_select(xp: Any, input: Any, /, index: int) -> Any:
     """``input[index]`` for an int."""
     try:
@@ -501,21 +599,34 @@ def item_select(xp: Any, input: Any, /, index: int) -> Any:
         raise no_such_item(input.shape, 0, index) from None
 
 
-derivative(item_select, input=lambda xp, g, input_shape, index: xp.slice_spread(g, input_shape, (index, ...)))
+derivative(
+    item_select,
+    input=lambda xp, g, input_shape, index: xp.slice_spread(g, input_shape, (index, ...)),
+)
 
 
 def no_such_item(shape: tuple[int, ...], dim: int, index: int) -> IndexError:
     """The error for a number that is no index of dimension `dim`."""
     if not shape:
         return IndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
+            "in C++ to convert a "
             "0-dim tensor to a number"
         )
     return IndexError(f"index {index} is out of bounds for dimension {dim} with size {shape[dim]}")
 
 
-@op(view=True, promotes=None, public=False, node="SliceBackward0",
-    examples=[((4, 3), (slice(1, 3), ...)), ((4, 3), (slice(None), 1, ...)), ((3,), (None, slice(0, 3, 2), ...))])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="SliceBackward0",
+    examples=[
+        ((4, 3), (slice(1, 3), ...)),
+        ((4, 3), (slice(None), 1, ...)),
+        ((3,), (None, slice(0, 3, 2), ...)),
+    ],
+)
 def slice_view(xp: Any, input: Any, /, key: Any) -> Any:
     """``input[key]`` for a checked tuple of ints, slices and None that ends in an ellipsis."""
     return input[key]
@@ -550,7 +661,11 @@ derivative(
 )
 
 
-@op(view=True, promotes=None, examples=[((2, 3), {"dim": 0, "index": 1}), ((2, 3), {"dim": -1, "index": -1})])
+@op(
+    view=True,
+    promotes=None,
+    examples=[((2, 3), {"dim": 0, "index": 1}), ((2, 3), {"dim": -1, "index": -1})],
+)
 def select(xp: Any, input: Any, /, dim: int, index: Any) -> Any:
     """The part of `input` at `index` along `dim`; the dimension is dropped.
 
@@ -567,7 +682,8 @@ def select(xp: Any, input: Any, /, dim: int, index: Any) -> Any:
         return input[(*ahead(dim), index, ...)]
     except IndexError:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {dim}"
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at "
+            f"dimension {dim}"
         ) from None
 
 
@@ -600,7 +716,9 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     dim, begin = axis(dim, len(shape)), int(start)
     size = shape[dim]
     if not -size <= begin <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {begin})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {begin})"
+        )
     if begin < 0:
         begin += size
     if begin + length > size:
@@ -614,27 +732,37 @@ def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     return _embedded(input, src, "select_scatter", _select_key(input.ndim, dim, index))
 
 
-@composite(method=True, examples=[((4, 3), (2, 3), {"start": 1, "end": 3}), ((4, 3), (4, 2), 1, 0, 3, 2)])
+@composite(
+    method=True, examples=[((4, 3), (2, 3), {"start": 1, "end": 3}), ((4, 3), (4, 2), 1, 0, 3, 2)]
+)
 def slice_scatter(
-    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+    input: Any,
+    src: Any,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
 ) -> Any:
     """A copy of `input` whose slice ``start:end:step`` along `dim` is `src`."""
     if step <= 0:
         raise RuntimeError(f"slice step must be positive, got step={step}")
-    return _embedded(input, src, "slice_scatter", (*ahead(axis(dim, input.ndim)), slice(start, end, step), ...))
+    return _embedded(
+        input, src, "slice_scatter", (*ahead(axis(dim, input.ndim)), slice(start, end, step), ...)
+    )
 
 
 def _embedded(input: Any, src: Any, name: str, key: Any) -> Any:
     part = slice_view(input, key)
     if part.shape != src.shape:
         raise RuntimeError(
-            f"{name}: expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+            f"{name}: expected src to have a size equal to the slice of self. src size = "
+            f"{list(src.shape)}, "
             f"slice size = {list(part.shape)}"
         )
     return slice_put(input, src, key)
 
 
-# ------------------------------------------------------------------------------------------------------------ diagonals
+# ---- diagonals
 
 
 def _diagonal(rows: int, columns: int, offset: int) -> tuple[int, slice]:
@@ -655,8 +783,16 @@ def _last(ndim: int, dim1: int, dim2: int) -> tuple[int, ...]:
     return (*[d for d in range(ndim) if d not in (dim1, dim2)], dim1, dim2)
 
 
-@op(view=True, promotes=None,
-    examples=[((3, 4),), ((3, 4), {"offset": -1}), ((2, 3, 4), {"offset": 1, "dim1": 0, "dim2": -1}), ((2, 2), {"offset": 5})])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    examples=[
+        ((3, 4),),
+        ((3, 4), {"offset": -1}),
+        ((2, 3, 4), {"offset": 1, "dim1": 0, "dim2": -1}),
+        ((2, 2), {"offset": 5}),
+    ],
+)
 def diagonal(xp: Any, input: Any, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonals of the matrices in dimensions `dim1` and `dim2`, as a view; they come last.
 
@@ -673,11 +809,15 @@ def diagonal(xp: Any, input: Any, /, offset: int = 0, dim1: int = 0, dim2: int =
 
 derivative(
     diagonal,
-    input=lambda xp, g, input_shape, offset, dim1, dim2: xp.diagonal_spread(g, input_shape, offset, dim1, dim2),
+    input=lambda xp, g, input_shape, offset, dim1, dim2: xp.diagonal_spread(
+        g, input_shape, offset, dim1, dim2
+    ),
 )
 
 
-def _with_diagonal(xp: Any, input: Any, size: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
+def _with_diagonal(
+    xp: Any, input: Any, size: Sequence[int], offset: int, dim1: int, dim2: int
+) -> Any:
     """Zeros of shape `size` whose diagonal is `input`."""
     order = _last(len(size), *_apart(len(size), dim1, dim2))
     rows, columns = size[order[-2]], size[order[-1]]
@@ -686,7 +826,11 @@ def _with_diagonal(xp: Any, input: Any, size: Sequence[int], offset: int, dim1: 
     return xp.permute_dims(xp.reshape(out, (*input.shape[:-1], rows, columns)), inverse(order))
 
 
-@op(promotes=None, public=False, examples=[((3,), {"size": (3, 4), "offset": 0, "dim1": 0, "dim2": 1})])
+@op(
+    promotes=None,
+    public=False,
+    examples=[((3,), {"size": (3, 4), "offset": 0, "dim1": 0, "dim2": 1})],
+)
 def diagonal_spread(xp: Any, input: Any, /, size: Any, offset: int, dim1: int, dim2: int) -> Any:
     """Zeros of shape `size` whose diagonal is `input`."""
     return _with_diagonal(xp, input, size, offset, dim1, dim2)
@@ -728,14 +872,17 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
     part = diagonal(input, offset, dim1, dim2)
     if part.shape != src.shape:
         raise RuntimeError(
-            f"diagonal_scatter: expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+            "diagonal_scatter: expected src to have a size equal to the slice of self. src size "
+            f"= {list(src.shape)}, "
             f"slice size = {list(part.shape)}"
         )
     return diagonal_put(input, src, offset, dim1, dim2)
 
 
-@op(promotes=None,
-    examples=[((3,),), ((2, 3), {"offset": 1}), ((2, 3), {"offset": -1, "dim1": 0, "dim2": 2})])  # fmt: skip
+@op(
+    promotes=None,
+    examples=[((3,),), ((2, 3), {"offset": 1}), ((2, 3), {"offset": -1, "dim1": 0, "dim2": 2})],
+)
 def diag_embed(xp: Any, input: Any, /, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices, zero but for their diagonals, which are the last dimension of `input`."""
     if not input.ndim:
@@ -790,7 +937,11 @@ def _matrices(input: Any, name: str) -> Any:
     return input
 
 
-@op(promotes=None, inplace=True, examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})])
+@op(
+    promotes=None,
+    inplace=True,
+    examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})],
+)
 def tril(xp: Any, input: Any, /, diagonal: int = 0) -> Any:
     """Set everything above diagonal `diagonal` of each matrix to zero."""
     return xp.tril(_matrices(input, "tril"), k=diagonal)
@@ -799,7 +950,11 @@ def tril(xp: Any, input: Any, /, diagonal: int = 0) -> Any:
 derivative(tril, input=lambda xp, g, diagonal: xp.tril(g, k=diagonal))
 
 
-@op(promotes=None, inplace=True, examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})])
+@op(
+    promotes=None,
+    inplace=True,
+    examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})],
+)
 def triu(xp: Any, input: Any, /, diagonal: int = 0) -> Any:
     """Set everything below diagonal `diagonal` of each matrix to zero."""
     return xp.triu(_matrices(input, "triu"), k=diagonal)
@@ -808,14 +963,20 @@ def triu(xp: Any, input: Any, /, diagonal: int = 0) -> Any:
 derivative(triu, input=lambda xp, g, diagonal: xp.triu(g, k=diagonal))
 
 
-# ------------------------------------------------------------------------------------------- windows and free strides
+# ---- windows and free strides
 
 
-@op(view=True, promotes=None,
-    examples=[((7,), {"dimension": 0, "size": 3, "step": 2}), ((2, 5), {"dimension": -1, "size": 2, "step": 1}),
-              ((), {"dimension": 0, "size": 1, "step": 1})])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    examples=[
+        ((7,), {"dimension": 0, "size": 3, "step": 2}),
+        ((2, 5), {"dimension": -1, "size": 2, "step": 1}),
+        ((), {"dimension": 0, "size": 1, "step": 1}),
+    ],
+)
 def unfold(xp: Any, input: Any, /, dimension: int, size: int, step: int) -> Any:
-    """All slices of length `size`, every `step` places along `dimension`, as a view; they form a new last dimension.
+    """All slices of length `size`, every `step` places along `dimension`, in a new last dimension.
 
     Raises
     ------
@@ -827,7 +988,9 @@ def unfold(xp: Any, input: Any, /, dimension: int, size: int, step: int) -> Any:
     if size < 0:
         raise RuntimeError(f"size is {size} but must be >= 0")
     if size > length:
-        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {dim} is {length} but size is {size}"
+        )
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     if not input.ndim:
@@ -837,7 +1000,9 @@ def unfold(xp: Any, input: Any, /, dimension: int, size: int, step: int) -> Any:
 
 derivative(
     unfold,
-    input=lambda xp, g, input_shape, dimension, size, step: xp.unfold_spread(g, input_shape, dimension, size, step),
+    input=lambda xp, g, input_shape, dimension, size, step: xp.unfold_spread(
+        g, input_shape, dimension, size, step
+    ),
 )
 
 
@@ -853,10 +1018,14 @@ def unfold_spread(xp: Any, input: Any, /, shape: Any, dimension: int, size: int,
     last = xp.moveaxis(input, dim, -2)
     if size <= count:  # one pass a place of the window, or one a window
         for k in range(size):
-            out[(*before, slice(k, k + step * (count - 1) + 1, step), ...)] += xp.moveaxis(last[..., k], -1, dim)
+            out[(*before, slice(k, k + step * (count - 1) + 1, step), ...)] += xp.moveaxis(
+                last[..., k], -1, dim
+            )
     else:
         for n in range(count):
-            out[(*before, slice(n * step, n * step + size), ...)] += xp.moveaxis(last[..., n, :], -1, dim)
+            out[(*before, slice(n * step, n * step + size), ...)] += xp.moveaxis(
+                last[..., n, :], -1, dim
+            )
     return out
 
 
@@ -868,7 +1037,7 @@ derivative(
 
 @op(view=True, promotes=None, public=False, node="AsStridedBackward0")
 def strided(xp: Any, input: Any, /, size: Any, stride: Any, start: int, own: Any) -> Any:
-    """Elements at `start` (from the first of `input`) and every `stride`; `own` are the strides of `input`."""
+    """Elements at `start`, counted from the first, and every `stride`; `input` has strides `own`."""
     return xp.as_strided(input, size, stride, start)
 
 
@@ -881,14 +1050,22 @@ def _positions(xp: Any, g: Any, size: Sequence[int], stride: Sequence[int], star
 
 
 @op(promotes=None, public=False)
-def strided_spread(xp: Any, input: Any, /, shape: Any, size: Any, stride: Any, start: int, own: Any) -> Any:
-    """What each element of a tensor of `shape` and strides `own` gets from its places in a strided view."""
+def strided_spread(
+    xp: Any, input: Any, /, shape: Any, size: Any, stride: Any, start: int, own: Any
+) -> Any:
+    """What a tensor of `shape` and strides `own` gets from its places in a strided view."""
     if 0 in shape:
         return xp.zeros(shape, dtype=input.dtype)
     to, of = _positions(xp, input, size, stride, start), _positions(xp, input, shape, own, 0)
     low = min(0, start)
-    extent = max(start + sum((n - 1) * s for n, s in zip(size, stride, strict=True)),
-                 sum((n - 1) * s for n, s in zip(shape, own, strict=True))) - low + 1  # fmt: skip
+    extent = (
+        max(
+            start + sum((n - 1) * s for n, s in zip(size, stride, strict=True)),
+            sum((n - 1) * s for n, s in zip(shape, own, strict=True)),
+        )
+        - low
+        + 1
+    )
     memory = xp.zeros((extent,), dtype=input.dtype)
     if 0 not in size:
         memory = xp.index_add(memory, 0, to - low, xp.reshape(input, (-1,)))
@@ -904,7 +1081,9 @@ derivative(
 
 
 @composite(method=True)
-def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Any:
+def as_strided(
+    input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Any:
     """A view with strides of your own.
 
     Parameters
@@ -922,29 +1101,42 @@ def as_strided(input: Any, size: Sequence[int], stride: Sequence[int], storage_o
     """
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape, got size={size} and stride={stride}")
+        raise RuntimeError(
+            f"mismatch in length of strides and shape, got size={size} and stride={stride}"
+        )
     if any(s < 0 for s in stride):
         raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(stride)}"
         )
     start = 0 if storage_offset is None else storage_offset - input.storage_offset()
     return strided(input, size, stride, start, tuple(input.stride()))
 
 
-# ---------------------------------------------------------------------------------------------- one tensor as several
+# ---- one tensor as several
 
 
 def _pieces(xp: Any, gs: Any, shape: tuple[int, ...], sizes: Sequence[int], dim: int) -> Any:
     """The gradients of pieces joined along `dim`; absent ones are zeros."""
     like = next(g for g in gs if g is not None)
     return xp.concat(
-        [xp.zeros((*shape[:dim], size, *shape[dim + 1 :]), dtype=like.dtype, device=like.device) if g is None else g
-         for g, size in zip(gs, sizes, strict=True)], axis=dim
-    )  # fmt: skip
+        [
+            xp.zeros((*shape[:dim], size, *shape[dim + 1 :]), dtype=like.dtype, device=like.device)
+            if g is None
+            else g
+            for g, size in zip(gs, sizes, strict=True)
+        ],
+        axis=dim,
+    )
 
 
-@op(view=True, promotes=None, outputs=list, node="SplitBackward0",
-    examples=[((5, 2), {"split_sizes": (2, 3)}), ((2, 5), {"split_sizes": (1, 0, 4), "dim": -1})])  # fmt: skip
+@op(
+    view=True,
+    promotes=None,
+    outputs=list,
+    node="SplitBackward0",
+    examples=[((5, 2), {"split_sizes": (2, 3)}), ((2, 5), {"split_sizes": (1, 0, 4), "dim": -1})],
+)
 def split_with_sizes(xp: Any, input: Any, /, split_sizes: Any, dim: int = 0) -> Any:
     """Cut `input` along `dim` into views of the given sizes.
 
@@ -959,18 +1151,17 @@ def split_with_sizes(xp: Any, input: Any, /, split_sizes: Any, dim: int = 0) -> 
     sizes = tuple(split_sizes)
     if any(size < 0 for size in sizes):
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(sizes)}"
+            "split_with_sizes expects split_sizes have only non-negative entries, but got "
+            f"split_sizes={list(sizes)}"
         )
     if sum(sizes) != input.shape[dim]:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {input.shape[dim]} (input tensor's size at "
+            f"split_with_sizes expects split_sizes to sum exactly to {input.shape[dim]} (input "
+            "tensor's size at "
             f"dimension {dim}), but got split_sizes={list(sizes)}"
         )
     before, starts = ahead(dim), offsets(sizes)
-    return [
-        input[(*before, slice(start, end), ...)]
-        for start, end in pairwise(starts)
-    ]
+    return [input[(*before, slice(start, end), ...)] for start, end in pairwise(starts)]
 
 
 derivative(
@@ -983,7 +1174,7 @@ derivative(
 
 @composite(method=True, examples=[((5, 2), 2), ((5, 2), [1, 4]), ((2, 5), 3, -1)])
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Cut `input` along `dim` into views of one size (the last may be smaller) or of a list of sizes.
+    """Cut `input` along `dim` into views of one size, the last perhaps smaller, or of given sizes.
 
     Parameters
     ----------
@@ -1000,14 +1191,16 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
     length = input.shape[axis(dim, input.ndim)]
     if size == 0 and length:
-        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}")
+        raise RuntimeError(
+            f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}"
+        )
     count = max(ceil(length / size), 1) if size else 1
     return split_with_sizes(input, (size,) * (count - 1) + (length - size * (count - 1),), dim)
 
 
 @composite(method=True, examples=[((5, 2), 2), ((2, 5), 4, -1)])
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """Cut `input` along `dim` into at most `chunks` views of equal size; the last may be smaller."""
+    """Cut `input` along `dim` into at most `chunks` equal views; the last may be smaller."""
     if not input.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -1029,7 +1222,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     dim : int
     """
     if not input.ndim:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim = axis(dim, input.ndim)
     length = input.shape[dim]
     if hasattr(indices_or_sections, "tolist"):
@@ -1042,22 +1237,26 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         return split_with_sizes(input, (least + 1,) * longer + (least,) * (sections - longer), dim)
     cuts = [None, *indices_or_sections, None]
     before = ahead(dim)
-    return tuple([
-        slice_view(input, (*before, slice(start, end), ...)) for start, end in pairwise(cuts)
-    ])  # fmt: skip
+    return tuple(
+        [slice_view(input, (*before, slice(start, end), ...)) for start, end in pairwise(cuts)]
+    )
 
 
-def _split_along(input: Any, indices_or_sections: Any, dim: int, least: int, name: str) -> tuple[Any, ...]:
+def _split_along(
+    input: Any, indices_or_sections: Any, dim: int, least: int, name: str
+) -> tuple[Any, ...]:
     if input.ndim < least:
         raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} "
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "
+            f"with {input.ndim} "
             "dimensions!"
         )
     if isinstance(indices_or_sections, int) and (
         indices_or_sections == 0 or input.shape[dim] % indices_or_sections
     ):
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the "
+            f"dimension {input.shape[dim]} "
             f"is not divisible by the split_size {indices_or_sections}!"
         )
     return tensor_split(input, indices_or_sections, dim)
@@ -1065,7 +1264,7 @@ def _split_along(input: Any, indices_or_sections: Any, dim: int, least: int, nam
 
 @composite(method=True, examples=[((2, 4), 2), ((4,), (1, 3))])
 def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
-    """Cut `input` into equal parts, or at the given places, along dimension 1 (0 if it is a vector)."""
+    """Cut `input` into equal parts, or at the given places, along dimension 1 (a vector: 0)."""
     return _split_along(input, indices_or_sections, 0 if input.ndim == 1 else 1, 1, "hsplit")
 
 
@@ -1081,7 +1280,12 @@ def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     return _split_along(input, indices_or_sections, 2, 3, "dsplit")
 
 
-@op(view=True, promotes=None, outputs=list, examples=[((2, 3),), ((2, 3), {"dim": 1}), ((3,), {"dim": -1})])
+@op(
+    view=True,
+    promotes=None,
+    outputs=list,
+    examples=[((2, 3),), ((2, 3), {"dim": 1}), ((3,), {"dim": -1})],
+)
 def unbind(xp: Any, input: Any, /, dim: int = 0) -> Any:
     """The parts of `input` along `dim`, as views without that dimension."""
     if not input.ndim:
@@ -1101,7 +1305,7 @@ def _unbind_rule(xp: Any, gs: Any, input_shape: Any, dim: int) -> Any:
 derivative(unbind, input=_unbind_rule)
 
 
-# ---------------------------------------------------------------------------------------------- several tensors as one
+# ---- several tensors as one
 
 
 def _gathered(tensors: Any) -> tuple[Any, ...]:
@@ -1111,8 +1315,17 @@ def _gathered(tensors: Any) -> tuple[Any, ...]:
     return tuple(tensors)
 
 
-@op(promotes="same", aliases=("concat", "concatenate"), method=False,
-    examples=[([(2, 3), (4, 3)],), ([(2, 3), (2, 1)], {"dim": 1}), ([(2, 3), (2, 3)], {"dim": -1}), ([(0,), (2, 3)],)])  # fmt: skip
+@op(
+    promotes="same",
+    aliases=("concat", "concatenate"),
+    method=False,
+    examples=[
+        ([(2, 3), (4, 3)],),
+        ([(2, 3), (2, 1)], {"dim": 1}),
+        ([(2, 3), (2, 3)], {"dim": -1}),
+        ([(0,), (2, 3)],),
+    ],
+)
 def cat(xp: Any, /, *tensors: Any, dim: int = 0) -> Any:
     """Join tensors along `dim`.
 
@@ -1139,7 +1352,9 @@ def _joinable(tensors: Sequence[Any], dim: int) -> list[Any]:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for position, x in enumerate(tensors):
         if not x.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {position}) cannot be concatenated"
+            )
     kept = [(position, x) for position, x in enumerate(tensors) if x.shape != (0,)]
     if not kept:
         return [tensors[0]]
@@ -1147,11 +1362,14 @@ def _joinable(tensors: Sequence[Any], dim: int) -> list[Any]:
     dim = axis(dim, len(shape))
     for position, x in kept:
         if x.ndim != len(shape):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(shape)} and {x.ndim}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(shape)} and {x.ndim}"
+            )
         for d, (expected, got) in enumerate(zip(shape, x.shape, strict=True)):
             if d != dim and expected != got:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {expected} but got size {got} "
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size "
+                    f"{expected} but got size {got} "
                     f"for tensor number {position} in the list."
                 )
     return [x for _, x in kept]
@@ -1168,8 +1386,16 @@ def _cat_rule(xp: Any, g: Any, i: int, tensors_shapes: Any, dim: int) -> Any:
 derivative(cat, tensors=_cat_rule)
 
 
-@op(promotes="same", method=False,
-    examples=[([(2, 3), (2, 3)],), ([(2, 3), (2, 3)], {"dim": -1}), ([(), ()],), ([(2,)], {"dim": 1})])  # fmt: skip
+@op(
+    promotes="same",
+    method=False,
+    examples=[
+        ([(2, 3), (2, 3)],),
+        ([(2, 3), (2, 3)], {"dim": -1}),
+        ([(), ()],),
+        ([(2,)], {"dim": 1}),
+    ],
+)
 def stack(xp: Any, /, *tensors: Any, dim: int = 0) -> Any:
     """Join tensors of one shape along a new dimension `dim`.
 
@@ -1184,15 +1410,14 @@ def stack(xp: Any, /, *tensors: Any, dim: int = 0) -> Any:
     for position, x in enumerate(tensors):
         if x.shape != shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(x.shape)} at "
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
+                f"and {list(x.shape)} at "
                 f"entry {position}"
             )
     return xp.stack(tensors, axis=axis(dim, len(shape) + 1))
 
 
-derivative(
-    stack, tensors=lambda xp, g, i, dim: g[_select_key(len(g.shape), dim, i)]
-)
+derivative(stack, tensors=lambda xp, g, i, dim: g[_select_key(len(g.shape), dim, i)])
 
 
 def _sequence(tensors: Any, name: str) -> list[Any]:
@@ -1235,14 +1460,18 @@ def block_diag(*tensors: Any) -> Any:
     for position, x in enumerate(tensors):
         if x.ndim > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {position} has {x.ndim} "
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{position} has {x.ndim} "
                 "dimensions"
             )
         rows.append(atleast_2d(x))
     starts = offsets([x.shape[1] for x in rows])
-    return cat([
-        constant_pad_nd(x, (start, starts[-1] - end)) for x, start, end in zip(rows, starts[:-1], starts[1:], strict=True)
-    ])  # fmt: skip
+    return cat(
+        [
+            constant_pad_nd(x, (start, starts[-1] - end))
+            for x, start, end in zip(rows, starts[:-1], starts[1:], strict=True)
+        ]
+    )
 
 
 def _atleast(tensors: Any, widen: Callable[[Any], Any]) -> Any:
@@ -1267,11 +1496,14 @@ def atleast_2d(*tensors: Any) -> Any:
 def atleast_3d(*tensors: Any) -> Any:
     """Give tensors at least three dimensions; matrices get one at the end."""
     return _atleast(
-        tensors, lambda x: x if x.ndim > 2 else unsqueeze(x, 2) if x.ndim == 2 else reshape(x, (1, -1, 1))
+        tensors,
+        lambda x: x if x.ndim > 2 else unsqueeze(x, 2) if x.ndim == 2 else reshape(x, (1, -1, 1)),
     )
 
 
-@composite(method=False, examples=[((2,), (3,)), ((2,), (3,), {"indexing": "xy"}), ((2,), (), (3,))])
+@composite(
+    method=False, examples=[((2,), (3,)), ((2,), (3,), {"indexing": "xy"}), ((2,), (), (3,))]
+)
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Coordinates of a grid, from the coordinates along each of its axes.
 
@@ -1284,11 +1516,14 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """
     tensors = _gathered(tensors)
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     for x in tensors:
         if x.ndim > 1:
             raise RuntimeError(
-                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: shape {list(x.shape)}"
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: shape "
+                f"{list(x.shape)}"
             )
     if len({x.dtype for x in tensors}) > 1:
         raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
@@ -1297,7 +1532,8 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         tensors = (tensors[1], tensors[0], *tensors[2:])
     size = tuple([x.numel() for x in tensors])
     grids = [
-        expand(reshape(x, (-1,) + (1,) * (len(tensors) - d - 1)), size) for d, x in enumerate(tensors)
+        expand(reshape(x, (-1,) + (1,) * (len(tensors) - d - 1)), size)
+        for d, x in enumerate(tensors)
     ]
     if swap:
         grids = [transpose(x, 0, 1) for x in grids]
@@ -1317,11 +1553,19 @@ def cartesian_prod(*tensors: Any) -> Any:
     return stack([ravel(x) for x in meshgrid(*tensors)], dim=1)
 
 
-# ---------------------------------------------------------------------------------------------------------- repetition
+# ---- repetition
 
 
-@op(promotes=None, varargs="repeats",
-    examples=[((2, 3), {"repeats": (2, 1)}), ((3,), {"repeats": (2, 2)}), ((2, 3), {"repeats": (0, 2)}), ((), {"repeats": (3,)})])  # fmt: skip
+@op(
+    promotes=None,
+    varargs="repeats",
+    examples=[
+        ((2, 3), {"repeats": (2, 1)}),
+        ((3,), {"repeats": (2, 2)}),
+        ((2, 3), {"repeats": (0, 2)}),
+        ((), {"repeats": (3,)}),
+    ],
+)
 def repeat(xp: Any, input: Any, /, repeats: Any) -> Any:
     """Lay copies of `input` side by side: `repeats` of them along each dimension.
 
@@ -1334,7 +1578,8 @@ def repeat(xp: Any, input: Any, /, repeats: Any) -> Any:
     extra = len(repeats) - input.ndim
     if extra < 0:
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor; "
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor; "
             f"got repeats={list(repeats)} for shape {list(input.shape)}"
         )
     size = [n * r for n, r in zip((1,) * extra + tuple(input.shape), repeats, strict=True)]
@@ -1363,14 +1608,23 @@ def tile(input: Any, *dims: Any) -> Any:
     return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
-@op(promotes=None, varargs="dims", examples=[((2, 3), {"dims": (0,)}), ((2, 3), {"dims": (0, -1)}), ((), {"dims": ()})])
+@op(
+    promotes=None,
+    varargs="dims",
+    examples=[((2, 3), {"dims": (0,)}), ((2, 3), {"dims": (0, -1)}), ((), {"dims": ()})],
+)
 def flip(xp: Any, input: Any, /, dims: Any) -> Any:
     """Reverse the order along `dims`; a copy."""
     # every backend's copy is laid out afresh, so that no negative stride leaves it
     return copied(xp, xp.flip(input, axis=axes(tuple(dims), input.ndim) if input.ndim else ()))
 
 
-derivative(flip, input=lambda xp, g, dims: xp.flip(g, axis=axes(tuple(dims), len(g.shape)) if len(g.shape) else ()))
+derivative(
+    flip,
+    input=lambda xp, g, dims: xp.flip(
+        g, axis=axes(tuple(dims), len(g.shape)) if len(g.shape) else ()
+    ),
+)
 
 
 @composite(method=True, examples=[((2, 3),)])
@@ -1393,7 +1647,15 @@ def _opposite(shifts: Any) -> Any:
     return -shifts if isinstance(shifts, int) else tuple([-s for s in shifts])
 
 
-@op(promotes=None, examples=[((5,), {"shifts": 2}), ((2, 3), {"shifts": -1}), ((2, 3), {"shifts": (1, -1), "dims": (0, 1)}), ((2, 3), {"shifts": 4, "dims": 1})])  # fmt: skip
+@op(
+    promotes=None,
+    examples=[
+        ((5,), {"shifts": 2}),
+        ((2, 3), {"shifts": -1}),
+        ((2, 3), {"shifts": (1, -1), "dims": (0, 1)}),
+        ((2, 3), {"shifts": 4, "dims": 1}),
+    ],
+)
 def roll(xp: Any, input: Any, /, shifts: Any, dims: Any = None) -> Any:
     """Move elements `shifts` places along `dims`; what leaves at the end comes back at the start.
 
@@ -1410,7 +1672,9 @@ def roll(xp: Any, input: Any, /, shifts: Any, dims: Any = None) -> Any:
     if not shifts:
         raise RuntimeError("`shifts` required")
     if len(dims) != len(shifts) and (dims or len(shifts) != 1):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}"
+        )
     if not dims:
         return xp.roll(input, shifts[0])
     dims = tuple([axis(d, input.ndim) for d in dims])
@@ -1428,7 +1692,9 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if input.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if dims[0] == dims[1]:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     first, second = axis(dims[0], input.ndim), axis(dims[1], input.ndim)
     k %= 4
     if k == 0:
@@ -1447,11 +1713,12 @@ def kron(input: Any, other: Any) -> Any:
     outer = tuple([n for pair in zip(one, (1,) * ndim, strict=True) for n in pair])
     inner = tuple([n for pair in zip((1,) * ndim, two, strict=True) for n in pair])
     return reshape(
-        reshape(input, outer) * reshape(other, inner), tuple([m * n for m, n in zip(one, two, strict=True)])
+        reshape(input, outer) * reshape(other, inner),
+        tuple([m * n for m, n in zip(one, two, strict=True)]),
     )
 
 
-# ------------------------------------------------------------------------------------------------------------- padding
+# ---- padding
 
 
 def _margins(pad: Sequence[int], ndim: int) -> list[tuple[int, int]]:
@@ -1460,15 +1727,26 @@ def _margins(pad: Sequence[int], ndim: int) -> list[tuple[int, int]]:
     return [(0, 0)] * (ndim - len(pairs)) + pairs[::-1]
 
 
-@op(promotes=None, examples=[((2, 3), {"pad": (1, 2)}), ((2, 3), {"pad": (0, 1, 2, 0), "value": 1.5}), ((2, 4), {"pad": (-1, 1)})])  # fmt: skip
+@op(
+    promotes=None,
+    examples=[
+        ((2, 3), {"pad": (1, 2)}),
+        ((2, 3), {"pad": (0, 1, 2, 0), "value": 1.5}),
+        ((2, 4), {"pad": (-1, 1)}),
+    ],
+)
 def constant_pad_nd(xp: Any, input: Any, /, pad: Any, value: Any = 0) -> Any:
-    """Surround `input` with `value`: `pad` lists (before, after) from the last dimension on; negative ones cut off."""
+    """Surround `input` with `value`.
+
+    `pad` lists places before and after, from the last dimension on; negative ones cut off.
+    """
     pad = tuple(pad)
     if len(pad) % 2:
         raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
     if len(pad) > 2 * input.ndim:
         raise RuntimeError(
-            f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pad)} "
+            "Length of pad should be no more than twice the number of dimensions of the input. "
+            f"Pad length is {len(pad)} "
             f"while the input has {input.ndim} dimensions."
         )
     margins = _margins(pad, input.ndim)
@@ -1476,16 +1754,19 @@ def constant_pad_nd(xp: Any, input: Any, /, pad: Any, value: Any = 0) -> Any:
     for d, (n, new) in enumerate(zip(input.shape, size, strict=True)):
         if new < 0:
             raise RuntimeError(
-                f"The input size {n}, plus negative padding {margins[d][0]} and {margins[d][1]} resulted in a negative "
+                f"The input size {n}, plus negative padding {margins[d][0]} and {margins[d][1]} "
+                "resulted in a negative "
                 f"output size, which is invalid. Check dimension {d} of your input."
             )
     if xp.isdtype(input.dtype, ("bool", "integral")):
         value = bool(value) if xp.isdtype(input.dtype, "bool") else int(value)
     out = xp.full(tuple(size), value, dtype=input.dtype)
-    target = tuple([slice(max(b, 0), n - max(a, 0)) for n, (b, a) in zip(size, margins, strict=True)])
-    source = tuple([
-        slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(input.shape, margins, strict=True)
-    ])  # fmt: skip
+    target = tuple(
+        [slice(max(b, 0), n - max(a, 0)) for n, (b, a) in zip(size, margins, strict=True)]
+    )
+    source = tuple(
+        [slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(input.shape, margins, strict=True)]
+    )
     if 0 not in [s.stop - s.start for s in target]:
         out[(*target, ...)] = input[(*source, ...)]
     return out
@@ -1502,22 +1783,28 @@ def _pad_dim(input: Any, dim: int, before: int, after: int, mode: str) -> Any:
     if mode == "reflect":
         if before >= length or after >= length:
             raise RuntimeError(
-                "Padding size should be less than the corresponding input dimension, but got: padding "
+                "Padding size should be less than the corresponding input dimension, but got: "
+                "padding "
                 f"({before}, {after}) at dimension {dim} of input {list(input.shape)}"
             )
         left, right = (1, before + 1), (length - 1 - after, length - 1)
     elif mode == "circular":
         if before > length or after > length:
             raise RuntimeError(
-                f"Padding value causes wrapping around more than once. Got padding ({before}, {after}) at dimension {dim} "
+                f"Padding value causes wrapping around more than once. Got padding ({before}, "
+                f"{after}) at dimension {dim} "
                 f"of input {list(input.shape)}"
             )
         left, right = (length - before, length), (0, after)
     else:
         left, right = (0, 1), (length - 1, length)
     if cut[1] - cut[0] + max(before, 0) + max(after, 0) <= 0 or not length:
-        raise RuntimeError(f"input of shape {list(input.shape)} is too small for padding ({before}, {after})")
-    if mode == "circular" and (before < 0 or after < 0):  # the ends that meet are those left after cutting
+        raise RuntimeError(
+            f"input of shape {list(input.shape)} is too small for padding ({before}, {after})"
+        )
+    if mode == "circular" and (
+        before < 0 or after < 0
+    ):  # the ends that meet are those left after cutting
         input, length = narrow(input, dim, cut[0], cut[1] - cut[0]), cut[1] - cut[0]
         left, right, cut = (length - max(before, 0), length), (0, max(after, 0)), [0, length]
     body = input if cut == [0, length] else narrow(input, dim, cut[0], cut[1] - cut[0])
@@ -1533,7 +1820,15 @@ def _pad_dim(input: Any, dim: int, before: int, after: int, mode: str) -> Any:
     return cat(parts, dim=dim) if len(parts) > 1 else body
 
 
-@composite(home="nn", examples=[((2, 3), (1, 2)), ((2, 3, 4), (1, 2), "reflect"), ((2, 3, 4), (1, 2), "replicate"), ((1, 2, 3, 4), (1, 2, 1, 0), "circular")])  # fmt: skip
+@composite(
+    home="nn",
+    examples=[
+        ((2, 3), (1, 2)),
+        ((2, 3, 4), (1, 2), "reflect"),
+        ((2, 3, 4), (1, 2), "replicate"),
+        ((1, 2, 3, 4), (1, 2, 1, 0), "circular"),
+    ],
+)
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Surround `input` with a constant, or with more of itself.
 
@@ -1541,7 +1836,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     ----------
     input : Tensor
     pad : sequence of int
-        Places to add before and after each dimension, the last dimension first; negative ones cut off.
+        Places to add before and after each dimension, the last dimension first; negative ones
+        cut off.
     mode : {"constant", "reflect", "replicate", "circular"}
         All but the first take tensors with one or two dimensions more than are padded.
     value : float, optional
@@ -1557,21 +1853,24 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise RuntimeError(f"Padding length must be divisible by 2, got pad={pad}")
     if len(pad) > 2 * input.ndim:
         raise RuntimeError(
-            f"Padding length should be less than or equal to two times the input dimension but got padding length "
+            "Padding length should be less than or equal to two times the input dimension but "
+            "got padding length "
             f"{len(pad)} and input of dimension {input.ndim}"
         )
     if mode == "constant":
         return constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(
-            f'Unrecognised padding mode {mode}; choose "constant", "reflect", "replicate" or "circular"'
+            f'Unrecognised padding mode {mode}; choose "constant", "reflect", "replicate" or '
+            '"circular"'
         )
     if value is not None and value != 0:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     count = len(pad) // 2
     if count not in (1, 2, 3) or input.ndim not in (count + 1, count + 2):
         raise NotImplementedError(
-            f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; got pad={pad} for input of "
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; got "
+            f"pad={pad} for input of "
             f"shape {list(input.shape)}"
         )
     for d, (before, after) in enumerate(_margins(pad, input.ndim)):
@@ -1580,7 +1879,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     return input
 
 
-# ----------------------------------------------------------------------------------------------- memory and complex parts
+# ---- memory and complex parts
 
 
 @op(promotes=None, public=False, node="CloneBackward0", examples=[((2, 3),)])
@@ -1632,7 +1931,9 @@ def imag(input: Any) -> Any:
         If `input` is real.
     """
     if not input.dtype.is_complex:
-        raise RuntimeError(f"imag is not implemented for tensors with non-complex dtypes. Got {input.dtype}.")
+        raise RuntimeError(
+            f"imag is not implemented for tensors with non-complex dtypes. Got {input.dtype}."
+        )
     return imaginary_part(input)
 
 
@@ -1652,11 +1953,14 @@ def view_as_complex(xp: Any, input: Any, /) -> Any:
     """A real tensor, whose last dimension holds the two parts, as a complex one; a view."""
     if not xp.isdtype(input.dtype, "real floating"):
         raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            "view_as_complex is only supported for half, float and double tensors, but got a "
+            "tensor of scalar type: "
             f"{input.dtype}"
         )
     if not input.ndim or input.shape[-1] != 2:
-        raise RuntimeError(f"Tensor must have a last dimension of size 2, got shape {list(input.shape)}")
+        raise RuntimeError(
+            f"Tensor must have a last dimension of size 2, got shape {list(input.shape)}"
+        )
     return xp.view_as_complex(input)
 
 

@@ -11,19 +11,25 @@ from devtensor.ops.shape import copied
 
 
 def _order(xp: Any, input: Any, dim: int, descending: bool) -> Any:
-    """Indices that sort `input`; NaN counts as the largest number, equal elements keep their order."""
+    """Indices that sort `input`; NaN is the largest number, equal elements keep their order."""
     if xp.isdtype(input.dtype, "bool"):
         input = xp.astype(input, xp.uint8)
     if descending and xp.isdtype(input.dtype, "real floating"):
         nan = xp.isnan(input)
         if xp.any(nan):  # libraries put NaN last in either direction
             lead = xp.argsort(xp.astype(nan, xp.uint8), axis=dim, descending=True, stable=True)
-            rest = xp.take_along_axis(xp.where(nan, xp.full_like(input, float("inf")), input), lead, axis=dim)
-            return xp.take_along_axis(lead, xp.argsort(rest, axis=dim, descending=True, stable=True), axis=dim)
+            rest = xp.take_along_axis(
+                xp.where(nan, xp.full_like(input, float("inf")), input), lead, axis=dim
+            )
+            return xp.take_along_axis(
+                lead, xp.argsort(rest, axis=dim, descending=True, stable=True), axis=dim
+            )
     return xp.argsort(input, axis=dim, descending=descending, stable=True)
 
 
-def _sorted(xp: Any, input: Any, dim: int, descending: bool, count: int | None = None) -> tuple[Any, Any]:
+def _sorted(
+    xp: Any, input: Any, dim: int, descending: bool, count: int | None = None
+) -> tuple[Any, Any]:
     """The first `count` elements in order, and their indices."""
     dim = axis(dim, input.ndim)
     if not input.ndim:
@@ -40,9 +46,19 @@ def _unsorted(xp: Any, g: Any, input_shape: Any, indices: Any, dim: int) -> Any:
     return xp.gather_spread(g, indices, input_shape, axis(dim, len(input_shape)))
 
 
-@op(promotes=None, outputs=("values", "indices"),
-    examples=[(distinct(2, 4),), (distinct(3, 2), {"dim": 0, "descending": True}), ((),), ((0, 3),)])  # fmt: skip
-def sort(xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+@op(
+    promotes=None,
+    outputs=("values", "indices"),
+    examples=[
+        (distinct(2, 4),),
+        (distinct(3, 2), {"dim": 0, "descending": True}),
+        ((),),
+        ((0, 3),),
+    ],
+)
+def sort(
+    xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Any:
     """Sort along `dim`.
 
     Parameters
@@ -66,7 +82,9 @@ derivative(sort, input=_unsorted)
 
 
 @op(promotes=None, examples=[(distinct(2, 4),), (distinct(3, 2), {"dim": 0, "descending": True})])
-def argsort(xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def argsort(
+    xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Any:
     """The indices that sort `input` along `dim`."""
     dim = axis(dim, input.ndim)
     if not input.ndim:
@@ -80,9 +98,18 @@ def msort(input: Any) -> Any:
     return sort(input, 0)[0]
 
 
-@op(promotes=None, outputs=("values", "indices"),
-    examples=[(distinct(2, 5), {"k": 2}), (distinct(4, 2), {"k": 3, "dim": 0, "largest": False}), ((), {"k": 1})])  # fmt: skip
-def topk(xp: Any, input: Any, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+@op(
+    promotes=None,
+    outputs=("values", "indices"),
+    examples=[
+        (distinct(2, 5), {"k": 2}),
+        (distinct(4, 2), {"k": 3, "dim": 0, "largest": False}),
+        ((), {"k": 1}),
+    ],
+)
+def topk(
+    xp: Any, input: Any, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
     """The `k` largest (or smallest) elements along `dim`.
 
     Parameters
@@ -106,15 +133,24 @@ def topk(xp: Any, input: Any, /, k: int, dim: int = -1, largest: bool = True, so
     """
     size = input.shape[axis(dim, input.ndim)] if input.ndim else 1
     if not 0 <= k <= size:
-        raise RuntimeError(f"selected index k out of range: k={k} for dimension {dim} of size {size}")
+        raise RuntimeError(
+            f"selected index k out of range: k={k} for dimension {dim} of size {size}"
+        )
     return _sorted(xp, input, dim, largest, k)
 
 
 derivative(topk, input=_unsorted)
 
 
-@op(promotes=None, outputs=("values", "indices"),
-    examples=[(distinct(2, 5), {"k": 2}), (distinct(4, 2), {"k": 3, "dim": 0, "keepdim": True}), ((), {"k": 1})])  # fmt: skip
+@op(
+    promotes=None,
+    outputs=("values", "indices"),
+    examples=[
+        (distinct(2, 5), {"k": 2}),
+        (distinct(4, 2), {"k": 3, "dim": 0, "keepdim": True}),
+        ((), {"k": 1}),
+    ],
+)
 def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The `k`-th smallest element along `dim`, counted from 1.
 
@@ -150,11 +186,11 @@ def _kthvalue_rule(xp: Any, g: Any, input_shape: Any, indices: Any, dim: int, ke
 derivative(kthvalue, input=_kthvalue_rule)
 
 
-# ------------------------------------------------------------------------------------------------------------- distinct
+# ---- distinct
 
 
 def _runs(xp: Any, different: Any, count: int) -> tuple[Any, Any, Any]:
-    """Of neighbours told apart by `different`: the first of each run, the run of each, their lengths."""
+    """Of neighbours told apart by `different`: where runs begin, whose each is, how long."""
     new = xp.concat([xp.ones((1,), dtype=xp.bool), different])
     starts = xp.astype(xp.nonzero(new)[0], xp.int64, copy=False)
     ends = xp.concat([starts[1:], xp.full((1,), count, dtype=xp.int64)])
@@ -168,7 +204,8 @@ def _rows(xp: Any, input: Any, dim: int) -> tuple[Any, int]:
     dim = axis(dim, input.ndim)
     if any(n == 0 for d, n in enumerate(input.shape) if d != dim):
         raise RuntimeError(
-            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied; got shape "
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied; "
+            "got shape "
             f"{list(input.shape)} and dim={dim}"
         )
     width = 1
@@ -177,8 +214,12 @@ def _rows(xp: Any, input: Any, dim: int) -> tuple[Any, int]:
     return xp.reshape(xp.moveaxis(input, dim, 0), (input.shape[dim], width)), dim
 
 
-@op(promotes=None, public=False, outputs=("values", "inverse", "counts"),
-    examples=[(ints(3, 4), True), (ints(3, 4), False), (fixed([2, 2, 1, 1, 2]), False)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    outputs=("values", "inverse", "counts"),
+    examples=[(ints(3, 4), True), (ints(3, 4), False), (fixed([2, 2, 1, 1, 2]), False)],
+)
 def unique_flat(xp: Any, input: Any, /, ordered: bool) -> Any:
     """Distinct elements: all of them in order, or runs of neighbours."""
     flat = xp.reshape(input, (-1,))
@@ -192,8 +233,12 @@ def unique_flat(xp: Any, input: Any, /, ordered: bool) -> Any:
     return xp.take(lined, starts, axis=0), xp.reshape(inverse, input.shape), lengths
 
 
-@op(promotes=None, public=False, outputs=("values", "inverse", "counts"),
-    examples=[(ints(5, 2, high=2), 0, True), (ints(2, 5, high=2), 1, False)])  # fmt: skip
+@op(
+    promotes=None,
+    public=False,
+    outputs=("values", "inverse", "counts"),
+    examples=[(ints(5, 2, high=2), 0, True), (ints(2, 5, high=2), 1, False)],
+)
 def unique_rows(xp: Any, input: Any, /, dim: int, ordered: bool) -> Any:
     """Distinct parts along `dim`: all of them in lexicographic order, or runs of neighbours."""
     rows, dim = _rows(xp, input, dim)
@@ -203,7 +248,9 @@ def unique_rows(xp: Any, input: Any, /, dim: int, ordered: bool) -> Any:
     order = xp.arange(count, dtype=xp.int64)
     if ordered:
         for column in range(width - 1, -1, -1):
-            order = xp.take(order, _order(xp, xp.take(rows[:, column], order, axis=0), 0, False), axis=0)
+            order = xp.take(
+                order, _order(xp, xp.take(rows[:, column], order, axis=0), 0, False), axis=0
+            )
     lined = xp.take(rows, order, axis=0)
     starts, run, lengths = _runs(xp, xp.any(lined[1:, ...] != lined[:-1, ...], axis=1), count)
     first = xp.take(order, starts, axis=0)
@@ -216,9 +263,20 @@ def _wanted(found: Any, return_inverse: bool, return_counts: bool) -> Any:
     return wanted if len(wanted) > 1 else values
 
 
-@composite(method=True, examples=[(ints(3, 4),), (ints(3, 4), {"return_inverse": True, "return_counts": True}), (ints(5, 2, high=2), {"dim": 0})])  # fmt: skip
+@composite(
+    method=True,
+    examples=[
+        (ints(3, 4),),
+        (ints(3, 4), {"return_inverse": True, "return_counts": True}),
+        (ints(5, 2, high=2), {"dim": 0}),
+    ],
+)
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The distinct elements, in order; or the distinct parts along `dim`.
 
@@ -237,7 +295,13 @@ def unique(
     return _wanted(found, return_inverse, return_counts)
 
 
-@composite(method=True, examples=[(fixed([2, 2, 1, 1, 2]),), (fixed([2, 2, 1, 1, 2]), {"return_inverse": True, "return_counts": True})])  # fmt: skip
+@composite(
+    method=True,
+    examples=[
+        (fixed([2, 2, 1, 1, 2]),),
+        (fixed([2, 2, 1, 1, 2]), {"return_inverse": True, "return_counts": True}),
+    ],
+)
 def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:

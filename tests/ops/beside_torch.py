@@ -38,7 +38,9 @@ def run(module, call, arrays, grad):
             random = np.random.default_rng(7)
             total = 0
             for x in wanted:
-                weight = module.tensor(random.standard_normal(tuple(x.shape)).tolist(), dtype=x.dtype).reshape(x.shape)
+                weight = module.tensor(
+                    random.standard_normal(tuple(x.shape)).tolist(), dtype=x.dtype
+                ).reshape(x.shape)
                 total = total + (x * weight).sum()
             total.backward()
         slopes = [x.grad for x in inputs]

@@ -7,30 +7,103 @@ from beside_torch import floats, refused, same
 import devtensor as dt
 
 CALLS = {
-    "zeros": lambda m: (m.zeros(2, 3), m.zeros((2, 3)), m.zeros([0]), m.zeros(()), m.zeros(size=(2,))),
-    "zeros_dtype": lambda m: (m.zeros(2, dtype=m.bool), m.zeros(2, dtype=m.int8), m.zeros(2, dtype=m.complex64)),
-    "ones": lambda m: (m.ones(2, 3), m.ones(2, dtype=m.float16), m.ones((m.tensor(2), 3))),
-    "full": lambda m: (m.full((2,), 1), m.full((2,), 1.5), m.full((2,), True), m.full((), 2), m.full((2,), m.tensor(3))),
-    "full_dtype": lambda m: (m.full((2,), 1.7, dtype=m.int64), m.full((2,), 3, dtype=m.bool), m.full((1,), 1j).real),
-    "eye": lambda m: (m.eye(3), m.eye(2, 4), m.eye(3, 2, dtype=m.int64), m.eye(0)),
-    "arange": lambda m: (m.arange(5), m.arange(5.0), m.arange(1, 9, 3), m.arange(5, 1, -2), m.arange(0), m.arange(end=4)),
-    "arange_float": lambda m: (m.arange(0, 1, 0.1), m.arange(-1, 1, 0.3, dtype=m.float64), m.arange(2, 3, 0.25)),
-    "arange_dtype": lambda m: (
-        m.arange(0, 2.5, 1, dtype=m.int64), m.arange(0, 2.5, 1, dtype=m.int32), m.arange(0, 3, 0.5, dtype=m.int32),
-        m.arange(3, dtype=m.float32), m.arange(m.tensor(3)), m.arange(True),
+    "zeros": lambda m: (
+        m.zeros(2, 3),
+        m.zeros((2, 3)),
+        m.zeros([0]),
+        m.zeros(()),
+        m.zeros(size=(2,)),
     ),
-    "linspace": lambda m: (m.linspace(0, 1, 5), m.linspace(-3, 10, 7), m.linspace(0, 1, 1), m.linspace(0, 1, 0)),
-    "linspace_dtype": lambda m: (m.linspace(0, 10, 4, dtype=m.int64), m.linspace(0, -10, 4, dtype=m.int64), m.linspace(0, 1, steps=3, dtype=m.float64)),
-    "logspace": lambda m: (m.logspace(0, 2, 3), m.logspace(0, 2, 5, 2), m.logspace(0, 2, 3, base=2, dtype=m.int64)),
-    "tril_indices": lambda m: (m.tril_indices(2, 3), m.tril_indices(3, 3, -1), m.tril_indices(3, 2, 1), m.tril_indices(0, 2)),
-    "triu_indices": lambda m: (m.triu_indices(2, 3), m.triu_indices(3, 3, -1), m.triu_indices(3, 4, offset=2)),
-    "hann_window": lambda m: (m.hann_window(5), m.hann_window(5, False), m.hann_window(1), m.hann_window(0)),
-    "hamming_window": lambda m: (m.hamming_window(6), m.hamming_window(5, True, 0.5, 0.4), m.hamming_window(4, periodic=False)),
-    "blackman_window": lambda m: (m.blackman_window(6, dtype=m.float64), m.blackman_window(5, False)),
+    "zeros_dtype": lambda m: (
+        m.zeros(2, dtype=m.bool),
+        m.zeros(2, dtype=m.int8),
+        m.zeros(2, dtype=m.complex64),
+    ),
+    "ones": lambda m: (m.ones(2, 3), m.ones(2, dtype=m.float16), m.ones((m.tensor(2), 3))),
+    "full": lambda m: (
+        m.full((2,), 1),
+        m.full((2,), 1.5),
+        m.full((2,), True),
+        m.full((), 2),
+        m.full((2,), m.tensor(3)),
+    ),
+    "full_dtype": lambda m: (
+        m.full((2,), 1.7, dtype=m.int64),
+        m.full((2,), 3, dtype=m.bool),
+        m.full((1,), 1j).real,
+    ),
+    "eye": lambda m: (m.eye(3), m.eye(2, 4), m.eye(3, 2, dtype=m.int64), m.eye(0)),
+    "arange": lambda m: (
+        m.arange(5),
+        m.arange(5.0),
+        m.arange(1, 9, 3),
+        m.arange(5, 1, -2),
+        m.arange(0),
+        m.arange(end=4),
+    ),
+    "arange_float": lambda m: (
+        m.arange(0, 1, 0.1),
+        m.arange(-1, 1, 0.3, dtype=m.float64),
+        m.arange(2, 3, 0.25),
+    ),
+    "arange_dtype": lambda m: (
+        m.arange(0, 2.5, 1, dtype=m.int64),
+        m.arange(0, 2.5, 1, dtype=m.int32),
+        m.arange(0, 3, 0.5, dtype=m.int32),
+        m.arange(3, dtype=m.float32),
+        m.arange(m.tensor(3)),
+        m.arange(True),
+    ),
+    "linspace": lambda m: (
+        m.linspace(0, 1, 5),
+        m.linspace(-3, 10, 7),
+        m.linspace(0, 1, 1),
+        m.linspace(0, 1, 0),
+    ),
+    "linspace_dtype": lambda m: (
+        m.linspace(0, 10, 4, dtype=m.int64),
+        m.linspace(0, -10, 4, dtype=m.int64),
+        m.linspace(0, 1, steps=3, dtype=m.float64),
+    ),
+    "logspace": lambda m: (
+        m.logspace(0, 2, 3),
+        m.logspace(0, 2, 5, 2),
+        m.logspace(0, 2, 3, base=2, dtype=m.int64),
+    ),
+    "tril_indices": lambda m: (
+        m.tril_indices(2, 3),
+        m.tril_indices(3, 3, -1),
+        m.tril_indices(3, 2, 1),
+        m.tril_indices(0, 2),
+    ),
+    "triu_indices": lambda m: (
+        m.triu_indices(2, 3),
+        m.triu_indices(3, 3, -1),
+        m.triu_indices(3, 4, offset=2),
+    ),
+    "hann_window": lambda m: (
+        m.hann_window(5),
+        m.hann_window(5, False),
+        m.hann_window(1),
+        m.hann_window(0),
+    ),
+    "hamming_window": lambda m: (
+        m.hamming_window(6),
+        m.hamming_window(5, True, 0.5, 0.4),
+        m.hamming_window(4, periodic=False),
+    ),
+    "blackman_window": lambda m: (
+        m.blackman_window(6, dtype=m.float64),
+        m.blackman_window(5, False),
+    ),
     "bartlett_window": lambda m: (m.bartlett_window(6), m.bartlett_window(5, False)),
     "kaiser_window": lambda m: (m.kaiser_window(6), m.kaiser_window(5, False, beta=3.0)),
-    "ignored": lambda m: (m.zeros(2, pin_memory=False), m.ones(2, device="cpu"), m.arange(2, layout=None) if m is dt else m.arange(2)),
-}  # fmt: skip
+    "ignored": lambda m: (
+        m.zeros(2, pin_memory=False),
+        m.ones(2, device="cpu"),
+        m.arange(2, layout=None) if m is dt else m.arange(2),
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CALLS)
@@ -42,10 +115,20 @@ def test_like_another():
     def call(m, x):
         y = x.int()
         return (
-            m.zeros_like(x), m.ones_like(y), m.full_like(x, 2), m.full_like(y, 1.5), m.zeros_like(x, dtype=m.int8),
-            x.new_zeros(2, 3), y.new_ones((2,)), x.new_full((2,), 3), y.new_full((2,), 3, dtype=m.float32),
-            m.empty_like(x) * 0, x.new_empty(3, 1).fill_(1), y.new_zeros(()), m.ones_like(x.mT),
-        )  # fmt: skip
+            m.zeros_like(x),
+            m.ones_like(y),
+            m.full_like(x, 2),
+            m.full_like(y, 1.5),
+            m.zeros_like(x, dtype=m.int8),
+            x.new_zeros(2, 3),
+            y.new_ones((2,)),
+            x.new_full((2,), 3),
+            y.new_full((2,), 3, dtype=m.float32),
+            m.empty_like(x) * 0,
+            x.new_empty(3, 1).fill_(1),
+            y.new_zeros(()),
+            m.ones_like(x.mT),
+        )
 
     same(call, floats(2, 3), grad=False)
 
@@ -62,7 +145,14 @@ def test_requires_grad_and_out():
 def test_default_dtype_is_followed():
     dt.set_default_dtype(dt.float64)
     try:
-        made = dt.zeros(1), dt.arange(1.0), dt.linspace(0, 1, 2), dt.full((1,), 1.5), dt.eye(1), dt.hann_window(3)
+        made = (
+            dt.zeros(1),
+            dt.arange(1.0),
+            dt.linspace(0, 1, 2),
+            dt.full((1,), 1.5),
+            dt.eye(1),
+            dt.hann_window(3),
+        )
         assert all(x.dtype is dt.float64 for x in made)
         assert dt.full((1,), 1j).dtype is dt.complex128
     finally:
@@ -70,17 +160,38 @@ def test_default_dtype_is_followed():
 
 
 def test_arange_in_half_precision_is_exact():
-    same(lambda m: (m.arange(0, 0.1, 0.001, dtype=m.float16), m.arange(0, 1000, 0.5, dtype=m.float32)), grad=False, rtol=0)
+    same(
+        lambda m: (
+            m.arange(0, 0.1, 0.001, dtype=m.float16),
+            m.arange(0, 1000, 0.5, dtype=m.float32),
+        ),
+        grad=False,
+        rtol=0,
+    )
 
 
 def test_complex():
-    same(lambda m, x, y: (m.complex(x, y).real, m.complex(x, y[:, :1]).imag, m.complex(x[0], y).real), floats(2, 3), floats(2, 3, seed=1))
-    same(lambda m, x, y: (m.polar(x, y).real, m.polar(x, y).imag), floats(2, 3), floats(2, 3, seed=1))
+    same(
+        lambda m, x, y: (
+            m.complex(x, y).real,
+            m.complex(x, y[:, :1]).imag,
+            m.complex(x[0], y).real,
+        ),
+        floats(2, 3),
+        floats(2, 3, seed=1),
+    )
+    same(
+        lambda m, x, y: (m.polar(x, y).real, m.polar(x, y).imag), floats(2, 3), floats(2, 3, seed=1)
+    )
 
 
 def test_vander():
     for array in (floats(3), np.array([0, 2, 3])):
-        same(lambda m, x: (m.vander(x), m.vander(x, 2), m.vander(x, N=4, increasing=True)), array, grad=False)
+        same(
+            lambda m, x: (m.vander(x), m.vander(x, 2), m.vander(x, N=4, increasing=True)),
+            array,
+            grad=False,
+        )
 
 
 REFUSED = {
@@ -90,19 +201,28 @@ REFUSED = {
     "full_int": (lambda m: m.full(2, 1), None),
     "full_range": (lambda m: m.full((2,), 300, dtype=m.int8), "without overflow"),
     "full_complex": (lambda m: m.full((2,), 1j, dtype=m.float32), "without overflow"),
-    "arange_sign": (lambda m: m.arange(1, 0), "upper bound and lower bound inconsistent with step sign"),
+    "arange_sign": (
+        lambda m: m.arange(1, 0),
+        "upper bound and lower bound inconsistent with step sign",
+    ),
     "arange_step": (lambda m: m.arange(1, 5, 0), "step must be nonzero"),
     "arange_infinite": (lambda m: m.arange(float("inf")), "unsupported range: 0 -> inf"),
     "linspace": (lambda m: m.linspace(0, 1, -1), "number of steps must be non-negative"),
     "eye": (lambda m: m.eye(-1), None),
     "tril_indices": (lambda m: m.tril_indices(-1, 2), "row must be non-negative, got"),
     "window": (lambda m: m.hann_window(-1), None),
-    "window_dtype": (lambda m: m.hann_window(3, dtype=m.int64), "hann_window expects floating point dtypes, got:"),
+    "window_dtype": (
+        lambda m: m.hann_window(3, dtype=m.int64),
+        "hann_window expects floating point dtypes, got:",
+    ),
     "vander": (lambda m: m.vander(m.ones(2, 2)), "x must be a one-dimensional tensor"),
     "complex_dtype": (lambda m: m.complex(m.ones(2), m.ones(2, dtype=m.float64)), None),
     "complex_int": (lambda m: m.complex(m.arange(2), m.arange(2)), None),
     "like_number": (lambda m: m.zeros_like(3), "must be Tensor, not int"),
-    "grad_of_ints": (lambda m: m.zeros(3, requires_grad=True, dtype=m.int64), "can require gradients"),
+    "grad_of_ints": (
+        lambda m: m.zeros(3, requires_grad=True, dtype=m.int64),
+        "can require gradients",
+    ),
     "unknown": (lambda m: m.ones(2, nonsense=1), "unexpected keyword argument 'nonsense'"),
 }
 

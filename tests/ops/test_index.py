@@ -15,8 +15,15 @@ CUBE = floats(2, 3, 4)
 
 def as_key(module, recipe):
     """A key from a description in plain Python and NumPy; arrays marked "t" become tensors."""
-    if isinstance(recipe, tuple) and len(recipe) == 2 and isinstance(recipe[0], str) and recipe[0] == "t":
-        return module.tensor(recipe[1].tolist(), dtype=getattr(module, str(recipe[1].dtype))).reshape(recipe[1].shape)
+    if (
+        isinstance(recipe, tuple)
+        and len(recipe) == 2
+        and isinstance(recipe[0], str)
+        and recipe[0] == "t"
+    ):
+        return module.tensor(
+            recipe[1].tolist(), dtype=getattr(module, str(recipe[1].dtype))
+        ).reshape(recipe[1].shape)
     if isinstance(recipe, tuple):
         return tuple(as_key(module, part) for part in recipe)
     return recipe
@@ -69,7 +76,22 @@ def random_key(dice, shape):
     """A key for `shape`, anything that the grammar allows."""
     parts, dim, dots, length = [], 0, False, dice.choice([1, 2, 3])
     while dim < len(shape):
-        kind = dice.choice(["int", "slice", "slice", "none", "dots", "list", "tensor", "mask", "zero", "end", "bool", "range"])
+        kind = dice.choice(
+            [
+                "int",
+                "slice",
+                "slice",
+                "none",
+                "dots",
+                "list",
+                "tensor",
+                "mask",
+                "zero",
+                "end",
+                "bool",
+                "range",
+            ]
+        )
         size = shape[dim]
         if kind == "int" and size:
             parts.append(dice.choice([dice.randrange(-size, size), np.int64(dice.randrange(size))]))
@@ -91,13 +113,22 @@ def random_key(dice, shape):
             if kind == "range":
                 parts.append(range(min(length, size)) if length <= size else [0] * length)
             else:
-                form = dice.choice([(length,), (1,), (2, length), ()]) if kind == "tensor" else (length,)
-                array = np.array([dice.randrange(-size, size) for _ in range(int(np.prod(form)))], dtype=np.int64)
+                form = (
+                    dice.choice([(length,), (1,), (2, length), ()])
+                    if kind == "tensor"
+                    else (length,)
+                )
+                array = np.array(
+                    [dice.randrange(-size, size) for _ in range(int(np.prod(form)))], dtype=np.int64
+                )
                 parts.append(array.tolist() if kind == "list" else ("t", array.reshape(form)))
             dim += 1
         elif kind == "mask":
             covered = dice.randrange(1, len(shape) - dim + 1)
-            mask = np.random.default_rng(dice.randrange(10**6)).random(shape[dim : dim + covered]) < 0.4
+            mask = (
+                np.random.default_rng(dice.randrange(10**6)).random(shape[dim : dim + covered])
+                < 0.4
+            )
             if covered == 1 or not dots:
                 parts.append(("t", mask))
                 dim += covered
@@ -128,7 +159,9 @@ def test_random_keys_read_and_write_as_in_torch():
                 done += 1
                 continue
             same(lambda m, x, key=key: x[as_key(m, key)], array)
-            places = torch.arange(given.numel()).reshape(shape)[as_key(torch, key)].flatten().tolist()
+            places = (
+                torch.arange(given.numel()).reshape(shape)[as_key(torch, key)].flatten().tolist()
+            )
 
             def number(m, x, key=key):
                 y = x * 1
@@ -221,9 +254,15 @@ def write(key, value):
 
 
 WRITES_REFUSED = [
-    (write(0, lambda m, x: m.ones(5, dtype=m.float64)), "The expanded size of the tensor (4) must match the existing size (5)"),
+    (
+        write(0, lambda m, x: m.ones(5, dtype=m.float64)),
+        "The expanded size of the tensor (4) must match the existing size (5)",
+    ),
     (write([0, 1], lambda m, x: m.ones(5, dtype=m.float64)), None),
-    (write([0], lambda m, x: m.ones(4)), "Index put requires the source and destination dtypes match"),
+    (
+        write([0], lambda m, x: m.ones(4)),
+        "Index put requires the source and destination dtypes match",
+    ),
     (lambda m, x: x.__setitem__(x > 0, m.ones(3, dtype=m.float64)), None),
     (write(0, "a"), "can't assign a str to a torch.DoubleTensor"),
     (write(0, [1.0, 2.0, 3.0, 4.0]), "can't assign a list to a torch.DoubleTensor"),
@@ -246,7 +285,7 @@ def test_lists_of_more_than_numbers_stand_for_tuples():
         assert x[[[0, 1], [1, 2]]].shape == (2, 4)
 
 
-# -------------------------------------------------------------------------------------------------- gather and scatter
+# ---- gather and scatter
 
 INDEX = ints(2, 2, 3, high=2)
 WIDE = ints(2, 3, 6, high=4)
@@ -277,16 +316,26 @@ def test_gather(dim):
     high = CUBE.shape[dim]
     shape = [2, 2, 3]
     shape[dim] = 5
-    same(lambda m, x, i: (x.gather(dim, i), m.gather(x, dim, i.int())), CUBE, ints(*shape, high=high))
-    same(lambda m, x, i: m.take_along_dim(x, i, dim), CUBE, ints(*[1 if d != dim % 3 else 2 for d in range(3)], high=high))
+    same(
+        lambda m, x, i: (x.gather(dim, i), m.gather(x, dim, i.int())), CUBE, ints(*shape, high=high)
+    )
+    same(
+        lambda m, x, i: m.take_along_dim(x, i, dim),
+        CUBE,
+        ints(*[1 if d != dim % 3 else 2 for d in range(3)], high=high),
+    )
 
 
 def test_gather_without_dimensions():
-    same(lambda m, x: (x[0, 0, 0].gather(0, m.tensor([0, 0])), x[0, 0].gather(0, m.tensor(1))), CUBE)
+    same(
+        lambda m, x: (x[0, 0, 0].gather(0, m.tensor([0, 0])), x[0, 0].gather(0, m.tensor(1))), CUBE
+    )
     same(lambda m, x, i: (m.take_along_dim(x, i), x.take(i)), CUBE, ints(2, 5, high=24))
 
 
-@pytest.mark.parametrize("src", [floats(2, 2, 3, seed=1), floats(3, 3, 4, seed=1)], ids=["equal", "larger"])
+@pytest.mark.parametrize(
+    "src", [floats(2, 2, 3, seed=1), floats(3, 3, 4, seed=1)], ids=["equal", "larger"]
+)
 def test_scatter(src):
     grad = src.shape == INDEX.shape  # PyTorch has no gradient for a larger source
     once = np.array([[[0, 2, 1], [1, 0, 2]], [[2, 1, 3], [3, 2, 0]]])
@@ -311,7 +360,12 @@ def test_scatter_reduce(reduce, include_self):
     zeros = floats(2, 3, 6, seed=4)
     zeros[0, 0, :2] = zeros[1, :, 3] = 0
     if reduce == "prod":
-        same(lambda m, x, i, s: x.scatter_reduce(2, i, s, "prod", include_self=include_self), CUBE, WIDE, zeros)
+        same(
+            lambda m, x, i, s: x.scatter_reduce(2, i, s, "prod", include_self=include_self),
+            CUBE,
+            WIDE,
+            zeros,
+        )
     same(
         lambda m, x, i, s: x.scatter_reduce(2, i, s, reduce, include_self=include_self),
         ints(2, 3, 4, high=9), WIDE, ints(2, 3, 6, low=1, high=5, seed=2),
@@ -326,7 +380,15 @@ def test_one_list_of_parts(dim):
     index, source = ints(5, high=size), floats(*shape, seed=2)
     once = np.random.default_rng(0).permutation(size)[: size - 1]
     part = source.take(range(size - 1), axis=dim)
-    same(lambda m, x, i: (x.index_select(dim, i), m.index_select(x, dim, i.int()), x.index_select(dim, i[0])), CUBE, index)
+    same(
+        lambda m, x, i: (
+            x.index_select(dim, i),
+            m.index_select(x, dim, i.int()),
+            x.index_select(dim, i[0]),
+        ),
+        CUBE,
+        index,
+    )
     same(both("index_add", dim, FIRST, SECOND), CUBE, index, source)
     same(both("index_add", dim, FIRST, SECOND, alpha=-2.0), CUBE, index, source)
     same(both("index_copy", dim, FIRST, SECOND), CUBE, once, part)
@@ -340,15 +402,27 @@ def test_index_put_and_put():
     def put(m, x, i, j, v):
         y = x * 1
         assert y.index_put_((i, j), v, accumulate=True) is y
-        return y, x.index_put([i, j], v, True), m.index_put(x, (i[:1],), v[0]), x.index_put((x > 0,), v[0, 0])
+        return (
+            y,
+            x.index_put([i, j], v, True),
+            m.index_put(x, (i[:1],), v[0]),
+            x.index_put((x > 0,), v[0, 0]),
+        )
 
     same(put, CUBE, *places, values)
-    same(lambda m, x, i, v: (x.put(i, v), x.put(i, v, accumulate=True), (x * 1).put_(i, v)), CUBE, np.array([5, -1, 0]), floats(3))
+    same(
+        lambda m, x, i, v: (x.put(i, v), x.put(i, v, accumulate=True), (x * 1).put_(i, v)),
+        CUBE,
+        np.array([5, -1, 0]),
+        floats(3),
+    )
 
 
 def test_second_derivative_through_index():
     def call(m, x):
-        y = (x[[0, 1, 1], :, [2, 0, 0]] ** 3).sum() + (x.gather(2, m.zeros(2, 3, 2, dtype=m.int64)) ** 2).sum()
+        y = (x[[0, 1, 1], :, [2, 0, 0]] ** 3).sum() + (
+            x.gather(2, m.zeros(2, 3, 2, dtype=m.int64)) ** 2
+        ).sum()
         (slope,) = m.autograd.grad(y, x, create_graph=True)
         (second,) = m.autograd.grad((slope**2).sum(), x)
         return slope.detach(), second
@@ -357,7 +431,7 @@ def test_second_derivative_through_index():
     same(with_leaf, CUBE, grad=False)
 
 
-# --------------------------------------------------------------------------------------------------- masks and searching
+# ---- masks and searching
 
 
 def test_masks():
@@ -373,19 +447,55 @@ def test_masks():
 
 def test_nonzero():
     array = ints(2, 3, high=2)
-    same(lambda m, x: (x.nonzero(), m.nonzero(x, as_tuple=True), m.argwhere(x), x[0].nonzero(as_tuple=True)), array)
-    same(lambda m, x: (x.nonzero(), x.nonzero(as_tuple=True), (x * 0).nonzero(), (x * 0).nonzero(as_tuple=True)), np.array(3))
+    same(
+        lambda m, x: (
+            x.nonzero(),
+            m.nonzero(x, as_tuple=True),
+            m.argwhere(x),
+            x[0].nonzero(as_tuple=True),
+        ),
+        array,
+    )
+    same(
+        lambda m, x: (
+            x.nonzero(),
+            x.nonzero(as_tuple=True),
+            (x * 0).nonzero(),
+            (x * 0).nonzero(as_tuple=True),
+        ),
+        np.array(3),
+    )
 
 
 def test_searchsorted():
     edges, wanted = np.sort(floats(2, 3, 6)), floats(2, 3, 5, seed=1)
     wanted[0, 0, 0] = edges[0, 0, 2]
     for right in (False, True):
-        same(lambda m, e, w, right=right: m.searchsorted(e, w, right=right), edges, wanted, grad=False)
-        same(lambda m, e, w, right=right: m.bucketize(w, e[0, 0], right=right), edges, wanted, grad=False)
-    same(lambda m, e, w: m.searchsorted(e[0, 0], w, side="right", out_int32=True), edges, wanted, grad=False)
+        same(
+            lambda m, e, w, right=right: m.searchsorted(e, w, right=right),
+            edges,
+            wanted,
+            grad=False,
+        )
+        same(
+            lambda m, e, w, right=right: m.bucketize(w, e[0, 0], right=right),
+            edges,
+            wanted,
+            grad=False,
+        )
+    same(
+        lambda m, e, w: m.searchsorted(e[0, 0], w, side="right", out_int32=True),
+        edges,
+        wanted,
+        grad=False,
+    )
     same(lambda m, e: (m.searchsorted(e[0, 0], 0.3), m.bucketize(0.3, e[0, 0])), edges, grad=False)
-    same(lambda m, e, w: m.searchsorted(e.flip(2), w, sorter=m.arange(5, -1, -1).expand(2, 3, 6)), edges, wanted, grad=False)
+    same(
+        lambda m, e, w: m.searchsorted(e.flip(2), w, sorter=m.arange(5, -1, -1).expand(2, 3, 6)),
+        edges,
+        wanted,
+        grad=False,
+    )
 
 
 def test_one_hot():

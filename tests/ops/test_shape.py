@@ -26,45 +26,110 @@ CALLS = {
     "T": lambda m, x: (x[0].T, x[0].mT, x[0].H, x.mT, x.mH, x.adjoint()),
     "permute": lambda m, x: (x.permute(2, 0, 1), x.permute((0, -1, 1)), m.permute(x, (1, 0, 2))),
     "movedim": lambda m, x: (x.movedim(0, 2), m.movedim(x, (0, 2), (1, 0)), m.moveaxis(x, -1, 0)),
-    "expand": lambda m, x: (x[:, :1].expand(2, 5, 4), x.expand(3, -1, -1, -1), x[:, :, :1].expand(-1, -1, 6)),
+    "expand": lambda m, x: (
+        x[:, :1].expand(2, 5, 4),
+        x.expand(3, -1, -1, -1),
+        x[:, :, :1].expand(-1, -1, 6),
+    ),
     "expand_same": lambda m, x: x.expand(2, 3, 4) * 2,
     "expand_zero": lambda m, x: x[:, :1].expand(2, 0, 4),
     "broadcast_to": lambda m, x: m.broadcast_to(x[0, :, :1], (5, 3, 4)),
     "broadcast_tensors": lambda m, x: m.broadcast_tensors(x[:, :1], x[0]),
     "narrow": lambda m, x: (x.narrow(2, 1, 2), m.narrow(x, -1, -3, 2)),
     "select": lambda m, x: (x.select(1, -1), m.select(x, 0, 1)),
-    "diagonal": lambda m, x: (x.diagonal(), x.diagonal(1, 1, 2), x.diagonal(-1, 0, -1), x.diagonal(9)),
+    "diagonal": lambda m, x: (
+        x.diagonal(),
+        x.diagonal(1, 1, 2),
+        x.diagonal(-1, 0, -1),
+        x.diagonal(9),
+    ),
     "diag": lambda m, x: (m.diag(x[0]), m.diag(x[0, 0], 1), m.diag(x[0], -1)),
     "diag_embed": lambda m, x: (m.diag_embed(x), m.diag_embed(x, 1, 0, 2), m.diag_embed(x[0], -2)),
     "diagflat": lambda m, x: (m.diagflat(x[0]), m.diagflat(x[0, 0], -1)),
     "tril": lambda m, x: (x.tril(), x.tril(-1), m.triu(x, 1), x[0].triu(-1)),
-    "unfold": lambda m, x: (x.unfold(2, 2, 1), x.unfold(-1, 3, 2), x.unfold(0, 1, 1), x[:, 0].unfold(1, 4, 1)),
+    "unfold": lambda m, x: (
+        x.unfold(2, 2, 1),
+        x.unfold(-1, 3, 2),
+        x.unfold(0, 1, 1),
+        x[:, 0].unfold(1, 4, 1),
+    ),
     "unfold_number": lambda m, x: x[0, 0, 0].unfold(0, 1, 1),
-    "as_strided": lambda m, x: (x.as_strided((2, 3), (1, 2)), x.as_strided((2, 2), (2, 3), 5), m.as_strided(x, (3, 3), (1, 0))),
+    "as_strided": lambda m, x: (
+        x.as_strided((2, 3), (1, 2)),
+        x.as_strided((2, 2), (2, 3), 5),
+        m.as_strided(x, (3, 3), (1, 0)),
+    ),
     "split": lambda m, x: (x.split(2, 1), m.split(x, [1, 3], -1), x.split(9)),
     "split_one_used": lambda m, x: x.split(2, 2)[1] * 3,
     "chunk": lambda m, x: (x.chunk(3, 2), m.chunk(x, 5), x[:, :0].chunk(2, 1)),
-    "tensor_split": lambda m, x: (x.tensor_split(3, 2), x.tensor_split((1, 9, 2), 2), m.tensor_split(x, 2)),
+    "tensor_split": lambda m, x: (
+        x.tensor_split(3, 2),
+        x.tensor_split((1, 9, 2), 2),
+        m.tensor_split(x, 2),
+    ),
     "hsplit": lambda m, x: (x.hsplit(3), x.vsplit(2), x.dsplit((1, 2)), x[0, 0].hsplit(2)),
     "unbind": lambda m, x: (x.unbind(), x.unbind(-1), m.unbind(x[0, 0])),
     "unbind_one_used": lambda m, x: x.unbind(1)[1] * 2,
-    "cat": lambda m, x: (m.cat([x, x * 2]), m.cat((x, x[:, :1]), dim=1), m.concat([x], -1), m.concatenate([x, x], axis=2)),
+    "cat": lambda m, x: (
+        m.cat([x, x * 2]),
+        m.cat((x, x[:, :1]), dim=1),
+        m.concat([x], -1),
+        m.concatenate([x, x], axis=2),
+    ),
     "cat_empty": lambda m, x: (m.cat([x, m.tensor([])]), m.cat([m.tensor([]), x], -1)),
-    "cat_mixed": lambda m, x: (m.cat([x, x.long()]), m.cat([x.int(), x.long()]), m.cat([x > 0, x.float()])),
-    "stack": lambda m, x: (m.stack([x, x + 1]), m.stack((x, x), -1), m.stack([x[0, 0, 0], x[0, 0, 1]])),
-    "hstack": lambda m, x: (m.hstack([x, x]), m.vstack([x[0], x[0, 0]]), m.dstack([x[0], x[0]]), m.hstack([x[0, 0, 0], x[0, 0]])),
+    "cat_mixed": lambda m, x: (
+        m.cat([x, x.long()]),
+        m.cat([x.int(), x.long()]),
+        m.cat([x > 0, x.float()]),
+    ),
+    "stack": lambda m, x: (
+        m.stack([x, x + 1]),
+        m.stack((x, x), -1),
+        m.stack([x[0, 0, 0], x[0, 0, 1]]),
+    ),
+    "hstack": lambda m, x: (
+        m.hstack([x, x]),
+        m.vstack([x[0], x[0, 0]]),
+        m.dstack([x[0], x[0]]),
+        m.hstack([x[0, 0, 0], x[0, 0]]),
+    ),
     "column_stack": lambda m, x: m.column_stack((x[0, :, 0], x[0])),
     "block_diag": lambda m, x: m.block_diag(x[0], x[0, 0], x[0, 0, 0]),
-    "atleast": lambda m, x: (m.atleast_1d(x[0, 0, 0]), m.atleast_2d(x[0, 0]), m.atleast_3d(x[0]), m.atleast_2d(x[0, 0], x)),
-    "meshgrid": lambda m, x: (m.meshgrid(x[0, 0], x[0, :, 0], indexing="ij"), m.meshgrid(x[0, 0], x[0, :, 0], indexing="xy")),
-    "cartesian_prod": lambda m, x: (m.cartesian_prod(x[0, 0], x[0, :, 0]), m.cartesian_prod(x[0, 0])),
-    "combinations": lambda m, x: (m.combinations(x[0, 0]), m.combinations(x[0, 0], 3), m.combinations(x[0, 0], 2, True)),
+    "atleast": lambda m, x: (
+        m.atleast_1d(x[0, 0, 0]),
+        m.atleast_2d(x[0, 0]),
+        m.atleast_3d(x[0]),
+        m.atleast_2d(x[0, 0], x),
+    ),
+    "meshgrid": lambda m, x: (
+        m.meshgrid(x[0, 0], x[0, :, 0], indexing="ij"),
+        m.meshgrid(x[0, 0], x[0, :, 0], indexing="xy"),
+    ),
+    "cartesian_prod": lambda m, x: (
+        m.cartesian_prod(x[0, 0], x[0, :, 0]),
+        m.cartesian_prod(x[0, 0]),
+    ),
+    "combinations": lambda m, x: (
+        m.combinations(x[0, 0]),
+        m.combinations(x[0, 0], 3),
+        m.combinations(x[0, 0], 2, True),
+    ),
     "repeat": lambda m, x: (x.repeat(2, 1, 3), x.repeat((2, 1, 1, 2)), x.repeat(0, 1, 1)),
     "tile": lambda m, x: (x.tile(2), m.tile(x, (2, 1, 1, 3))),
-    "repeat_interleave": lambda m, x: (x.repeat_interleave(2), x.repeat_interleave(3, 1), x.repeat_interleave(m.tensor([1, 0, 2]), 1)),
+    "repeat_interleave": lambda m, x: (
+        x.repeat_interleave(2),
+        x.repeat_interleave(3, 1),
+        x.repeat_interleave(m.tensor([1, 0, 2]), 1),
+    ),
     "flip": lambda m, x: (x.flip(0), x.flip(0, -1), x.fliplr(), m.flipud(x), m.flip(x, (1,))),
     "roll": lambda m, x: (x.roll(1), x.roll(-5, 2), m.roll(x, (1, -1), (0, 2)), x.roll((1,), (1,))),
-    "rot90": lambda m, x: (x.rot90(), x.rot90(2), x.rot90(3, (1, 2)), x.rot90(-1, (2, 0)), x.rot90(0)),
+    "rot90": lambda m, x: (
+        x.rot90(),
+        x.rot90(2),
+        x.rot90(3, (1, 2)),
+        x.rot90(-1, (2, 0)),
+        x.rot90(0),
+    ),
     "kron": lambda m, x: (m.kron(x[0], x[1]), m.kron(x[0, 0], x)),
     "pad": lambda m, x: m.nn.functional.pad(x, (1, 2)),
     "pad_value": lambda m, x: m.nn.functional.pad(x, (1, 0, 2, 1), value=2.5),
@@ -77,10 +142,11 @@ CALLS = {
     "pad_mixed": lambda m, x: m.nn.functional.pad(x, (-1, 2), mode="replicate"),
     "contiguous": lambda m, x: (x.mT.contiguous(), x.contiguous()),
     "scatters": lambda m, x: (
-        m.select_scatter(x, x[0], 0, 1), m.slice_scatter(x, x[:, :, :2], 2, 0, 4, 2),
+        m.select_scatter(x, x[0], 0, 1),
+        m.slice_scatter(x, x[:, :, :2], 2, 0, 4, 2),
         m.diagonal_scatter(x[0], x[0, 0, :3]),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CALLS)
@@ -88,14 +154,41 @@ def test_as_torch(case):
     same(CALLS[case], CUBE)
 
 
-@pytest.mark.parametrize("case", ["flatten", "unsqueeze", "flip", "repeat", "cat", "roll", "tril", "reshape_none", "diag_embed", "unbind"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "flatten",
+        "unsqueeze",
+        "flip",
+        "repeat",
+        "cat",
+        "roll",
+        "tril",
+        "reshape_none",
+        "diag_embed",
+        "unbind",
+    ],
+)
 def test_ints_keep_their_type(case):
     same(CALLS[case], ints(2, 3, 4))
 
 
 def test_empty_and_zero_dimensional():
-    same(lambda m, x: (x.reshape(3, 0), x.flatten(), x.unsqueeze(0), x.expand(2, 0, 3), x.flip(1)), floats(0, 3))
-    same(lambda m, x: (x.reshape(1, 1), x.flatten(), x.expand(2, 2), x.squeeze(0), x.flip(()), x.repeat(3)), floats())
+    same(
+        lambda m, x: (x.reshape(3, 0), x.flatten(), x.unsqueeze(0), x.expand(2, 0, 3), x.flip(1)),
+        floats(0, 3),
+    )
+    same(
+        lambda m, x: (
+            x.reshape(1, 1),
+            x.flatten(),
+            x.expand(2, 2),
+            x.squeeze(0),
+            x.flip(()),
+            x.repeat(3),
+        ),
+        floats(),
+    )
     same(lambda m, x: (x.T, x.t(), x.ravel(), x.transpose(0, -1), x.tile((2,))), floats())
 
 
@@ -109,7 +202,12 @@ def test_complex_parts():
 
 def test_view_of_another_dtype():
     def call(m, x):
-        return x.view(m.int32), x.view(m.int64), x.float().view(m.float64).view(m.float32), x[0, 0, 0].view(m.int64)
+        return (
+            x.view(m.int32),
+            x.view(m.int64),
+            x.float().view(m.float64).view(m.float32),
+            x[0, 0, 0].view(m.int64),
+        )
 
     same(call, CUBE, grad=False)
 

@@ -1,4 +1,4 @@
-"""Indexing where NumPy has a faster way than general keys, and sums into repeated places without ``ufunc.at``."""
+"""Indexing where NumPy has a faster way than general keys, and faster sums into repeated places."""
 
 from __future__ import annotations
 
@@ -49,14 +49,19 @@ def _add_at(out: Array, indices: Sequence[Array], places: Sequence[int], values:
         if flat.size and int(flat.min()) < 0:
             flat = np.where(flat < 0, flat + out.shape[first], flat)
     else:
-        parts = [np.where(part < 0, part + n, part) for part, n in zip(indices, out.shape[first:], strict=False)]
+        parts = [
+            np.where(part < 0, part + n, part)
+            for part, n in zip(indices, out.shape[first:], strict=False)
+        ]
         flat = parts[0].astype(np.intp)
         for part, n in zip(parts[1:], out.shape[first + 1 :], strict=False):
             flat = flat * n + part
         shape = flat.shape
     before, inner = out.shape[:first], prod(out.shape[first : first + count])
     after = out.shape[first + count :]
-    values = np.broadcast_to(values, (*before, *shape, *after)).reshape(prod(before), flat.size, prod(after))
+    values = np.broadcast_to(values, (*before, *shape, *after)).reshape(
+        prod(before), flat.size, prod(after)
+    )
     whole = out.reshape(prod(before), inner, prod(after))  # `out` is contiguous, so this is a view
     if whole.shape[0] == 1 and whole.shape[2] == 1:
         _add_rows(whole.reshape(-1), flat.reshape(-1), values.reshape(-1))
@@ -87,7 +92,9 @@ def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: A
     return out
 
 
-def put_at(xp: Any, input: Array, values: Array, /, *indices: Array, places: Any, accumulate: bool = False) -> Array:
+def put_at(
+    xp: Any, input: Array, values: Array, /, *indices: Array, places: Any, accumulate: bool = False
+) -> Array:
     """`put_at`."""
     if not accumulate:
         return common.put_at.kernel(xp, input, values, *indices, places=places, accumulate=False)
@@ -134,7 +141,11 @@ def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Array:
 def _scatter_sum(out: Array, index: Array, src: Array, dim: int) -> None:
     """``out[i, index[i, j], ...] += src[i, j, ...]`` in contiguous `out`."""
     if index.size:
-        np.add.at(out.reshape(-1), _flat_places(out.shape, index, dim), src[tuple(map(slice, index.shape))].reshape(-1))
+        np.add.at(
+            out.reshape(-1),
+            _flat_places(out.shape, index, dim),
+            src[tuple(map(slice, index.shape))].reshape(-1),
+        )
 
 
 def gather_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Array:
@@ -157,7 +168,11 @@ def scatter_add_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int)
 
 
 _AT = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
-_START = {"prod": lambda t: 1, "amax": lambda t: _limit(t, "min"), "amin": lambda t: _limit(t, "max")}
+_START = {
+    "prod": lambda t: 1,
+    "amax": lambda t: _limit(t, "min"),
+    "amin": lambda t: _limit(t, "max"),
+}
 
 
 def _limit(dtype: np.dtype, which: str) -> Any:
@@ -191,7 +206,9 @@ def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: 
     return out
 
 
-def index_add_at(xp: Any, input: Array, index: Array, source: Array, /, dim: int, alpha: Any = 1) -> Array:
+def index_add_at(
+    xp: Any, input: Array, index: Array, source: Array, /, dim: int, alpha: Any = 1
+) -> Array:
     """`index_add_at`."""
     if not input.ndim:
         return common.index_add_at.kernel(xp, input, index, source, dim, alpha)
@@ -201,7 +218,9 @@ def index_add_at(xp: Any, input: Array, index: Array, source: Array, /, dim: int
     return out
 
 
-def topk(xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(
+    xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
     """`topk` by partition where few of many are wanted."""
     if not input.ndim or not -input.ndim <= dim < input.ndim or not 0 < k * 4 < input.shape[dim]:
         return common_sort.topk.kernel(xp, input, k, dim, largest, sorted)

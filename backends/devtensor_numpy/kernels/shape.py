@@ -77,7 +77,9 @@ def expand(xp: Any, input: Array, /, size: Any) -> Array:
         return input[...]
     strides = [
         step if have == want else 0
-        for step, have, want in zip(input.strides, shape, size[len(size) - len(shape) :], strict=True)
+        for step, have, want in zip(
+            input.strides, shape, size[len(size) - len(shape) :], strict=True
+        )
     ]
     steps = (*(0,) * (len(size) - len(shape)), *strides)
     if input.flags.c_contiguous and input.flags.writeable and input.size:
@@ -129,12 +131,19 @@ def roll(xp: Any, input: Array, /, shifts: Any, dims: Any = None) -> Array:
     dim = common.axis(one, input.ndim)
     cut = -shifts % input.shape[dim]
     before = common.ahead(dim)
-    return np.concatenate([input[(*before, slice(cut, None))], input[(*before, slice(0, cut))]], axis=dim)
+    return np.concatenate(
+        [input[(*before, slice(cut, None))], input[(*before, slice(0, cut))]], axis=dim
+    )
 
 
 def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Array:
     """`stack` along the first dimension as a concatenation."""
-    if dim == 0 and tensors and (shape := tensors[0].shape) and all(x.shape == shape for x in tensors):
+    if (
+        dim == 0
+        and tensors
+        and (shape := tensors[0].shape)
+        and all(x.shape == shape for x in tensors)
+    ):
         return np.concatenate(tensors).reshape((len(tensors), *shape))
     return common.stack.kernel(xp, *tensors, dim=dim)
 
@@ -144,8 +153,12 @@ def constant_pad_nd(xp: Any, input: Array, /, pad: Any, value: Any = 0) -> Array
     pad = tuple(pad)
     if value == 0 and len(pad) <= 2 * input.ndim and not len(pad) % 2 and min(pad, default=0) >= 0:
         margins = common._margins(pad, input.ndim)
-        out = np.zeros([n + b + a for n, (b, a) in zip(input.shape, margins, strict=True)], dtype=input.dtype)
-        out[tuple([slice(b, b + n) for n, (b, _) in zip(input.shape, margins, strict=True)])] = input
+        out = np.zeros(
+            [n + b + a for n, (b, a) in zip(input.shape, margins, strict=True)], dtype=input.dtype
+        )
+        out[tuple([slice(b, b + n) for n, (b, _) in zip(input.shape, margins, strict=True)])] = (
+            input
+        )
         return out
     return common.constant_pad_nd.kernel(xp, input, pad, value)
 
