@@ -1,7 +1,7 @@
 """New tensors: constant, counted, spaced, windows.
 
-All take the keywords ``device`` (the default device if None), ``requires_grad`` and ``out`` (a tensor
-to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
+All take the keywords ``device`` (the default device if None), ``requires_grad`` and ``out`` (a
+tensor to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
 tensors are dense and in row order.
 """
 

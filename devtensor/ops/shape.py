@@ -122,7 +122,8 @@ def view(input: Any, *size: Any, dtype: Any = None) -> Any:
     input : Tensor
     *size : int or sequence of int
         The wanted shape, where one length may be -1, to be worked out from the others. A dtype
-        alone reads the bytes as that type; the last dimension shrinks or grows if its elements are larger or smaller.
+        alone reads the bytes as that type; the last dimension shrinks or grows if its elements
+        are larger or smaller.
 
     Raises
     ------
@@ -241,7 +242,6 @@ def ravel(input: Any) -> Any:
 @op(
     view=True,
     promotes=None,
-    inplace=True,
     examples=[
         ((1, 3, 1),),
         ((1, 3, 1), {"dim": 0}),
@@ -276,7 +276,6 @@ derivative(squeeze, input=lambda xp, g, input_shape: xp.reshape(g, input_shape))
 @op(
     view=True,
     promotes=None,
-    inplace=True,
     examples=[((2, 3), {"dim": 0}), ((2, 3), {"dim": -1}), ((), {"dim": 0})],
 )
 def unsqueeze(xp: Any, input: Any, /, dim: int) -> Any:
@@ -331,7 +330,6 @@ def _swapped(ndim: int, dim0: int, dim1: int) -> list[int]:
 @op(
     view=True,
     promotes=None,
-    inplace=True,
     aliases=("swapaxes", "swapdims"),
     examples=[
         ((2, 3, 4), {"dim0": 0, "dim1": 2}),
@@ -350,7 +348,7 @@ derivative(
 )
 
 
-@op(view=True, promotes=None, inplace=True, examples=[((2, 3),), ((3,),), ((),)])
+@op(view=True, promotes=None, examples=[((2, 3),), ((3,),), ((),)])
 def t(xp: Any, input: Any, /) -> Any:
     """Transpose a matrix; a vector or a number stays as it is.
 
@@ -769,7 +767,8 @@ def _diagonal(rows: int, columns: int, offset: int) -> tuple[int, slice]:
     """Length of a matrix' diagonal, and its place in the flattened matrix."""
     count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
     start = offset if offset >= 0 else -offset * columns
-    return count, slice(start, start + count * (columns + 1), columns + 1) if count else slice(0, 0)
+    stop = start + (count - 1) * (columns + 1) + 1
+    return count, slice(start, stop, columns + 1) if count else slice(0, 0)
 
 
 def _apart(ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
@@ -1037,7 +1036,7 @@ derivative(
 
 @op(view=True, promotes=None, public=False, node="AsStridedBackward0")
 def strided(xp: Any, input: Any, /, size: Any, stride: Any, start: int, own: Any) -> Any:
-    """Elements at `start`, counted from the first, and every `stride`; `input` has strides `own`."""
+    """Elements at `start`, counted from the first, and every `stride`; `own` are our strides."""
     return xp.as_strided(input, size, stride, start)
 
 
@@ -1913,6 +1912,33 @@ def imaginary_part(xp: Any, input: Any, /) -> Any:
 
 
 derivative(imaginary_part, input=lambda xp, g, input_dtype: xp.astype(g, input_dtype) * 1j)
+
+
+@op(promotes=None, method=False, examples=[((2, 3),)])
+def conj_physical(xp: Any, input: Any, /) -> Any:
+    """The complex conjugate, computed at once."""
+    return xp.conj(input) if xp.isdtype(input.dtype, "complex floating") else copied(xp, input)
+
+
+derivative(conj_physical, input=lambda xp, g: xp.conj(g))
+
+
+@composite(method=True, examples=[((2, 3),)])
+def conj(input: Any) -> Any:
+    """The complex conjugate; a real tensor itself."""
+    return conj_physical(input) if input.dtype.is_complex else input
+
+
+@composite(method=True, examples=[((2, 3),)])
+def resolve_conj(input: Any) -> Any:
+    """The tensor itself: conjugates are computed at once here."""
+    return input
+
+
+@composite(method=True, examples=[((2, 3),)])
+def resolve_neg(input: Any) -> Any:
+    """The tensor itself: negatives are computed at once here."""
+    return input
 
 
 @composite(method=False, examples=[((2, 3),)])
