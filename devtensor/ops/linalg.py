@@ -1588,7 +1588,7 @@ def qr_rule(xp, gs, Q, R, mode):
         return qr_tall(xp, gQ, gR, Q, R)
     square, rest = R[..., :rows], R[..., rows:]
     if gR is None:
-        return xp.concat((qr_tall(xp, gQ, None, Q, square), xp.matmul(Q, rest * 0)), axis=-1)
+        return xp.concat((qr_tall(xp, gQ, None, Q, square), xp.zeros_like(rest)), axis=-1)
     # The columns beyond the square part are Q's business: rest = Q.mT @ A[..., rows:].
     g_rest = gR[..., rows:]
     through = xp.matmul(xp.matmul(Q, rest), swap(xp, g_rest))
@@ -2104,7 +2104,7 @@ def matrix_exp_rule(xp, g, A):
     # The exponential of [[A, G], [0, A]] holds the slope of exp at A in the direction G.
     across, n = swap(xp, A), A.shape[-1]
     top = xp.concat((across, g), axis=-1)
-    bottom = xp.concat((across * 0, across), axis=-1)
+    bottom = xp.concat((xp.zeros_like(across), across), axis=-1)
     return xp.linalg_matrix_exp(xp.concat((top, bottom), axis=-2))[..., :n, n:]
 
 
@@ -2181,8 +2181,8 @@ def linalg_cross(xp, input, other, /, *, dim=-1):
 
 def cross_products(xp, input, other, along):
     """Cross products along a dimension counted from the left."""
-    a = [input[(slice(None),) * along + (slice(i, i + 1),)] for i in (0, 1, 2)]
-    b = [other[(slice(None),) * along + (slice(i, i + 1),)] for i in (0, 1, 2)]
+    a = [input[(slice(None),) * along + (slice(i, i + 1), ...)] for i in (0, 1, 2)]
+    b = [other[(slice(None),) * along + (slice(i, i + 1), ...)] for i in (0, 1, 2)]
     parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in (0, 1, 2)]
     return xp.concat(parts, axis=along)
 
@@ -2272,9 +2272,9 @@ def trace_rule(xp, g, input_shape):
     n = min(rows, columns)
     slope = xp.diag_embed(xp.broadcast_to(g, (n,)))
     if rows > n:
-        slope = xp.concat((slope, xp.broadcast_to(g * 0, (rows - n, columns))), axis=0)
+        slope = xp.concat((slope, xp.broadcast_to(xp.zeros_like(g), (rows - n, columns))), axis=0)
     if columns > n:
-        slope = xp.concat((slope, xp.broadcast_to(g * 0, (rows, columns - n))), axis=1)
+        slope = xp.concat((slope, xp.broadcast_to(xp.zeros_like(g), (rows, columns - n))), axis=1)
     return slope
 
 
@@ -2443,12 +2443,18 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
 def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     ord = float(ord)
     if ord == 0:
-        return x * 0
+        return None
+    if g.dtype != x.dtype:
+        return xp.astype(vector_norm_slope(xp, g, xp.astype(x, g.dtype), out, ord, dim, keepdim), x.dtype)
+    return vector_norm_slope(xp, g, x, out, ord, dim, keepdim)
+
+
+def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
     where = tuple(range(x.ndim)) if dim is None or dim == () else axes(dim, x.ndim)
     if not keepdim:
         whole = tuple([1 if i in where else size for i, size in enumerate(x.shape)])
         g, out = xp.reshape(g, whole), xp.reshape(out, whole)
-    nothing = x * 0
+    nothing = xp.zeros_like(x)
     if ord == 1:
         return xp.sign(x) * g
     if ord == 2:
@@ -2465,7 +2471,7 @@ def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     return xp.where(
         hidden,
         nothing,
-        powers * (g * xp.where(flat, out * 0, xp.where(flat, out + 1, out) ** (1 - ord))),
+        powers * (g * xp.where(flat, xp.zeros_like(out), xp.where(flat, out + 1, out) ** (1 - ord))),
     )
 
 
@@ -2784,7 +2790,7 @@ def euclidean_distances(xp, x1, x2, /):
 
 def euclidean_distances_rule(xp, g, x1, x2, out, x1_shape, x2_shape, needs):
     same = out == 0
-    pull = xp.where(same, g * 0, g / xp.where(same, out + 1, out))
+    pull = xp.where(same, xp.zeros_like(g), g / xp.where(same, out + 1, out))
     left = right = None
     if needs[0]:
         left = sum_to(xp, x1 * xp.sum(pull, axis=-1, keepdims=True) - xp.matmul(pull, x2), x1_shape)

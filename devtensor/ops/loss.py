@@ -86,14 +86,16 @@ def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(x if list(x.shape) == shape else x.expand(shape) for x in tensors)
 
 
-def weighted(loss: Tensor, weight: Tensor | None, input: Tensor, reduction: str) -> Tensor:
-    """A loss to each element times weights; the mean is divided by the sum of the weights."""
-    if weight is None:
-        return reduced(loss, reduction)
-    if weight.shape != input.shape:
+def require_weight(weight: Tensor | None, input: Tensor) -> None:
+    """Raise ValueError unless there is a weight to each element of `input`."""
+    if weight is not None and weight.shape != input.shape:
         raise ValueError(
             f"Weights and input must have the same size: got {weight.shape} and {input.shape}"
         )
+
+
+def weighted(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    """A loss to each element times weights; the mean is divided by the sum of the weights."""
     loss = loss * weight
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
@@ -140,11 +142,12 @@ def mse_loss(
         If the shapes do not broadcast.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
+    require_weight(weight, input)
     if input.shape != target.shape:
         warn_of_broadcast(input, target)
         input, target = broadcast(input, target)
     if weight is not None:
-        return weighted(squared_error(input, target, "none"), weight, input, reduction)
+        return weighted(squared_error(input, target, "none"), weight, reduction)
     return squared_error(input, target, reduction)
 
 
@@ -212,10 +215,12 @@ def l1_loss(
         If the shapes do not broadcast.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
+    require_weight(weight, input)
     if input.shape != target.shape:
         warn_of_broadcast(input, target)
         input, target = broadcast(input, target)
-    return weighted((input - target).abs(), weight, input, reduction)
+    loss = (input - target).abs()
+    return reduced(loss, reduction) if weight is None else weighted(loss, weight, reduction)
 
 
 @composite(
@@ -293,7 +298,7 @@ def huber_loss(
     delta : float, optional
         Where the two forms meet.
     weight : Tensor, optional
-        A factor for each element; the mean is divided by their sum.
+        A factor for each element.
 
     Raises
     ------
@@ -307,10 +312,12 @@ def huber_loss(
         raise RuntimeError(
             f"huber_loss does not support non-positive values for delta, got {delta}."
         )
+    require_weight(weight, input)
     if input.shape != target.shape:
         warn_of_broadcast(input, target)
         input, target = broadcast(input, target)
-    return weighted(huber(input, target, float(delta)), weight, input, reduction)
+    loss = huber(input, target, float(delta))
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 @op(
@@ -406,6 +413,13 @@ def reduce_classes(xp: Any, loss: Any, coefficient: Any, reduction: str) -> Any:
     )
 
 
+def shares(xp: Any, coefficient: Any, reduction: str) -> Any:
+    """What part of a reduced loss each sample is; nothing where it does not count."""
+    if reduction != "mean":
+        return coefficient
+    return xp.where(coefficient == 0, coefficient, coefficient / xp.sum(coefficient))
+
+
 def class_entropy_rule(xp, gs, target, weight, probabilities, dim, reduction, ignore_index):
     g, g_probabilities = gs
     slope = None
@@ -445,12 +459,12 @@ def class_shares(
         return xp.broadcast_to(
             pull / max(1, math.prod(shape)) if reduction == "mean" else pull, shape
         )
-    return pull * (coefficient / xp.sum(coefficient) if reduction == "mean" else coefficient)
+    return pull * shares(xp, coefficient, reduction)
 
 
 def class_shares_rule(xp, g, input, target, weight, pull_shape, dim, reduction, ignore_index):
     units = xp.class_shares(
-        xp.sum(input * 0) + 1,
+        xp.sum(xp.zeros_like(input)) + 1,
         input,
         target,
         weight,
@@ -481,7 +495,7 @@ def class_slope(
     if coefficient is None:
         part = pull / max(1, math.prod(target.shape)) if reduction == "mean" else pull
     else:
-        part = pull * (coefficient / xp.sum(coefficient) if reduction == "mean" else coefficient)
+        part = pull * shares(xp, coefficient, reduction)
     part = xp.expand_dims(xp.broadcast_to(part, tuple(target.shape)), axis=dim)
     classes = xp.reshape(
         xp.arange(probabilities.shape[dim]), (-1,) + (1,) * (probabilities.ndim - 1 - dim)
@@ -493,7 +507,7 @@ def class_slope(
 def class_slope_rule(xp, g, pull, probabilities, target, weight, dim, reduction, ignore_index):
     how = {"dim": dim, "reduction": reduction, "ignore_index": ignore_index}
     part = xp.class_shares(pull, probabilities, target, weight, **how)
-    units = xp.class_shares(xp.sum(probabilities * 0) + 1, probabilities, target, weight, **how)
+    units = xp.class_shares(xp.sum(xp.zeros_like(probabilities)) + 1, probabilities, target, weight, **how)
     through = xp.sum(g * probabilities, axis=dim) * units
     through = (through if pull.ndim else xp.sum(through)) + xp.class_likelihood(
         g, target, weight, **how
@@ -645,7 +659,7 @@ def smoothed(
     if weight is not None:
         spread = spread * weight.reshape([-1] + [1] * (logarithms.ndim - 1 - dim))
     kept = target != ignore_index
-    soft = -(spread.sum(dim) * kept)
+    soft = -spread.sum(dim).masked_fill(~kept, 0)
     if reduction == "mean":
         if weight is None:
             soft = soft.sum() / kept.sum()
@@ -714,7 +728,7 @@ def class_likelihood(
 
 def class_likelihood_rule(xp, g, input, target, weight, dim, reduction, ignore_index):
     return xp.class_slope(
-        g, input * 0, target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index
+        g, xp.zeros_like(input), target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index
     )
 
 
@@ -855,13 +869,7 @@ derivative(
     input=lambda xp, g, input, target: (
         g * (input - target) / xp.maximum((1 - input) * input, xp.zeros_like(input) + 1e-12)
     ),
-    target=lambda xp, g, input: (
-        g
-        * (
-            xp.maximum(xp.log1p(-input), input * 0 - 100)
-            - xp.maximum(xp.log(input), input * 0 - 100)
-        )
-    ),
+    target=lambda xp, g, input: g * (xp.log1p(-input) - xp.log(input)),
 )
 
 

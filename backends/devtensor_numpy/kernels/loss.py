@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devtensor.ops.loss import class_weights, reduce_classes
+from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from .linalg import Array, ones, sum_of_squares
 
@@ -155,7 +155,7 @@ def class_slope(
     """`class_slope` in one pass, the targets subtracted in place."""
     target, coefficient = checked_classes(target, weight, probabilities, dim, ignore_index)
     if coefficient is not None:
-        part = pull * (coefficient / np.sum(coefficient) if reduction == "mean" else coefficient)
+        part = pull * shares(xp, coefficient, reduction)
     else:
         part = pull / probabilities.dtype.type(max(1, target.size)) if reduction == "mean" else pull
     if probabilities.ndim == 2 and dim == 1:
