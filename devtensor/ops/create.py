@@ -225,19 +225,22 @@ def _following(name: str, input: Any, dtype: Dtype | None, place: dict[str, Any]
 @composite(method=False, examples=[((2, 3),)])
 def zeros_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """Zeros in the shape, dtype and device of `input`."""
-    return filled(tuple(input.shape), 0, **_following("zeros_like", input, dtype, place))
+    given = _following("zeros_like", input, dtype, place)
+    return filled(tuple(input.shape), 0, **given)
 
 
 @composite(method=False, examples=[((2, 3),)])
 def ones_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """Ones in the shape, dtype and device of `input`."""
-    return filled(tuple(input.shape), 1, **_following("ones_like", input, dtype, place))
+    given = _following("ones_like", input, dtype, place)
+    return filled(tuple(input.shape), 1, **given)
 
 
 @composite(method=False)
 def empty_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor, not set, in the shape, dtype and device of `input`."""
-    return unset(tuple(input.shape), **_following("empty_like", input, dtype, place))
+    given = _following("empty_like", input, dtype, place)
+    return unset(tuple(input.shape), **given)
 
 
 @composite(method=False, examples=[((2, 3), 2.5)])

@@ -13,7 +13,7 @@ from typing import Any
 
 from devtensor.dtype import bool_, int32, int64, uint8
 from devtensor.example import bools, distinct, fixed, ints
-from devtensor.op import composite, derivative, op
+from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.create import tensor_of
 from devtensor.ops.shape import (
@@ -287,7 +287,8 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         value = tensor_of(value, target.device, target.dtype)
     elif value.device is not target.device and not value.ndim:
         value = value.to(target.device)
-    put_at_(target, value, arrays, places=tuple(places))
+    _same_dtype(target, value)
+    in_place(put_at)(target, value, arrays, places=tuple(places))
 
 
 def _stripped(value: Any, ndim: int) -> Any:
@@ -459,7 +460,7 @@ def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool 
 def index_put_(input: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
     """Set ``input[indices]`` to `values`, or add them there."""
     target, arrays, places = _put_arguments(input, indices, values)
-    put_at_(target, values, arrays, places=places, accumulate=accumulate)
+    in_place(put_at)(target, values, arrays, places=places, accumulate=accumulate)
     return input
 
 

@@ -1535,7 +1535,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         for d, x in enumerate(tensors)
     ]
     if swap:
-        grids = [transpose(x, 0, 1) for x in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 
