@@ -837,9 +837,7 @@ def diagonal_spread(xp: Any, input: Any, /, size: Any, offset: int, dim1: int, d
 
 derivative(
     diagonal_spread,
-    input=lambda xp, g, offset, dim1, dim2: xp.linalg.diagonal(
-        xp.permute_dims(g, _last(len(g.shape), *_apart(len(g.shape), dim1, dim2))), offset=offset
-    ),
+    input=lambda xp, g, offset, dim1, dim2: xp.diagonal(g, offset, dim1, dim2),
 )
 
 
@@ -859,9 +857,7 @@ derivative(
     input=lambda xp, g, src_shape, offset, dim1, dim2: xp.diagonal_put(
         g, xp.zeros(src_shape, dtype=g.dtype, device=g.device), offset, dim1, dim2
     ),
-    src=lambda xp, g, offset, dim1, dim2: xp.linalg.diagonal(
-        xp.permute_dims(g, _last(len(g.shape), *_apart(len(g.shape), dim1, dim2))), offset=offset
-    ),
+    src=lambda xp, g, offset, dim1, dim2: xp.diagonal(g, offset, dim1, dim2),
 )
 
 
@@ -897,9 +893,7 @@ def diag_embed(xp: Any, input: Any, /, offset: int = 0, dim1: int = -2, dim2: in
 
 derivative(
     diag_embed,
-    input=lambda xp, g, offset, dim1, dim2: xp.linalg.diagonal(
-        xp.permute_dims(g, _last(len(g.shape), *_apart(len(g.shape), dim1, dim2))), offset=offset
-    ),
+    input=lambda xp, g, offset, dim1, dim2: xp.diagonal(g, offset, dim1, dim2),
 )
 
 

@@ -14,6 +14,12 @@ from devtensor.ops import sort as common_sort
 Array = np.ndarray
 
 
+def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
+    """Refuse indices outside ``0 .. size - 1``: read as unsigned, negative ones are large."""
+    if index.size and int(index.view(f"u{index.itemsize}").max()) >= size:
+        common._inside(np, index, size, dim, *report)
+
+
 def _add_rows(out: Array, index: Array, rows: Array) -> None:
     """``out[index[i]] += rows[i]``, summing the rows for one place together."""
     if out.ndim == 1 or rows.size < 64:
@@ -113,7 +119,7 @@ def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Array:
     """`gather_at` as one look-up."""
     if not input.ndim or not index.ndim or index.size == 0:
         return common.gather_at.kernel(xp, input, index, dim)
-    common._inside(xp, index, input.shape[dim], dim)
+    _inside(index, input.shape[dim], dim)
     return input[_mesh(index, dim)]
 
 
@@ -161,7 +167,7 @@ def scatter_add_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int)
     """`scatter_add_at`."""
     if not input.ndim or not index.ndim or not src.ndim:
         return common.scatter_add_at.kernel(xp, input, index, src, dim)
-    common._inside(xp, index, input.shape[dim], dim)
+    _inside(index, input.shape[dim], dim)
     out = np.array(input, order="C")
     _scatter_sum(out, index, src, dim)
     return out
@@ -188,13 +194,21 @@ def scatter_reduce_at(
     ufunc = _AT.get(reduce)
     if ufunc is None or not input.ndim or not index.ndim or not index.size:
         return common.scatter_reduce_at.kernel(xp, input, index, src, dim, reduce, include_self)
-    common._inside(xp, index, input.shape[dim], dim)
+    _inside(index, input.shape[dim], dim)
     out = np.array(input, order="C")
     flat, places = out.reshape(-1), _flat_places(out.shape, index, dim)
     if not include_self:
         flat[places] = _START[reduce](out.dtype)
     ufunc.at(flat, places, src[tuple(map(slice, index.shape))].reshape(-1))
     return out
+
+
+def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Array:
+    """`index_select_at`."""
+    if not input.ndim:
+        return common.index_select_at.kernel(xp, input, index, dim)
+    _inside(index, input.shape[dim], dim, IndexError, "index out of range in self")
+    return input.take(index.reshape(-1), dim)
 
 
 def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Array:
@@ -212,7 +226,7 @@ def index_add_at(
     """`index_add_at`."""
     if not input.ndim:
         return common.index_add_at.kernel(xp, input, index, source, dim, alpha)
-    common._inside(xp, index, input.shape[dim], dim)
+    _inside(index, input.shape[dim], dim)
     out = np.array(input, order="C")
     _add_along(out, dim, index.reshape(-1), source if alpha == 1 else source * alpha)
     return out
@@ -245,6 +259,7 @@ KERNELS = {
     "gather_spread": gather_spread,
     "scatter_add_at": scatter_add_at,
     "scatter_reduce_at": scatter_reduce_at,
+    "index_select_at": index_select_at,
     "index_select_spread": index_select_spread,
     "index_add_at": index_add_at,
     "topk": topk,

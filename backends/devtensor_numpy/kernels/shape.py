@@ -101,6 +101,28 @@ def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int
     return as_strided(input[tuple(key)], size, (*[input.strides[d] for d in rest], step))
 
 
+def unfold(xp: Any, input: Array, /, dimension: int, size: int, step: int) -> Array:
+    """`unfold` by strides; the result is writable, as the memory is."""
+    ndim = input.ndim
+    if (
+        not ndim
+        or not -ndim <= dimension < ndim
+        or not 0 <= size <= input.shape[dimension]
+        or step < 1
+    ):
+        return common.unfold.kernel(xp, input, dimension, size, step)
+    dimension %= ndim
+    shape, strides = list(input.shape), list(input.strides)
+    shape[dimension] = (shape[dimension] - size) // step + 1
+    strides[dimension] *= step
+    return as_strided(input, (*shape, size), (*strides, input.strides[dimension]))
+
+
+def unbind(xp: Any, input: Array, /, dim: int = 0) -> Any:
+    """`unbind`; along the first dimension, NumPy's own iteration is faster."""
+    return list(input) if not dim and input.ndim > 1 else common.unbind.kernel(xp, input, dim)
+
+
 def flip(xp: Any, input: Array, /, dims: Sequence[int]) -> Array:
     """`flip`."""
     key = [slice(None)] * input.ndim
@@ -178,6 +200,8 @@ KERNELS = {
     "squeeze": squeeze,
     "expand": expand,
     "diagonal": diagonal,
+    "unfold": unfold,
+    "unbind": unbind,
     "flip": flip,
     "repeat": repeat,
     "roll": roll,
