@@ -2445,7 +2445,9 @@ def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     if ord == 0:
         return None
     if g.dtype != x.dtype:
-        return xp.astype(vector_norm_slope(xp, g, xp.astype(x, g.dtype), out, ord, dim, keepdim), x.dtype)
+        return xp.astype(
+            vector_norm_slope(xp, g, xp.astype(x, g.dtype), out, ord, dim, keepdim), x.dtype
+        )
     return vector_norm_slope(xp, g, x, out, ord, dim, keepdim)
 
 
@@ -2471,7 +2473,8 @@ def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
     return xp.where(
         hidden,
         nothing,
-        powers * (g * xp.where(flat, xp.zeros_like(out), xp.where(flat, out + 1, out) ** (1 - ord))),
+        powers
+        * (g * xp.where(flat, xp.zeros_like(out), xp.where(flat, out + 1, out) ** (1 - ord))),
     )
 
 

@@ -507,7 +507,9 @@ def class_slope(
 def class_slope_rule(xp, g, pull, probabilities, target, weight, dim, reduction, ignore_index):
     how = {"dim": dim, "reduction": reduction, "ignore_index": ignore_index}
     part = xp.class_shares(pull, probabilities, target, weight, **how)
-    units = xp.class_shares(xp.sum(xp.zeros_like(probabilities)) + 1, probabilities, target, weight, **how)
+    units = xp.class_shares(
+        xp.sum(xp.zeros_like(probabilities)) + 1, probabilities, target, weight, **how
+    )
     through = xp.sum(g * probabilities, axis=dim) * units
     through = (through if pull.ndim else xp.sum(through)) + xp.class_likelihood(
         g, target, weight, **how
@@ -728,7 +730,13 @@ def class_likelihood(
 
 def class_likelihood_rule(xp, g, input, target, weight, dim, reduction, ignore_index):
     return xp.class_slope(
-        g, xp.zeros_like(input), target, weight, dim=dim, reduction=reduction, ignore_index=ignore_index
+        g,
+        xp.zeros_like(input),
+        target,
+        weight,
+        dim=dim,
+        reduction=reduction,
+        ignore_index=ignore_index,
     )
 
 

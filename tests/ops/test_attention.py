@@ -23,7 +23,9 @@ def attend(m, *xs, **options):
 
 
 @pytest.mark.parametrize("case", SHAPES)
-@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": 0.3}, {"is_causal": True, "scale": 2.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"scale": 0.3}, {"is_causal": True, "scale": 2.0}]
+)
 def test_attention(case, options):
     arrays = [floats(*shape, seed=i) for i, shape in enumerate(SHAPES[case])]
     same(lambda m, q, k, v: attend(m, q, k, v, **options), *arrays)
@@ -51,7 +53,13 @@ def test_shared_heads(mask):
     if mask is None:
         same(lambda m, q, k, v: attend(m, q, k, v, enable_gqa=True, is_causal=True), q, k, v)
     else:
-        same(lambda m, q, k, v, b: attend(m, q, k, v, b, enable_gqa=True), q, k, v, floats(*mask, seed=3))
+        same(
+            lambda m, q, k, v, b: attend(m, q, k, v, b, enable_gqa=True),
+            q,
+            k,
+            v,
+            floats(*mask, seed=3),
+        )
 
 
 def test_long_sequences():
@@ -65,7 +73,12 @@ def test_long_sequences():
 
 def test_permuted_heads():
     x = floats(2, 5, 3, 4)
-    same(lambda m, q, k, v: attend(m, *(x.transpose(1, 2) for x in (q, k, v))), x, floats(2, 6, 3, 4), floats(2, 6, 3, 4, seed=2))
+    same(
+        lambda m, q, k, v: attend(m, *(x.transpose(1, 2) for x in (q, k, v))),
+        x,
+        floats(2, 6, 3, 4),
+        floats(2, 6, 3, 4, seed=2),
+    )
 
 
 def test_dropout_of_weights():
@@ -77,15 +90,33 @@ def test_dropout_of_weights():
 
 REFUSALS = {
     "rank": (lambda m, q: attend(m, q[0, 0, 0], q, q), "to all be  at least 2 dimensional"),
-    "types": (lambda m, q: attend(m, q, q, q.float()), "Expected query, key, and value to have the same dtype"),
+    "types": (
+        lambda m, q: attend(m, q, q, q.float()),
+        "Expected query, key, and value to have the same dtype",
+    ),
     "integers": (lambda m, q: attend(m, q.long(), q.long(), q.long()), "but found Long"),
-    "sizes": (lambda m, q: attend(m, q[0, 0], q[0, 0, :, :3], q[0, 0]), "cannot be multiplied (5x4 and 3x5)"),
-    "lengths": (lambda m, q: attend(m, q[0, 0], q[0, 0], q[0, 0, :3]), "cannot be multiplied (5x5 and 3x4)"),
+    "sizes": (
+        lambda m, q: attend(m, q[0, 0], q[0, 0, :, :3], q[0, 0]),
+        "cannot be multiplied (5x4 and 3x5)",
+    ),
+    "lengths": (
+        lambda m, q: attend(m, q[0, 0], q[0, 0], q[0, 0, :3]),
+        "cannot be multiplied (5x5 and 3x4)",
+    ),
     "heads": (lambda m, q: attend(m, q, q[:, :2], q[:, :2]), "must match the size of tensor b (2)"),
-    "shared": (lambda m, q: attend(m, q, q[:, :2], q[:, :2], enable_gqa=True), "must divide the number of heads"),
+    "shared": (
+        lambda m, q: attend(m, q, q[:, :2], q[:, :2], enable_gqa=True),
+        "must divide the number of heads",
+    ),
     "mask": (lambda m, q: attend(m, q, q, q, q[0, 0, :, :3]), "must match the size of tensor b"),
-    "mask_type": (lambda m, q: attend(m, q, q, q, (q @ q.mT).long()), "Expected attn_mask dtype to be bool or float"),
-    "dropout": (lambda m, q: attend(m, q, q, q, dropout_p=2.0), "dropout probability has to be between 0 and 1"),
+    "mask_type": (
+        lambda m, q: attend(m, q, q, q, (q @ q.mT).long()),
+        "Expected attn_mask dtype to be bool or float",
+    ),
+    "dropout": (
+        lambda m, q: attend(m, q, q, q, dropout_p=2.0),
+        "dropout probability has to be between 0 and 1",
+    ),
 }
 
 
@@ -113,7 +144,9 @@ def reference(x):
     return scores.softmax(-1) @ x
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3), (3,), (1, 3), (0, 3), (2, 0, 3), (2, 2, 2, 3)])
+@pytest.mark.parametrize(
+    "shape", [(5, 3), (2, 5, 3), (3,), (1, 3), (0, 3), (2, 0, 3), (2, 2, 2, 3)]
+)
 def test_linear(shape):
     x, w, b = floats(*shape), floats(4, 3, seed=1), floats(4, seed=2)
     F = lambda m: m.nn.functional  # noqa: E731
@@ -127,8 +160,16 @@ def test_linear(shape):
 
 def test_linear_types_and_views():
     x, w, b = floats(5, 3), floats(4, 3, seed=1), floats(4, seed=2)
-    same(lambda m, x, w, b: m.nn.functional.linear(x.float(), w.float(), b.float()), x, w, b, rtol=1e-5)
-    same(lambda m, x, w, b: m.nn.functional.linear(x.half(), w.half(), b.half()), x, w, b, rtol=1e-2)
+    same(
+        lambda m, x, w, b: m.nn.functional.linear(x.float(), w.float(), b.float()),
+        x,
+        w,
+        b,
+        rtol=1e-5,
+    )
+    same(
+        lambda m, x, w, b: m.nn.functional.linear(x.half(), w.half(), b.half()), x, w, b, rtol=1e-2
+    )
     same(lambda m, x, w: m.nn.functional.linear(x.int(), w.int()), x * 9, w * 9, grad=False)
     same(lambda m, x, w: m.nn.functional.linear(x.T[:, :3], w[::2, 1:3] @ x[:2]), x, w)
 
@@ -137,8 +178,14 @@ LINEAR = {
     "sizes": (lambda F, x: F.linear(x[0, 0], x[0, 0, :, :3]), None),
     "sizes_batch": (lambda F, x: F.linear(x, x[0, 0, :, :3]), None),
     "bias": (lambda F, x: F.linear(x[0, 0], x[0, 0], x[0, 0, 0]), None),
-    "types": (lambda F, x: F.linear(x, x[0, 0].float()), "expected m1 and m2 to have the same dtype"),
-    "bias_type": (lambda F, x: F.linear(x[0, 0], x[0, 0], x[0, 0, :, 0].float()), "self and mat2 must have the same dtype"),
+    "types": (
+        lambda F, x: F.linear(x, x[0, 0].float()),
+        "expected m1 and m2 to have the same dtype",
+    ),
+    "bias_type": (
+        lambda F, x: F.linear(x[0, 0], x[0, 0], x[0, 0, :, 0].float()),
+        "self and mat2 must have the same dtype",
+    ),
     "number": (lambda F, x: F.linear(x[0, 0, 0, 0], x[0, 0]), None),
     "weight": (lambda F, x: F.linear(x, x), "expects a tensor with <= 2 dimensions"),
     "bilinear": (lambda F, x: F.bilinear(x[0, 0], x[0, 0], x[0]), None),
@@ -154,6 +201,11 @@ def test_linear_refuses(case):
 
 @pytest.mark.parametrize("batch", [(), (5,), (2, 5)])
 def test_bilinear(batch):
-    a, b, w, c = floats(*batch, 3), floats(*batch, 4, seed=1), floats(6, 3, 4, seed=2), floats(6, seed=3)
+    a, b, w, c = (
+        floats(*batch, 3),
+        floats(*batch, 4, seed=1),
+        floats(6, 3, 4, seed=2),
+        floats(6, seed=3),
+    )
     same(lambda m, a, b, w, c: m.nn.functional.bilinear(a, b, w, c), a, b, w, c)
     same(lambda m, a, b, w: m.nn.functional.bilinear(a, b, w), a, b, w)

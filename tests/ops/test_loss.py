@@ -39,7 +39,9 @@ def test_of_two_tensors(name, reduction):
     for options in PAIRS[name]:
         for shape in ((4, 3), (2, 3, 4)):
             same(
-                lambda m, x, y, o=options: getattr(m.nn.functional, name)(x, y, reduction=reduction, **o),
+                lambda m, x, y, o=options: getattr(m.nn.functional, name)(
+                    x, y, reduction=reduction, **o
+                ),
                 floats(*shape),
                 positive(*shape) * 2,
             )
@@ -47,8 +49,18 @@ def test_of_two_tensors(name, reduction):
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_numbers_and_nothing(reduction):
-    for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits"):
-        same(lambda m, x, y, n=name: getattr(m.nn.functional, n)(x, y, reduction=reduction), floats(), positive())
+    for name in (
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "binary_cross_entropy_with_logits",
+    ):
+        same(
+            lambda m, x, y, n=name: getattr(m.nn.functional, n)(x, y, reduction=reduction),
+            floats(),
+            positive(),
+        )
         same(
             lambda m, x, y, n=name: getattr(m.nn.functional, n)(x, y, reduction=reduction),
             floats(0, 3),
@@ -71,7 +83,12 @@ def test_large_tensors():
     x, y = floats(300, 250).astype("float32"), positive(300, 250).astype("float32")
     for reduction in REDUCTIONS:
         for name in ("mse_loss", "binary_cross_entropy_with_logits"):
-            same(lambda m, x, y, n=name, r=reduction: getattr(m.nn.functional, n)(x, y, reduction=r), x, y, rtol=1e-4)
+            same(
+                lambda m, x, y, n=name, r=reduction: getattr(m.nn.functional, n)(x, y, reduction=r),
+                x,
+                y,
+                rtol=1e-4,
+            )
         same(
             lambda m, x, c, r=reduction: m.nn.functional.cross_entropy(x, c, reduction=r),
             x * 3,
@@ -84,7 +101,11 @@ def test_extreme_scores():
     x = np.array([[1000.0, -1000.0, 0.0], [-np.inf, 0.0, 1.0]])
     same(lambda m, x, c: m.nn.functional.cross_entropy(x, c, reduction="none"), x, np.array([0, 2]))
     x = np.array([1000.0, -1000.0, 50.0, -50.0, 0.0])
-    same(lambda m, x, y: m.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none"), x, positive(5))
+    same(
+        lambda m, x, y: m.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none"),
+        x,
+        positive(5),
+    )
     p = np.array([0.0, 1.0, 0.0, 1.0, 0.5])
     t = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     same(lambda m, x, y: m.nn.functional.binary_cross_entropy(x, y, reduction="none"), p, t)
@@ -101,14 +122,29 @@ def test_weights_of_elements():
     for name in ("mse_loss", "l1_loss", "huber_loss"):
         for reduction in REDUCTIONS:
             same(
-                lambda m, x, y, w, n=name, r=reduction: getattr(m.nn.functional, n)(x, y, weight=w, reduction=r), x, y, w
+                lambda m, x, y, w, n=name, r=reduction: getattr(m.nn.functional, n)(
+                    x, y, weight=w, reduction=r
+                ),
+                x,
+                y,
+                w,
             )
-    refused(lambda m, x, w: m.nn.functional.mse_loss(x, x, weight=w), x, w[0], phrase="Weights and input must have the same")
+    refused(
+        lambda m, x, w: m.nn.functional.mse_loss(x, x, weight=w),
+        x,
+        w[0],
+        phrase="Weights and input must have the same",
+    )
 
 
 def test_older_arguments():
     x, y = floats(4, 3), floats(4, 3, seed=1)
-    for options in ({"size_average": False}, {"reduce": False}, {"size_average": True, "reduce": False}, {"reduce": True}):
+    for options in (
+        {"size_average": False},
+        {"reduce": False},
+        {"size_average": True, "reduce": False},
+        {"reduce": True},
+    ):
         with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
             same(lambda m, x, y, o=options: m.nn.functional.mse_loss(x, y, **o), x, y)
 
@@ -133,7 +169,14 @@ def test_cross_entropy(case, reduction, smoothing):
     same(lambda m, x, c, w: m.nn.functional.cross_entropy(x, c, w.detach(), **how), x, c, w)
     if reduction != "mean" or case != "one":
         same(lambda m, x, c: m.nn.functional.cross_entropy(x, c, ignore_index=1, **how), x, c)
-        same(lambda m, x, c, w: m.nn.functional.cross_entropy(x, c - 100, w.detach(), ignore_index=-100, **how), x, c * 0, w)
+        same(
+            lambda m, x, c, w: m.nn.functional.cross_entropy(
+                x, c - 100, w.detach(), ignore_index=-100, **how
+            ),
+            x,
+            c * 0,
+            w,
+        )
     if targets:
         probabilities = positive(*scores)
         same(lambda m, x, y: m.nn.functional.cross_entropy(x, y, **how), x, probabilities)
@@ -146,15 +189,32 @@ def test_nll_loss(case, reduction):
     scores, targets = CLASSES[case]
     x, c, w = floats(*scores), ints(*targets, high=4), positive(4)
     same(lambda m, x, c: m.nn.functional.nll_loss(x, c, reduction=reduction), x, c)
-    same(lambda m, x, c, w: m.nn.functional.nll_loss(x, c, w.detach(), reduction=reduction, ignore_index=2), x, c, w)
+    same(
+        lambda m, x, c, w: m.nn.functional.nll_loss(
+            x, c, w.detach(), reduction=reduction, ignore_index=2
+        ),
+        x,
+        c,
+        w,
+    )
 
 
 def test_one_sample_in_a_list():
     # PyTorch has no gradient here.
     x, c = floats(4), np.array([2])
     for reduction in REDUCTIONS:
-        same(lambda m, x, c, r=reduction: m.nn.functional.cross_entropy(x, c, reduction=r), x, c, grad=False)
-        same(lambda m, x, c, r=reduction: m.nn.functional.nll_loss(x, c, reduction=r), x, c, grad=False)
+        same(
+            lambda m, x, c, r=reduction: m.nn.functional.cross_entropy(x, c, reduction=r),
+            x,
+            c,
+            grad=False,
+        )
+        same(
+            lambda m, x, c, r=reduction: m.nn.functional.nll_loss(x, c, reduction=r),
+            x,
+            c,
+            grad=False,
+        )
 
 
 def test_ignored_samples_do_not_count():
@@ -162,7 +222,11 @@ def test_ignored_samples_do_not_count():
     same(lambda m, x, c: m.nn.functional.cross_entropy(x, c, reduction="sum"), x[1:], np.array([1]))
     same(lambda m, x, c: m.nn.functional.nll_loss(x, c), x, np.array([-100, 1]))
     same(lambda m, x, c: m.nn.functional.cross_entropy(x, c), x[1:], np.array([-100]))
-    same(lambda m, x, c: m.nn.functional.cross_entropy(x, c.to(m.uint8)), floats(3, 4), ints(3, high=4))
+    same(
+        lambda m, x, c: m.nn.functional.cross_entropy(x, c.to(m.uint8)),
+        floats(3, 4),
+        ints(3, high=4),
+    )
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -170,11 +234,21 @@ def test_binary_cross_entropy(reduction):
     x, y, w = positive(4, 3), positive(4, 3, seed=1), positive(3)
     same(lambda m, x, y: m.nn.functional.binary_cross_entropy(x, y, reduction=reduction), x, y)
     same(
-        lambda m, x, y, w: m.nn.functional.binary_cross_entropy(x, y, w.detach(), reduction=reduction), x, y, w
+        lambda m, x, y, w: m.nn.functional.binary_cross_entropy(
+            x, y, w.detach(), reduction=reduction
+        ),
+        x,
+        y,
+        w,
     )
     x = floats(4, 3)
     same(
-        lambda m, x, y, w: m.nn.functional.binary_cross_entropy_with_logits(x, y, w.detach(), reduction=reduction), x, y, w
+        lambda m, x, y, w: m.nn.functional.binary_cross_entropy_with_logits(
+            x, y, w.detach(), reduction=reduction
+        ),
+        x,
+        y,
+        w,
     )
     same(
         lambda m, x, y, w: m.nn.functional.binary_cross_entropy_with_logits(
@@ -186,19 +260,37 @@ def test_binary_cross_entropy(reduction):
 
 OTHERS = {
     "hinge": (lambda F, x, y, s, **o: F.hinge_embedding_loss(x, s, **o), {"margin": 1.3}),
-    "cosine": (lambda F, x, y, s, **o: F.cosine_embedding_loss(x, y, s[:, 0], **o), {"margin": 0.2}),
+    "cosine": (
+        lambda F, x, y, s, **o: F.cosine_embedding_loss(x, y, s[:, 0], **o),
+        {"margin": 0.2},
+    ),
     "soft_margin": (lambda F, x, y, s, **o: F.soft_margin_loss(x, s, **o), {}),
     "ranking": (lambda F, x, y, s, **o: F.margin_ranking_loss(x, y, s, **o), {"margin": 0.2}),
-    "triplet": (lambda F, x, y, s, **o: F.triplet_margin_loss(x, y, s * 0.3, **o), {"margin": 2.0, "p": 1.0, "swap": True}),
+    "triplet": (
+        lambda F, x, y, s, **o: F.triplet_margin_loss(x, y, s * 0.3, **o),
+        {"margin": 2.0, "p": 1.0, "swap": True},
+    ),
     "triplet_distance": (
         lambda F, x, y, s, **o: F.triplet_margin_with_distance_loss(x, y, s * 0.3, **o),
         {"margin": 2.0, "swap": True, "distance_function": lambda a, b: (a - b).abs().sum(-1)},
     ),
-    "gaussian": (lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y.square() + 0.1, **o), {"full": True}),
-    "gaussian_column": (lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y[:, :1].square(), **o), {"eps": 0.3}),
-    "gaussian_row": (lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y[:, 0].square() + 0.1, **o), {}),
+    "gaussian": (
+        lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y.square() + 0.1, **o),
+        {"full": True},
+    ),
+    "gaussian_column": (
+        lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y[:, :1].square(), **o),
+        {"eps": 0.3},
+    ),
+    "gaussian_row": (
+        lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, y[:, 0].square() + 0.1, **o),
+        {},
+    ),
     "gaussian_number": (lambda F, x, y, s, **o: F.gaussian_nll_loss(x, y, 0.7, **o), {}),
-    "poisson": (lambda F, x, y, s, **o: F.poisson_nll_loss(x.exp(), y.abs() * 3, log_input=False, **o), {"full": True}),
+    "poisson": (
+        lambda F, x, y, s, **o: F.poisson_nll_loss(x.exp(), y.abs() * 3, log_input=False, **o),
+        {"full": True},
+    ),
 }
 
 
@@ -208,14 +300,23 @@ def test_other_losses(case, reduction):
     call, options = OTHERS[case]
     arrays = floats(4, 3), floats(4, 3, seed=1), signs(4, 3)
     same(lambda m, x, y, s: call(m.nn.functional, x, y, s.detach(), reduction=reduction), *arrays)
-    same(lambda m, x, y, s: call(m.nn.functional, x, y, s.detach(), reduction=reduction, **options), *arrays)
+    same(
+        lambda m, x, y, s: call(m.nn.functional, x, y, s.detach(), reduction=reduction, **options),
+        *arrays,
+    )
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_margins_of_classes(reduction):
     x, c, w = floats(5, 4), ints(5, high=4), positive(4)
     for options in ({}, {"p": 2}, {"margin": 0.5}):
-        same(lambda m, x, c, o=options: m.nn.functional.multi_margin_loss(x, c, reduction=reduction, **o), x, c)
+        same(
+            lambda m, x, c, o=options: m.nn.functional.multi_margin_loss(
+                x, c, reduction=reduction, **o
+            ),
+            x,
+            c,
+        )
         same(
             lambda m, x, c, w, o=options: m.nn.functional.multi_margin_loss(
                 x, c, weight=w.detach(), reduction=reduction, **o
@@ -224,8 +325,14 @@ def test_margins_of_classes(reduction):
         )  # fmt: skip
     same(lambda m, x, c: m.nn.functional.multi_margin_loss(x[0], c[0], reduction=reduction), x, c)
     labels = np.array([[3, 0, -1, 1], [1, -1, 0, 0], [0, 1, 2, 3], [-1, 0, 0, 0], [2, 2, -1, -1]])
-    same(lambda m, x, c: m.nn.functional.multilabel_margin_loss(x, c, reduction=reduction), x, labels)
-    same(lambda m, x, c: m.nn.functional.multilabel_margin_loss(x[0], c[0], reduction=reduction), x, labels)
+    same(
+        lambda m, x, c: m.nn.functional.multilabel_margin_loss(x, c, reduction=reduction), x, labels
+    )
+    same(
+        lambda m, x, c: m.nn.functional.multilabel_margin_loss(x[0], c[0], reduction=reduction),
+        x,
+        labels,
+    )
 
 
 def test_kl_div():
@@ -237,38 +344,97 @@ def test_kl_div():
         dt.nn.functional.kl_div(dt.zeros(2, 2), dt.ones(2, 2))
 
 
-
 REFUSALS = {
-    "reduction": (lambda F, x: F.mse_loss(x, x, reduction="x"), "x is not a valid value for reduction"),
+    "reduction": (
+        lambda F, x: F.mse_loss(x, x, reduction="x"),
+        "x is not a valid value for reduction",
+    ),
     "mse": (lambda F, x: F.mse_loss(x[0, 0, :2], x[0, 0]), "must match the size of tensor b"),
-    "beta": (lambda F, x: F.smooth_l1_loss(x, x, beta=-1), "does not support negative values for beta"),
-    "delta": (lambda F, x: F.huber_loss(x, x, delta=0), "does not support non-positive values for delta"),
-    "class": (lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0 + 9).long()), "Target 9 is out of bounds"),
-    "class_below": (lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0 - 1).long()), "Target -1 is out of bounds"),
-    "nll_class": (lambda F, x: F.nll_loss(x[0], (x[0, :, 0] * 0 + 9).long()), "Target 9 is out of bounds"),
-    "target_type": (lambda F, x: F.cross_entropy(x[0], x[0, :, 0].int()), "expected target dtype to be Long or Byte, but got Int"),
-    "target_float": (lambda F, x: F.cross_entropy(x[0], x[0, :, 0]), "expected target dtype to be Long or Byte"),
+    "beta": (
+        lambda F, x: F.smooth_l1_loss(x, x, beta=-1),
+        "does not support negative values for beta",
+    ),
+    "delta": (
+        lambda F, x: F.huber_loss(x, x, delta=0),
+        "does not support non-positive values for delta",
+    ),
+    "class": (
+        lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0 + 9).long()),
+        "Target 9 is out of bounds",
+    ),
+    "class_below": (
+        lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0 - 1).long()),
+        "Target -1 is out of bounds",
+    ),
+    "nll_class": (
+        lambda F, x: F.nll_loss(x[0], (x[0, :, 0] * 0 + 9).long()),
+        "Target 9 is out of bounds",
+    ),
+    "target_type": (
+        lambda F, x: F.cross_entropy(x[0], x[0, :, 0].int()),
+        "expected target dtype to be Long or Byte, but got Int",
+    ),
+    "target_float": (
+        lambda F, x: F.cross_entropy(x[0], x[0, :, 0]),
+        "expected target dtype to be Long or Byte",
+    ),
     "target_shape": (lambda F, x: F.cross_entropy(x, x[:, 0, :2].long()), None),
     "target_batch": (lambda F, x: F.cross_entropy(x[0], x[0, :2, 0].long()), None),
-    "target_rank": (lambda F, x: F.cross_entropy(x[0], x[0, :, :1].long()), "0D or 1D target tensor expected, multi-target not supported"),
-    "probabilities": (lambda F, x: F.cross_entropy(x, x.long()), "Expected floating point type for target with class probabilities"),
-    "ignored": (lambda F, x: F.cross_entropy(x, x, ignore_index=1), "ignore_index is not supported for floating point target"),
+    "target_rank": (
+        lambda F, x: F.cross_entropy(x[0], x[0, :, :1].long()),
+        "0D or 1D target tensor expected, multi-target not supported",
+    ),
+    "probabilities": (
+        lambda F, x: F.cross_entropy(x, x.long()),
+        "Expected floating point type for target with class probabilities",
+    ),
+    "ignored": (
+        lambda F, x: F.cross_entropy(x, x, ignore_index=1),
+        "ignore_index is not supported for floating point target",
+    ),
     "smoothing": (lambda F, x: F.cross_entropy(x[0], x[0, :, 0].long(), label_smoothing=2.0), None),
     "weight": (lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0).long(), x[0, 0, :2]), None),
-    "weight_type": (lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0).long(), x[0, 0].float()), "expected scalar type Double but found Float"),
+    "weight_type": (
+        lambda F, x: F.cross_entropy(x[0], (x[0, :, 0] * 0).long(), x[0, 0].float()),
+        "expected scalar type Double but found Float",
+    ),
     "scores": (lambda F, x: F.cross_entropy(x[0].long(), x[0, :, 0].long()), "not implemented for"),
-    "bce_shape": (lambda F, x: F.binary_cross_entropy(x[0], x[0, 0]), "is deprecated. Please ensure they have the same size."),
-    "bce_range": (lambda F, x: F.binary_cross_entropy(x * 0 + 2, x * 0), "all elements of input should be between 0 and 1"),
-    "bce_type": (lambda F, x: F.binary_cross_entropy(x * 0, (x * 0).float()), "Found dtype Float but expected Double"),
+    "bce_shape": (
+        lambda F, x: F.binary_cross_entropy(x[0], x[0, 0]),
+        "is deprecated. Please ensure they have the same size.",
+    ),
+    "bce_range": (
+        lambda F, x: F.binary_cross_entropy(x * 0 + 2, x * 0),
+        "all elements of input should be between 0 and 1",
+    ),
+    "bce_type": (
+        lambda F, x: F.binary_cross_entropy(x * 0, (x * 0).float()),
+        "Found dtype Float but expected Double",
+    ),
     "bce_logits": (lambda F, x: F.binary_cross_entropy_with_logits(x[0], x[0, 0]), None),
-    "gaussian": (lambda F, x: F.gaussian_nll_loss(x[0], x[0], x[0, 0, :2].exp()), "var is of incorrect size"),
-    "gaussian_sign": (lambda F, x: F.gaussian_nll_loss(x, x, -x.exp()), "var has negative entry/entries"),
+    "gaussian": (
+        lambda F, x: F.gaussian_nll_loss(x[0], x[0], x[0, 0, :2].exp()),
+        "var is of incorrect size",
+    ),
+    "gaussian_sign": (
+        lambda F, x: F.gaussian_nll_loss(x, x, -x.exp()),
+        "var has negative entry/entries",
+    ),
     "cosine": (lambda F, x: F.cosine_embedding_loss(x, x, x[0, 0]), None),
     "ranking": (lambda F, x: F.margin_ranking_loss(x[0], x[0], x[0, 0]), None),
-    "margin_p": (lambda F, x: F.multi_margin_loss(x[0], x[0, :, 0].long(), p=3), "only p == 1 and p == 2 supported"),
-    "margin_class": (lambda F, x: F.multi_margin_loss(x[0], (x[0, :, 0] * 0 + 9).long()), "target out of range"),
+    "margin_p": (
+        lambda F, x: F.multi_margin_loss(x[0], x[0, :, 0].long(), p=3),
+        "only p == 1 and p == 2 supported",
+    ),
+    "margin_class": (
+        lambda F, x: F.multi_margin_loss(x[0], (x[0, :, 0] * 0 + 9).long()),
+        "target out of range",
+    ),
     "multilabel": (lambda F, x: F.multilabel_margin_loss(x[0], x[0, :, :2].long()), None),
-    "multilabel_class": (lambda F, x: F.multilabel_margin_loss(x[0], (x[0] * 0 + 9).long()), "is out of range"),
+    "multilabel_class": (
+        lambda F, x: F.multilabel_margin_loss(x[0], (x[0] * 0 + 9).long()),
+        "is out of range",
+    ),
     "triplet": (lambda F, x: F.triplet_margin_loss(x, x, x, margin=0), None),
     "triplet_rank": (lambda F, x: F.triplet_margin_loss(x, x[0], x), None),
 }
@@ -290,7 +456,9 @@ SECOND = {
     "cross_entropy_probabilities": lambda F, x, y, c: F.cross_entropy(x, y),
     "nll": lambda F, x, y, c: F.nll_loss(x.square(), c),
     "bce": lambda F, x, y, c: F.binary_cross_entropy(x.sigmoid(), y),
-    "bce_logits": lambda F, x, y, c: F.binary_cross_entropy_with_logits(x, y, pos_weight=y.detach() + 1),
+    "bce_logits": lambda F, x, y, c: F.binary_cross_entropy_with_logits(
+        x, y, pos_weight=y.detach() + 1
+    ),
     "kl_div": lambda F, x, y, c: F.kl_div(x, y, reduction="batchmean"),
 }
 

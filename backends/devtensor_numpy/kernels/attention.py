@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .linalg import Array, ones
+from .linalg import Array, is_half, ones
 
 
 def attention(
@@ -23,13 +23,13 @@ def attention(
     keep: bool = True,
 ) -> tuple[Array, Array]:
     """`attention` by batch and head; the weights are kept only where asked for."""
-    if query.dtype == np.float16:
+    if is_half(query.dtype):
         wide = [
             x if x is None or x.dtype == np.bool_ else x.astype(np.float32)
             for x in (query, key, value, mask)
         ]
         output, weights = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
-        return output.astype(np.float16), weights.astype(np.float16)
+        return output.astype(query.dtype), weights.astype(query.dtype)
     length, source = query.shape[-2], key.shape[-2]
     batch = np.broadcast_shapes(
         query.shape[:-2], key.shape[:-2], value.shape[:-2], () if mask is None else mask.shape[:-2]
@@ -40,15 +40,16 @@ def attention(
         for x in (query, key, value)
     )
     output = np.empty((count, length, value.shape[-1]), query.dtype)
-    weights = np.empty((count, length, source), query.dtype) if keep else np.empty(0, query.dtype)
+    weights = np.empty((count, length, source), query.dtype) if keep else None
     if count and length and source:
         mask = None if mask is None else np.broadcast_to(mask, (*batch, length, source))
-        fill(query, key, value, mask, batch, scale, is_causal, output, weights if keep else None)
+        fill(query, key, value, mask, batch, scale, is_causal, output, weights)
     else:
         output[...] = 0
-    return output.reshape(*batch, length, value.shape[-1]), weights.reshape(
-        *batch, length, source
-    ) if keep else weights
+    if weights is None:
+        weights = np.empty((*batch, 0, 0), query.dtype)
+    output = output.reshape(*batch, length, value.shape[-1])
+    return output, weights.reshape(*batch, *weights.shape[-2:])
 
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.

@@ -12,13 +12,17 @@ from devtensor.ops.linalg import require_product, rows_of
 Array = np.ndarray[Any, Any]
 
 
+def is_half(dtype: np.dtype[Any]) -> bool:
+    """Whether it is float16 or bfloat16, for which NumPy has no BLAS."""
+    return dtype.itemsize == 2 and dtype.kind not in "iu"
+
+
 def product(left: Array, right: Array) -> Array:
     """Matrix product of arrays that fit."""
-    if left.dtype == np.float16:  # NumPy has no BLAS for it
-        return np.matmul(left.astype(np.float32), right.astype(np.float32)).astype(np.float16)
-    if (
-        left.shape[-1] == 1 and left.ndim > 1 and right.ndim > 1
-    ):  # a rank-one product: BLAS is 10 times slower
+    if is_half(left.dtype):
+        return np.matmul(left.astype(np.float32), right.astype(np.float32)).astype(left.dtype)
+    # A rank-one product: BLAS is 10 times slower.
+    if left.shape[-1] == 1 and left.ndim > 1 and right.ndim > 1:
         return np.multiply(left, right, order="C")
     return np.matmul(left, right)
 
@@ -68,7 +72,7 @@ BLOCK = 1 << 15  # Elements summed by one dot product: longer ones lose digits i
 def sum_of_squares(x: Array) -> Any:
     """Sum of the squares of all elements, by dot products."""
     flat = x.reshape(-1)
-    if flat.dtype == np.float16:
+    if is_half(flat.dtype):
         flat = flat.astype(np.float32)
     if flat.size <= BLOCK:
         return np.dot(flat, flat)

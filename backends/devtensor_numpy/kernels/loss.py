@@ -10,7 +10,7 @@ import numpy as np
 
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
-from .linalg import Array, ones, sum_of_squares
+from .linalg import Array, is_half, ones, sum_of_squares
 
 CACHED = 1 << 15  # Elements of a block that stays in the processor's cache.
 
@@ -64,7 +64,7 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         np.add(loss, part, out=loss)
         if not kept:
             total += float(
-                np.add.reduce(loss, dtype=np.float32 if loss.dtype == np.float16 else None)
+                np.add.reduce(loss, dtype=np.float32 if is_half(loss.dtype) else None)
             )
     return losses.reshape(input.shape) if kept else averaged(total, input, x.size, reduction)
 
@@ -98,7 +98,7 @@ def class_entropy(
     ignore_index: int = -100,
 ) -> tuple[Any, Array]:
     """`class_entropy` by blocks of rows."""
-    if input.dtype == np.float16:
+    if is_half(input.dtype):
         loss, probabilities = class_entropy(
             xp,
             input.astype(np.float32),
@@ -108,7 +108,7 @@ def class_entropy(
             reduction=reduction,
             ignore_index=ignore_index,
         )
-        return loss.astype(np.float16), probabilities.astype(np.float16)
+        return loss.astype(input.dtype), probabilities.astype(input.dtype)
     target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
     if input.ndim != 2 or input.size == 0:
         probabilities = np.subtract(input, np.max(input, axis=dim, keepdims=True, initial=-np.inf))
