@@ -159,7 +159,7 @@ def scaled_dot_product_attention(
         query, key, value, attn_mask, scale=scale, is_causal=is_causal, keep=keep
     )
     if dropout_p > 0:
-        result = dropout(weights, dropout_p) @ value
+        result = without_some(weights, dropout_p) @ value
     return result if heads is None else result.flatten(-4, -3)
 
 
@@ -213,3 +213,11 @@ def grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> t
             else mask.unflatten(-3, (shared, heads // shared))
         )
     return query, key.unsqueeze(-3), value.unsqueeze(-3), mask
+
+
+def without_some(weights: Tensor, probability: float) -> Tensor:
+    """The weights, each left out with a probability and the others enlarged to make up for it."""
+    if probability == 1:
+        return weights * 0
+    kept = weights.detach().new_empty(weights.shape).bernoulli_(1 - probability)
+    return weights * (kept / (1 - probability))
