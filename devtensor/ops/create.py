@@ -115,7 +115,8 @@ def unset(xp: Any, /, size: Any, dtype: Any) -> Any:
 @op(promotes=None, public=False)
 def constant(xp: Any, /, data: Any, dtype: Any = None) -> Any:
     """Numbers from nested sequences or a host array."""
-    return xp.asarray(data) if dtype is None else xp.asarray(data, dtype=dtype)
+    made = xp.asarray(data, copy=True)
+    return made if dtype is None else xp.astype(made, dtype, copy=False)
 
 
 def tensor_of(data: Any, device: Any, dtype: Dtype | None = None) -> Any:
@@ -280,6 +281,16 @@ def new_full(
     return filled(
         _size("new_full", (size,)), converted(_number(fill_value), given["dtype"]), **given
     )
+
+
+@composite(method=True)
+def new_tensor(input: Any, data: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+    """A tensor of its own memory from `data`, in the dtype and device of `input`."""
+    given = _following("new_tensor", input, dtype, place)
+    if isinstance(data, Tensor):
+        data = data.detach().to(given["device"]).to(given["dtype"]).clone()
+        return data.requires_grad_() if given.get("requires_grad") else data
+    return constant(data, **given)
 
 
 @op(public=False)

@@ -1724,3 +1724,18 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
             f"num_classes={num_classes}."
         )
     return one_hot_at(tensor, num_classes)
+
+
+@composite(method=False, examples=[(fixed([5, 7]), (3, 4)), (fixed([[0, 23]]), (2, 3, 4))])
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """Places in a flattened tensor of `shape` as coordinates: one tensor a dimension."""
+    if indices.dtype.kind != "int":
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"'shape' cannot have negative values, but got {lengths}")
+    coordinates = []
+    for length in reversed(lengths):
+        coordinates.append(indices % length)
+        indices = indices // length
+    return tuple(coordinates[::-1])

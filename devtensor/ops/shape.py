@@ -525,6 +525,18 @@ def broadcast_to(input: Any, size: Sequence[int]) -> Any:
     return expand(input, size)
 
 
+@composite(method=True, examples=[((2, 3), 1, 3), ((2, 3), (3,)), ((2, 3), (2, 3))])
+def sum_to_size(input: Any, *size: Any) -> Any:
+    """Sum `input` down to a shape that expands to its own."""
+    target = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    shape = tuple(input.shape)
+    extra = len(shape) - len(target)
+    if extra < 0 or any(m not in (1, n) for m, n in zip(target, shape[extra:], strict=True)):
+        raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
+    dims = [d for d, n in enumerate(shape) if d < extra or (target[d - extra] == 1 and n != 1)]
+    return reshape(input.sum(dims), target) if dims else input
+
+
 @composite(method=False)
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape to which tensors of these shapes broadcast.

@@ -126,6 +126,8 @@ def test_like_another():
             y.new_full((2,), 3, dtype=m.float32),
             m.empty_like(x) * 0,
             x.new_empty(3, 1).fill_(1),
+            x.new_tensor([1, 2]),
+            y.new_tensor([[1]], dtype=m.float32),
             y.new_zeros(()),
             m.ones_like(x.mT),
         )

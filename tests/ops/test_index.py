@@ -504,3 +504,7 @@ def test_one_hot():
 
 def test_repeat_interleave_of_repeats():
     same(lambda m, r: m.repeat_interleave(r), np.array([2, 0, 3]))
+
+
+def test_unravel_index():
+    same(lambda m, x: (m.unravel_index(x, (2, 3, 4)), m.unravel_index(x, 24)), ints(2, 3, high=24))

@@ -34,6 +34,7 @@ CALLS = {
     "expand_same": lambda m, x: x.expand(2, 3, 4) * 2,
     "expand_zero": lambda m, x: x[:, :1].expand(2, 0, 4),
     "broadcast_to": lambda m, x: m.broadcast_to(x[0, :, :1], (5, 3, 4)),
+    "sum_to_size": lambda m, x: (x.sum_to_size(3, 1), x.sum_to_size((2, 3, 4)), x.sum_to_size(1)),
     "broadcast_tensors": lambda m, x: m.broadcast_tensors(x[:, :1], x[0]),
     "narrow": lambda m, x: (x.narrow(2, 1, 2), m.narrow(x, -1, -3, 2)),
     "select": lambda m, x: (x.select(1, -1), m.select(x, 0, 1)),
