@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from devtensor.dtype import NAMES
+from devtensor.dtype import of
 from devtensor.example import fixed, ints, spd
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
@@ -30,8 +30,8 @@ class LinAlgError(RuntimeError):
 
 
 def kind_of(x: Any) -> Any:
-    """The `devtensor.dtype` of a bare array."""
-    return NAMES[str(x.dtype).rpartition(".")[2]]
+    """The `devtensor.dtype` of an array or tensor."""
+    return of(x.dtype)
 
 
 def shape_text(*parts: Sequence[int]) -> str:
