@@ -220,16 +220,19 @@ def product_text(left: tuple[int, ...], right: tuple[int, ...]) -> str:
     )
 
 
-def require_batches(left: Sequence[int], right: Sequence[int]) -> None:
-    """Raise RuntimeError unless the batch dimensions broadcast."""
-    offset = max(len(left), len(right))
-    for i in range(1, min(len(left), len(right)) + 1):
-        a, b = left[-i], right[-i]
+def require_batches(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
+    """The shape to which two shapes broadcast; RuntimeError if they do not."""
+    rank = max(len(left), len(right))
+    ours = (1,) * (rank - len(left)) + tuple(left)
+    theirs = (1,) * (rank - len(right)) + tuple(right)
+    for i in reversed(range(rank)):
+        a, b = ours[i], theirs[i]
         if a != b and a != 1 and b != 1:
             raise RuntimeError(
                 f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
-                f"at non-singleton dimension {offset - i}"
+                f"at non-singleton dimension {i}"
             )
+    return tuple([b if a == 1 else a for a, b in zip(ours, theirs, strict=True)])
 
 
 def matmul_input(xp, g, other, input_shape):
@@ -1184,24 +1187,6 @@ def total(x: Tensor, labels: tuple[int, ...], kept: set[int]) -> tuple[Tensor, t
     return (x.sum(dims), tuple(name for name in labels if name in kept)) if dims else (x, labels)
 
 
-@composite(method=True, examples=[((2, 2), (3, 2)), ((2,), (3, 2))])
-def kron(input: Tensor, other: Tensor) -> Tensor:
-    """Kronecker's product: every element of `input` times all of `other`.
-
-    Returns
-    -------
-    Tensor
-        Each dimension is the product of both tensors' sizes there; missing leading dimensions count
-        as 1.
-    """
-    rank = max(input.ndim, other.ndim)
-    ours = [1] * (rank - input.ndim) + list(input.shape)
-    theirs = [1] * (rank - other.ndim) + list(other.shape)
-    left = input.reshape([n for size in ours for n in (size, 1)])
-    right = other.reshape([n for size in theirs for n in (1, size)])
-    return (left * right).reshape([a * b for a, b in zip(ours, theirs, strict=True)])
-
-
 # ---- determinants, inverses, systems of equations ----
 
 
@@ -1400,8 +1385,18 @@ def require_equation(name: str, A: Any, B: Any, left: bool) -> None:
 )
 def solve_matrices(xp, A, B, /):
     """Solve ``A @ X = B`` where both are matrices, batches broadcasting."""
+    A, B = with_one_batch(xp, A, B)
     with failing_with("linalg.solve: The solver failed because the input matrix is singular."):
         return xp.linalg.solve(A, B)
+
+
+def with_one_batch(xp: Any, A: Any, B: Any) -> tuple[Any, Any]:
+    """The matrices with their batches broadcast, which not every library does itself."""
+    ours, theirs = tuple(A.shape[:-2]), tuple(B.shape[:-2])
+    if ours == theirs:
+        return A, B
+    batch = require_batches(ours, theirs)
+    return xp.broadcast_to(A, (*batch, *A.shape[-2:])), xp.broadcast_to(B, (*batch, *B.shape[-2:]))
 
 
 def solve_rule(xp, g, A, out, A_shape, B_shape, needs):
@@ -1450,6 +1445,7 @@ def linalg_solve_triangular(xp, A, B, /, *, upper, left=True, unitriangular=Fals
     A = triangle(xp, A, upper, unitriangular)
     if unitriangular:
         A = A + xp.eye(A.shape[-1], dtype=A.dtype)
+    A, B = with_one_batch(xp, A, B)
     with failing_with(
         "linalg.solve_triangular: The solver failed because the input matrix is singular."
     ):

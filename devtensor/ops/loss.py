@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.dtype import int64, uint8
 from devtensor.example import fixed, ints, positive, unit
 from devtensor.op import composite, derivative, op
-from devtensor.ops.linalg import kind_of
+from devtensor.ops.linalg import kind_of, require_batches
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -70,20 +70,10 @@ def warn_of_broadcast(input: Tensor, target: Tensor) -> None:
         )
 
 
-def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, all expanded to the shape they broadcast to."""
-    shape: list[int] = []
-    for x in tensors:
-        ours = [1] * (len(shape) - x.ndim) + list(x.shape)
-        shape = [1] * (len(ours) - len(shape)) + shape
-        for i, (a, b) in enumerate(zip(shape, ours, strict=True)):
-            if a != b and a != 1 and b != 1:
-                raise RuntimeError(
-                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) "
-                    f"at non-singleton dimension {i}"
-                )
-            shape[i] = b if a == 1 else a
-    return tuple(x if list(x.shape) == shape else x.expand(shape) for x in tensors)
+def broadcast(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors, expanded to the shape they broadcast to."""
+    shape = require_batches(first.shape, second.shape)
+    return first.expand(shape), second.expand(shape)
 
 
 def require_weight(weight: Tensor | None, input: Tensor) -> None:
