@@ -209,7 +209,7 @@ def _other(input: Any, part: Any) -> Any:
     """An entry of a key that is no tensor: an int of another type, or a sequence."""
     if isinstance(part, (list, tuple, range)):
         return _as_index(input, part)
-    if hasattr(part, "__array__") and getattr(part, "ndim", 0):
+    if hasattr(part, "__array__") and getattr(part, "ndim", False):
         return _as_index(input, part)
     try:
         return as_int(part)
@@ -268,8 +268,10 @@ def setitem(input: Any, key: Any, value: Any) -> None:
             f"can't assign a {type(value).__name__} to a torch.{input.dtype.legacy}Tensor; make "
             "it a tensor first"
         )
+    arrays: list[Any] = []
+    places: list[int] = []
     if key.__class__ is int:
-        target, arrays, places = item_select(input, key), None, None
+        target = item_select(input, key)
     else:
         basic, arrays, places = parse(input, key)
         target = input if basic is None else slice_view(input, basic)

@@ -1178,7 +1178,7 @@ derivative(
 
 
 @composite(method=True, examples=[((5, 2), 2), ((5, 2), [1, 4]), ((2, 5), 3, -1)])
-def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
     """Cut `input` along `dim` into views of one size, the last perhaps smaller, or of given sizes.
 
     Parameters
@@ -1204,7 +1204,7 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
 
 
 @composite(method=True, examples=[((5, 2), 2), ((2, 5), 4, -1)])
-def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
     """Cut `input` along `dim` into at most `chunks` equal views; the last may be smaller."""
     if not input.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
@@ -1217,7 +1217,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 
 @composite(method=True, examples=[((5, 2), 2), ((2, 5), (1, 3), 1), ((5,), (3, 1, 9, -1))])
-def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     """Cut `input` along `dim` into a number of parts as equal as can be, or at the given places.
 
     Parameters
@@ -1247,9 +1247,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     )
 
 
-def _split_along(
-    input: Any, indices_or_sections: Any, dim: int, least: int, name: str
-) -> tuple[Any, ...]:
+def _split_along(input: Any, indices_or_sections: Any, dim: int, least: int, name: str) -> Any:
     if input.ndim < least:
         raise RuntimeError(
             f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor "
@@ -1268,19 +1266,19 @@ def _split_along(
 
 
 @composite(method=True, examples=[((2, 4), 2), ((4,), (1, 3))])
-def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def hsplit(input: Any, indices_or_sections: Any) -> Any:
     """Cut `input` into equal parts, or at the given places, along dimension 1 (a vector: 0)."""
     return _split_along(input, indices_or_sections, 0 if input.ndim == 1 else 1, 1, "hsplit")
 
 
 @composite(method=True, examples=[((4, 2), 2), ((4, 2), (1, 3))])
-def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def vsplit(input: Any, indices_or_sections: Any) -> Any:
     """Cut `input` into equal parts, or at the given places, along dimension 0."""
     return _split_along(input, indices_or_sections, 0, 2, "vsplit")
 
 
 @composite(method=True, examples=[((1, 2, 4), 2), ((1, 2, 4), (1, 3))])
-def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+def dsplit(input: Any, indices_or_sections: Any) -> Any:
     """Cut `input` into equal parts, or at the given places, along dimension 2."""
     return _split_along(input, indices_or_sections, 2, 3, "dsplit")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -75,7 +75,7 @@ def _add_at(out: Array, indices: Sequence[Array], places: Sequence[int], values:
         _add_along(whole, 1, flat.reshape(-1), values)
 
 
-def index(xp: Any, input: Array, /, *indices: Array, places: Any) -> Array:
+def index(xp: Any, input: Array, /, *indices: Array, places: Any) -> Any:
     """`index`; whole rows are fetched by `take`, twice as fast."""
     try:
         if len(indices) == 1:
@@ -88,7 +88,7 @@ def index(xp: Any, input: Array, /, *indices: Array, places: Any) -> Array:
         raise common._refused(xp, input.shape, indices, places, reason) from None
 
 
-def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: Any) -> Array:
+def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: Any) -> Any:
     """`index_spread`."""
     out = np.zeros(size, dtype=input.dtype)
     if len(indices) == 1 and indices[0].dtype == bool:
@@ -100,7 +100,7 @@ def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: A
 
 def put_at(
     xp: Any, input: Array, values: Array, /, *indices: Array, places: Any, accumulate: bool = False
-) -> Array:
+) -> Any:
     """`put_at`."""
     if not accumulate:
         return common.put_at.kernel(xp, input, values, *indices, places=places, accumulate=False)
@@ -115,7 +115,7 @@ def put_at(
     return out
 
 
-def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Array:
+def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
     """`gather_at` as one look-up."""
     if not input.ndim or not index.ndim or index.size == 0:
         return common.gather_at.kernel(xp, input, index, dim)
@@ -133,7 +133,7 @@ def _mesh(index: Array, dim: int) -> tuple[Array, ...]:
     )
 
 
-def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Array:
+def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Any:
     """Positions in a flattened array of `shape` of the places ``[i, index[i, j], ...]``."""
     where: Any = 0
     step = 1
@@ -154,7 +154,7 @@ def _scatter_sum(out: Array, index: Array, src: Array, dim: int) -> None:
         )
 
 
-def gather_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Array:
+def gather_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Any:
     """`gather_spread`."""
     if not size or not index.ndim:
         return common.gather_spread.kernel(xp, input, index, size, dim)
@@ -163,7 +163,7 @@ def gather_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -
     return out
 
 
-def scatter_add_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> Array:
+def scatter_add_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> Any:
     """`scatter_add_at`."""
     if not input.ndim or not index.ndim or not src.ndim:
         return common.scatter_add_at.kernel(xp, input, index, src, dim)
@@ -189,7 +189,7 @@ def _limit(dtype: np.dtype, which: str) -> Any:
 
 def scatter_reduce_at(
     xp: Any, input: Array, index: Array, src: Array, /, dim: int, reduce: str, include_self: bool
-) -> Array:
+) -> Any:
     """`scatter_reduce_at` in one pass over the values."""
     ufunc = _AT.get(reduce)
     if ufunc is None or not input.ndim or not index.ndim or not index.size:
@@ -203,7 +203,7 @@ def scatter_reduce_at(
     return out
 
 
-def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Array:
+def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
     """`index_select_at`."""
     if not input.ndim:
         return common.index_select_at.kernel(xp, input, index, dim)
@@ -211,7 +211,7 @@ def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Array:
     return input.take(index.reshape(-1), dim)
 
 
-def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Array:
+def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -> Any:
     """`index_select_spread`."""
     if not size:
         return common.index_select_spread.kernel(xp, input, index, size, dim)
@@ -222,7 +222,7 @@ def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: 
 
 def index_add_at(
     xp: Any, input: Array, index: Array, source: Array, /, dim: int, alpha: Any = 1
-) -> Array:
+) -> Any:
     """`index_add_at`."""
     if not input.ndim:
         return common.index_add_at.kernel(xp, input, index, source, dim, alpha)

@@ -9,18 +9,19 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from devtensor.ops import shape as common
+from devtensor.ops.arguments import axes, axis
 
 Array = np.ndarray
 
 
-def view_shape(xp: Any, input: Array, /, size: Any) -> Array:
+def view_shape(xp: Any, input: Array, /, size: Any) -> Any:
     """`view_shape`; contiguous memory always allows it."""
     if input.flags.c_contiguous:
         return reshape(xp, input, size)
     return common.view_shape.kernel(xp, input, size)
 
 
-def reshape(xp: Any, input: Array, /, shape: Any) -> Array:
+def reshape(xp: Any, input: Array, /, shape: Any) -> Any:
     """`reshape`; lengths below -1 mean nothing, though NumPy takes them for -1."""
     try:
         if not shape or min(shape) >= 0 or (input.size and min(shape) == -1):
@@ -30,7 +31,7 @@ def reshape(xp: Any, input: Array, /, shape: Any) -> Array:
     return input.reshape(common.inferred(shape, input.size))
 
 
-def permute(xp: Any, input: Array, /, dims: Any) -> Array:
+def permute(xp: Any, input: Array, /, dims: Any) -> Any:
     """`permute`."""
     try:
         return input.transpose(dims) if dims else common.permute.kernel(xp, input, dims)
@@ -38,7 +39,7 @@ def permute(xp: Any, input: Array, /, dims: Any) -> Array:
         return common.permute.kernel(xp, input, dims)
 
 
-def transpose(xp: Any, input: Array, /, dim0: int, dim1: int) -> Array:
+def transpose(xp: Any, input: Array, /, dim0: int, dim1: int) -> Any:
     """`transpose`."""
     try:
         return input.swapaxes(dim0, dim1)
@@ -46,17 +47,17 @@ def transpose(xp: Any, input: Array, /, dim0: int, dim1: int) -> Array:
         return common.transpose.kernel(xp, input, dim0, dim1)
 
 
-def t(xp: Any, input: Array, /) -> Array:
+def t(xp: Any, input: Array, /) -> Any:
     """`t`."""
     return input.T if input.ndim <= 2 else common.t.kernel(xp, input)
 
 
-def numpy_T(xp: Any, input: Array, /) -> Array:
+def numpy_T(xp: Any, input: Array, /) -> Any:
     """All dimensions in reverse order."""
     return input.T
 
 
-def squeeze(xp: Any, input: Array, /, dim: Any = None) -> Array:
+def squeeze(xp: Any, input: Array, /, dim: Any = None) -> Any:
     """`squeeze`."""
     return input.squeeze() if dim is None else common.squeeze.kernel(_Plain, input, dim)
 
@@ -65,11 +66,11 @@ class _Plain:
     """The one function that `squeeze` asks for, as a method."""
 
     @staticmethod
-    def squeeze(x: Array, axis: tuple[int, ...]) -> Array:
+    def squeeze(x: Array, axis: tuple[int, ...]) -> Any:
         return x.squeeze(axis)
 
 
-def expand(xp: Any, input: Array, /, size: Any) -> Array:
+def expand(xp: Any, input: Array, /, size: Any) -> Any:
     """`expand` by strides of 0; the result is writable, as the memory is."""
     shape = input.shape
     size = common.expanded(shape, size)
@@ -87,7 +88,7 @@ def expand(xp: Any, input: Array, /, size: Any) -> Array:
     return as_strided(input, size, steps)
 
 
-def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """`diagonal`, which NumPy would return read-only."""
     dim1, dim2 = common._apart(input.ndim, dim1, dim2)
     rows, columns = input.shape[dim1], input.shape[dim2]
@@ -101,7 +102,7 @@ def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int
     return as_strided(input[tuple(key)], size, (*[input.strides[d] for d in rest], step))
 
 
-def unfold(xp: Any, input: Array, /, dimension: int, size: int, step: int) -> Array:
+def unfold(xp: Any, input: Array, /, dimension: int, size: int, step: int) -> Any:
     """`unfold` by strides; the result is writable, as the memory is."""
     ndim = input.ndim
     if (
@@ -123,15 +124,15 @@ def unbind(xp: Any, input: Array, /, dim: int = 0) -> Any:
     return list(input) if not dim and input.ndim > 1 else common.unbind.kernel(xp, input, dim)
 
 
-def flip(xp: Any, input: Array, /, dims: Sequence[int]) -> Array:
+def flip(xp: Any, input: Array, /, dims: Sequence[int]) -> Any:
     """`flip`."""
-    key = [slice(None)] * input.ndim
-    for d in common.axes(tuple(dims), input.ndim) if input.ndim else ():
+    key: list[Any] = [slice(None)] * input.ndim
+    for d in axes(tuple(dims), input.ndim) if input.ndim else ():
         key[d] = slice(None, None, -1)
     return np.array(input[(*key, ...)], order="C")
 
 
-def repeat(xp: Any, input: Array, /, repeats: Any) -> Array:
+def repeat(xp: Any, input: Array, /, repeats: Any) -> Any:
     """`repeat`, copied once."""
     repeats = tuple(repeats)
     extra = len(repeats) - input.ndim
@@ -143,14 +144,14 @@ def repeat(xp: Any, input: Array, /, repeats: Any) -> Array:
     return out.reshape([r * n for r, n in zip(repeats, own, strict=True)])
 
 
-def roll(xp: Any, input: Array, /, shifts: Any, dims: Any = None) -> Array:
+def roll(xp: Any, input: Array, /, shifts: Any, dims: Any = None) -> Any:
     """`roll` along one dimension: two copies of parts."""
     one = dims[0] if isinstance(dims, (tuple, list)) and len(dims) == 1 else dims
     if isinstance(shifts, (tuple, list)) and len(shifts) == 1:
         shifts = shifts[0]
     if not (isinstance(one, int) and isinstance(shifts, int)) or not input.size or not input.ndim:
         return common.roll.kernel(xp, input, shifts, dims)
-    dim = common.axis(one, input.ndim)
+    dim = axis(one, input.ndim)
     cut = -shifts % input.shape[dim]
     before = common.ahead(dim)
     return np.concatenate(
@@ -158,7 +159,7 @@ def roll(xp: Any, input: Array, /, shifts: Any, dims: Any = None) -> Array:
     )
 
 
-def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Array:
+def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Any:
     """`stack` along the first dimension as a concatenation."""
     if (
         dim == 0
@@ -170,7 +171,7 @@ def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Array:
     return common.stack.kernel(xp, *tensors, dim=dim)
 
 
-def constant_pad_nd(xp: Any, input: Array, /, pad: Any, value: Any = 0) -> Array:
+def constant_pad_nd(xp: Any, input: Array, /, pad: Any, value: Any = 0) -> Any:
     """`constant_pad_nd` into zeroed memory, which is cheaper than filled memory."""
     pad = tuple(pad)
     if value == 0 and len(pad) <= 2 * input.ndim and not len(pad) % 2 and min(pad, default=0) >= 0:
@@ -185,7 +186,7 @@ def constant_pad_nd(xp: Any, input: Array, /, pad: Any, value: Any = 0) -> Array
     return common.constant_pad_nd.kernel(xp, input, pad, value)
 
 
-def contiguous_copy(xp: Any, input: Array, /) -> Array:
+def contiguous_copy(xp: Any, input: Array, /) -> Any:
     """`contiguous_copy`."""
     return np.array(input, order="C")
 
