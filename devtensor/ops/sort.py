@@ -68,7 +68,7 @@ def sort(
     descending : bool
         Largest first; NaN counts as largest.
     stable : bool
-        Whether equal elements must keep their order; here they always do.
+        Whether equal elements must keep their order.
 
     Returns
     -------

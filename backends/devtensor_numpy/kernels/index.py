@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from devtensor.ops import index as common
-from devtensor.ops import sort as common_sort
 
 Array = np.ndarray
 
@@ -21,7 +20,7 @@ def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
 
 
 def _add_rows(out: Array, index: Array, rows: Array) -> None:
-    """``out[index[i]] += rows[i]``, summing the rows for one place together."""
+    """``out[index[i]] += rows[i]``, a row for each place at a time instead of a row at a time."""
     if out.ndim == 1 or rows.size < 64:
         np.add.at(out, index, rows)
         return
@@ -34,7 +33,18 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
         out[index] += rows
         return
     starts = new.nonzero()[0]
-    out[places[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+    counts = np.diff(starts, append=places.size)
+    busiest = (-counts).argsort(kind="stable")  # those that wait for more rows come first
+    starts, counts = starts[busiest], counts[busiest]
+    total = rows.take(order[starts], 0)
+    turn, left = 1, int((counts > 1).sum())
+    while left and turn < 16:
+        total[:left] += rows.take(order[starts[:left] + turn], 0)
+        turn += 1
+        left = int((counts[:left] > turn).sum())
+    for i in range(left):
+        total[i] += rows.take(order[starts[i] + turn : starts[i] + counts[i]], 0).sum(0)
+    out[places[starts]] += total
 
 
 def _add_along(out: Array, dim: int, index: Array, rows: Array) -> None:
@@ -116,11 +126,28 @@ def put_at(
 
 
 def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
-    """`gather_at` as one look-up."""
+    """`gather_at` as one look-up in flat memory, or by coordinates if there are few."""
     if not input.ndim or not index.ndim or index.size == 0:
         return common.gather_at.kernel(xp, input, index, dim)
     _inside(index, input.shape[dim], dim)
-    return input[_mesh(index, dim)]
+    if index.size < 4096 or not input.flags.c_contiguous:
+        return input[_mesh(index, dim)]
+    return (
+        input.reshape(-1)
+        .take(_flat_places(input.shape, index, dim), mode="wrap")
+        .reshape(index.shape)
+    )
+
+
+def scatter_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> Any:
+    """`scatter_at` as one assignment."""
+    if not input.ndim or not index.ndim or not index.size:
+        return common.scatter_at.kernel(xp, input, index, src, dim)
+    _inside(index, input.shape[dim], dim)
+    out = np.array(input, order="C")
+    values = src[tuple(map(slice, index.shape))].reshape(-1) if src.ndim else src
+    out.reshape(-1)[_flat_places(out.shape, index, dim)] = values
+    return out
 
 
 def _mesh(index: Array, dim: int) -> tuple[Array, ...]:
@@ -232,23 +259,22 @@ def index_add_at(
     return out
 
 
-def topk(
-    xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> Any:
-    """`topk` by partition where few of many are wanted."""
-    if not input.ndim or not -input.ndim <= dim < input.ndim or not 0 < k * 4 < input.shape[dim]:
-        return common_sort.topk.kernel(xp, input, k, dim, largest, sorted)
-    lined = np.moveaxis(input, dim, -1)
-    count = lined.shape[-1]
-    part = np.argpartition(lined, count - k if largest else k - 1, axis=-1)
-    part = part[..., count - k :] if largest else part[..., :k]
-    values = np.take_along_axis(lined, part, -1)
-    order = values.argsort(axis=-1, kind="stable")
-    if largest:
-        order = order[..., ::-1]
-    indices = np.moveaxis(np.take_along_axis(part, order, -1), -1, dim)
-    values = np.moveaxis(np.take_along_axis(values, order, -1), -1, dim)
-    return np.ascontiguousarray(values), np.ascontiguousarray(indices)
+def masked_scatter(xp: Any, input: Array, mask: Array, source: Array, /) -> Any:
+    """`masked_scatter` as one assignment."""
+    size = common.together([input.shape, mask.shape])
+    mask = np.broadcast_to(mask, size)
+    if mask.dtype != bool or source.dtype != input.dtype or np.count_nonzero(mask) > source.size:
+        return common.masked_scatter.kernel(xp, input, mask, source)
+    out = np.array(np.broadcast_to(input, size), order="C")
+    out[mask] = source.reshape(-1)[: np.count_nonzero(mask)]
+    return out
+
+
+def one_hot_at(xp: Any, input: Array, /, num_classes: int) -> Any:
+    """`one_hot_at`."""
+    out = np.zeros((*input.shape, num_classes), dtype=np.int64)
+    out.reshape(-1, num_classes)[np.arange(input.size), input.reshape(-1)] = 1
+    return out
 
 
 KERNELS = {
@@ -262,5 +288,7 @@ KERNELS = {
     "index_select_at": index_select_at,
     "index_select_spread": index_select_spread,
     "index_add_at": index_add_at,
-    "topk": topk,
+    "scatter_at": scatter_at,
+    "masked_scatter": masked_scatter,
+    "one_hot_at": one_hot_at,
 }

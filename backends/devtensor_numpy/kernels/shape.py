@@ -59,64 +59,58 @@ def numpy_T(xp: Any, input: Array, /) -> Any:
 
 def squeeze(xp: Any, input: Array, /, dim: Any = None) -> Any:
     """`squeeze`."""
-    return input.squeeze() if dim is None else common.squeeze.kernel(_Plain, input, dim)
+    if dim is None:
+        return input.squeeze()
+    try:
+        return input.squeeze(dim) if input.shape[dim] == 1 else input[...]
+    except (IndexError, TypeError):  # no such dimension, or several
+        return common.squeeze.kernel(xp, input, dim)
 
 
-class _Plain:
-    """The one function that `squeeze` asks for, as a method."""
-
-    @staticmethod
-    def squeeze(x: Array, axis: tuple[int, ...]) -> Any:
-        return x.squeeze(axis)
+def _strided(x: Array, size: Sequence[int], steps: Sequence[int]) -> Array:
+    """A view from the first element of `x`, writable if `x` is."""
+    if x.flags.c_contiguous and x.flags.writeable and x.size:
+        return np.ndarray(size, x.dtype, x, 0, steps)
+    return as_strided(x, size, steps)
 
 
 def expand(xp: Any, input: Array, /, size: Any) -> Any:
     """`expand` by strides of 0; the result is writable, as the memory is."""
-    shape = input.shape
-    size = common.expanded(shape, size)
-    if size == shape:
-        return input[...]
-    strides = [
-        step if have == want else 0
-        for step, have, want in zip(
-            input.strides, shape, size[len(size) - len(shape) :], strict=True
-        )
-    ]
-    steps = (*(0,) * (len(size) - len(shape)), *strides)
-    if input.flags.c_contiguous and input.flags.writeable and input.size:
-        return np.ndarray(size, input.dtype, input, 0, steps)
-    return as_strided(input, size, steps)
+    shape, lengths = input.shape, list(size)
+    extra = len(lengths) - len(shape)
+    if extra < 0 or (extra and min(lengths[:extra]) < 0):
+        common.expanded(shape, size)
+    steps = [0] * len(lengths)
+    for d, (own, step) in enumerate(zip(shape, input.strides, strict=True), extra):
+        if lengths[d] == own or lengths[d] == -1:
+            lengths[d], steps[d] = own, step
+        elif own != 1 or lengths[d] < 0:
+            common.expanded(shape, size)
+    return _strided(input, lengths, steps)
 
 
 def diagonal(xp: Any, input: Array, /, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """`diagonal`, which NumPy would return read-only."""
-    dim1, dim2 = common._apart(input.ndim, dim1, dim2)
-    rows, columns = input.shape[dim1], input.shape[dim2]
-    count, _ = common._diagonal(rows, columns, offset)
-    rest = [d for d in range(input.ndim) if d not in (dim1, dim2)]
-    key: list[Any] = [slice(None)] * input.ndim
-    if count:
-        key[dim1 if offset < 0 else dim2] = slice(abs(offset), None)
-    size = (*[input.shape[d] for d in rest], count)
-    step = input.strides[dim1] + input.strides[dim2]
-    return as_strided(input[tuple(key)], size, (*[input.strides[d] for d in rest], step))
+    """`diagonal`, which NumPy returns read-only."""
+    try:
+        view = input.diagonal(offset, dim1, dim2)
+    except ValueError:
+        return common.diagonal.kernel(xp, input, offset, dim1, dim2)
+    if input.flags.writeable:
+        view.flags.writeable = True
+    return view
 
 
 def unfold(xp: Any, input: Array, /, dimension: int, size: int, step: int) -> Any:
     """`unfold` by strides; the result is writable, as the memory is."""
     ndim = input.ndim
-    if (
-        not ndim
-        or not -ndim <= dimension < ndim
-        or not 0 <= size <= input.shape[dimension]
-        or step < 1
-    ):
+    if not -ndim <= dimension < ndim or not 0 <= size <= input.shape[dimension] or step < 1:
         return common.unfold.kernel(xp, input, dimension, size, step)
     dimension %= ndim
-    shape, strides = list(input.shape), list(input.strides)
+    shape, steps = list(input.shape), list(input.strides)
+    inner = steps[dimension]
     shape[dimension] = (shape[dimension] - size) // step + 1
-    strides[dimension] *= step
-    return as_strided(input, (*shape, size), (*strides, input.strides[dimension]))
+    steps[dimension] *= step
+    return _strided(input, (*shape, size), (*steps, inner))
 
 
 def unbind(xp: Any, input: Array, /, dim: int = 0) -> Any:

@@ -1,0 +1,106 @@
+"""Order by quicksort where equal elements may change places, by partition where few count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from devtensor.ops import sort as common
+from devtensor.ops.arguments import axis
+
+Array = np.ndarray
+
+
+def _order(x: Array, dim: int, descending: bool, stable: bool) -> Array:
+    if not descending:
+        return x.argsort(axis=dim, kind="stable" if stable else None)
+    if not stable:
+        return np.ascontiguousarray(np.flip(x.argsort(axis=dim), dim))
+    return np.ascontiguousarray(
+        np.flip(x.shape[dim] - 1 - np.flip(x, dim).argsort(axis=dim, kind="stable"), dim)
+    )
+
+
+def sort(
+    xp: Any, input: Array, /, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Any:
+    """`sort`."""
+    if not input.ndim:
+        return common.sort.kernel(xp, input, dim)
+    order = _order(input, axis(dim, input.ndim), descending, stable)
+    return np.take_along_axis(input, order, dim), order
+
+
+def argsort(
+    xp: Any, input: Array, /, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Any:
+    """`argsort`."""
+    if not input.ndim:
+        return common.argsort.kernel(xp, input, dim)
+    return _order(input, axis(dim, input.ndim), descending, stable)
+
+
+def _chosen(lined: Array, k: int, largest: bool) -> Array:
+    """Where the `k` largest or smallest of each row are, in any order."""
+    count = lined.shape[-1]
+    edge = count - k if largest else k - 1
+    if lined.dtype.kind == "f":
+        limit = np.partition(lined, edge, axis=-1)[..., edge : edge + 1]
+        beyond = lined >= limit if largest else lined <= limit
+        if (beyond.sum(-1) == k).all():  # no ties at the edge, and no NaN
+            return beyond.nonzero()[-1].reshape(*lined.shape[:-1], k)
+    part = np.argpartition(lined, edge, axis=-1)
+    return part[..., count - k :] if largest else part[..., :k]
+
+
+def topk(
+    xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
+    """`topk` by partition where few of many are wanted."""
+    if not input.ndim or not -input.ndim <= dim < input.ndim or not 0 < k * 4 < input.shape[dim]:
+        return common.topk.kernel(xp, input, k, dim, largest, sorted)
+    lined = np.moveaxis(input, dim, -1)
+    part = _chosen(lined, k, largest)
+    values = np.take_along_axis(lined, part, -1)
+    order = values.argsort(axis=-1, kind="stable")
+    if largest:
+        order = order[..., ::-1]
+    indices = np.moveaxis(np.take_along_axis(part, order, -1), -1, dim)
+    values = np.moveaxis(np.take_along_axis(values, order, -1), -1, dim)
+    return np.ascontiguousarray(values), np.ascontiguousarray(indices)
+
+
+def kthvalue(xp: Any, input: Array, /, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """`kthvalue` by partition."""
+    dim = axis(dim, input.ndim)
+    if not input.ndim or not 1 <= k <= input.shape[dim]:
+        return common.kthvalue.kernel(xp, input, k, dim, keepdim)
+    indices = np.argpartition(input, k - 1, axis=dim).take([k - 1], dim)
+    values = np.take_along_axis(input, indices, dim)
+    return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
+
+
+def unique_flat(xp: Any, input: Array, /, ordered: bool) -> Any:
+    """`unique_flat`; integers of a small range are counted instead of sorted."""
+    if not ordered or input.dtype.kind not in "iu" or not input.size:
+        return common.unique_flat.kernel(xp, input, ordered)
+    low = int(input.min())
+    reach = int(input.max()) - low + 1
+    if reach > 4 * input.size + 1024:
+        return common.unique_flat.kernel(xp, input, ordered)
+    place = (input.reshape(-1) - input.dtype.type(low)).astype(np.intp, copy=False)
+    counts = np.bincount(place, minlength=reach)
+    found = counts.nonzero()[0]
+    number = np.cumsum(counts > 0) - 1
+    values = (found + low).astype(input.dtype)
+    return values, number[place].reshape(input.shape), counts[found]
+
+
+KERNELS = {
+    "sort": sort,
+    "argsort": argsort,
+    "topk": topk,
+    "kthvalue": kthvalue,
+    "unique_flat": unique_flat,
+}
