@@ -23,7 +23,9 @@ def axis(dim: Any, ndim: int) -> int:
     span = ndim or 1
     if -span <= dim < span:
         return dim % span
-    raise IndexError(f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {dim})")
+    raise IndexError(
+        f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {dim})"
+    )
 
 
 def axes(dims: Any, ndim: int) -> tuple[int, ...]:

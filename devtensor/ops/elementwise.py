@@ -1,0 +1,1760 @@
+"""Arithmetic and functions of numbers, element by element.
+
+The operators `+`, `-` and `/` are operations of their own (`plus`, `minus`, `true_divide`): they take no further
+arguments, so a backend can call its library's function directly.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from devtensor.dtype import NAMES, complex128, float64, get_default_dtype, of
+from devtensor.example import bools, distinct, fixed, ints, unit
+from devtensor.example import positive as positives
+from devtensor.op import composite, derivative, op
+
+LN2, LN10 = math.log(2), math.log(10)
+ARITHMETIC = ("float", "complex", "int")
+INEXACT = ("float", "complex")
+
+
+def kind(x: Any) -> str:
+    """The kind of numbers in an array or tensor: ``"bool"``, ``"int"``, ``"float"`` or ``"complex"``."""
+    return of(x.dtype).kind
+
+
+def masked(xp: Any, condition: Any, g: Any) -> Any:
+    """`g` where `condition` holds, else 0."""
+    return xp.where(condition, g, xp.zeros_like(g))
+
+
+def back_to(xp: Any, g: Any, dtype: Any) -> Any:
+    """A gradient in the type `dtype` of the input, where the kernel has converted it."""
+    return g if g.dtype == dtype else xp.astype(g, dtype)
+
+
+# ---- sums and differences ----
+
+
+def times_alpha(name: str, x: Any, alpha: Any) -> Any:
+    """`x` times `alpha`, a number that must fit the kind of `x`."""
+    if alpha is True and kind(x) == "bool":
+        return x
+    if isinstance(alpha, bool) and kind(x) != "bool":
+        raise RuntimeError(
+            f"Boolean alpha only supported for Boolean results. {name}() got alpha={alpha} for {of(x.dtype)!r}"
+        )
+    if isinstance(alpha, float) and kind(x) in ("int", "bool"):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number. "
+            f"{name}() got alpha={alpha} for {of(x.dtype)!r}"
+        )
+    if isinstance(alpha, complex) and kind(x) != "complex":
+        raise RuntimeError(
+            "For non-complex input tensors, argument alpha must not be a complex number. "
+            f"{name}() got alpha={alpha} for {of(x.dtype)!r}"
+        )
+    if kind(x) == "bool":
+        return x if alpha else x ^ x
+    return x * alpha
+
+
+@op(
+    elementwise=True,
+    public=False,
+    operator="add",
+    node="AddBackward0",
+    oracle=lambda torch, a, b: a + b,
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), 2.5), ((), (2,)), (ints(2, 3), (2, 3))],
+)
+def plus(xp, input, other, /):
+    """What ``+`` does."""
+    return xp.add(input, other)
+
+
+derivative(plus, input=lambda g: g, other=lambda g: g)
+
+
+@op(
+    elementwise=True,
+    examples=[((2, 3), (3,)), ((2, 3), (2, 1), {"alpha": 2.5}), ((2, 3), 2, {"alpha": -1})],
+)
+def add(xp, input, other, /, *, alpha=1):
+    """Add `alpha` times `other` to `input`.
+
+    Parameters
+    ----------
+    input, other : Tensor or number
+        They broadcast.
+    alpha : number, optional
+        A factor of `other`.
+
+    Raises
+    ------
+    RuntimeError
+        If `alpha` is of a higher kind than the result, as a float for integers.
+    """
+    if alpha == 1 and alpha is not True:
+        return xp.add(input, other)
+    return xp.add(input, times_alpha("add", other, alpha))
+
+
+derivative(add, input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else g * alpha)
+
+NO_MINUS = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
+    "`~` or `logical_not()` operator instead."
+)
+
+
+@op(
+    elementwise=True,
+    public=False,
+    operator="sub",
+    node="SubBackward0",
+    accepts=ARITHMETIC,
+    refusal=NO_MINUS,
+    oracle=lambda torch, a, b: a - b,
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (2.5, (2, 3)), ((), ())],
+)
+def minus(xp, input, other, /):
+    """What ``-`` does."""
+    return xp.subtract(input, other)
+
+
+derivative(minus, input=lambda g: g, other=lambda g: -g)
+
+
+@op(
+    elementwise=True,
+    aliases=("subtract",),
+    accepts=ARITHMETIC,
+    refusal=NO_MINUS,
+    examples=[((2, 3), (3,)), ((2, 3), (2, 1), {"alpha": 2.5}), ((2, 3), 2)],
+)
+def sub(xp, input, other, /, *, alpha=1):
+    """Subtract `alpha` times `other` from `input`.
+
+    Parameters
+    ----------
+    input, other : Tensor or number
+        They broadcast.
+    alpha : number, optional
+        A factor of `other`.
+
+    Raises
+    ------
+    RuntimeError
+        For bool tensors, and if `alpha` is of a higher kind than the result.
+    """
+    if alpha == 1 and alpha is not True:
+        return xp.subtract(input, other)
+    return xp.subtract(input, times_alpha("sub", other, alpha))
+
+
+derivative(sub, input=lambda g: g, other=lambda g, alpha: g * -alpha)
+
+
+@op(
+    elementwise=True,
+    method=False,
+    accepts=ARITHMETIC,
+    refusal=NO_MINUS,
+    examples=[((2, 3), (3,)), ((2, 3), 2.5, {"alpha": 2})],
+)
+def rsub(xp, input, other, /, *, alpha=1):
+    """Subtract `alpha` times `input` from `other`."""
+    return xp.subtract(other, times_alpha("rsub", input, alpha))
+
+
+derivative(rsub, input=lambda g, alpha: g * -alpha, other=lambda g: g)
+
+
+# ---- products and quotients ----
+
+
+@op(
+    elementwise=True,
+    operator="mul",
+    aliases=("multiply",),
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), 2.5), ((), (2,)), ((2, 3), ints(3))],
+)
+def mul(xp, input, other, /):
+    """Multiply `input` by `other`."""
+    return xp.multiply(input, other)
+
+
+derivative(mul, input=lambda g, other: g * other, other=lambda g, input: g * input)
+
+
+def quotient_rule(g: Any, input: Any, other: Any) -> Any:
+    """The gradient of a divisor."""
+    return -g * (input / other / other)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    operator="truediv",
+    node="DivBackward0",
+    examples=[
+        ((2, 3), positives(2, 3)),
+        ((2, 3), positives(3)),
+        ((2, 3), 2.5),
+        (1, positives(2)),
+        (ints(3), positives(3)),
+    ],
+)
+def true_divide(xp, input, other, /):
+    """Divide `input` by `other`; integers give floats."""
+    return xp.divide(input, other)
+
+
+derivative(true_divide, input=lambda g, other: g / other, other=quotient_rule)
+
+
+def refuse_zero(xp: Any, other: Any) -> None:
+    """Integers cannot be divided by 0."""
+    if kind(other) == "int" and xp.any(other == 0):
+        raise RuntimeError(
+            "ZeroDivisionError: division of integers by 0; convert the tensors with .float() for inf and nan"
+        )
+
+
+def rounded_quotient(xp: Any, input: Any, other: Any, rounding_mode: str) -> Any:
+    if rounding_mode == "floor":
+        refuse_zero(xp, other)
+        return xp.floor_divide(input, other)
+    if rounding_mode == "trunc":
+        if kind(input) != "int":
+            return xp.trunc(xp.divide(input, other))
+        refuse_zero(xp, other)
+        low = xp.floor_divide(input, other)
+        short = xp.logical_and(low < 0, low * other != input)
+        return low + xp.astype(short, low.dtype)
+    raise RuntimeError(
+        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+    )
+
+
+@op(
+    elementwise=True,
+    aliases=("divide",),
+    examples=[
+        ((2, 3), positives(2, 3)),
+        ((2, 3), 2.5, {"rounding_mode": "floor"}),
+        (ints(2, 3, low=-5), ints(3, low=1)),
+        (ints(6, low=-9, high=9), ints(6, low=1), {"rounding_mode": "trunc"}),
+        (ints(6, low=-9, high=9), -4, {"rounding_mode": "floor"}),
+    ],
+)
+def div(xp, input, other, /, *, rounding_mode=None):
+    """Divide `input` by `other`.
+
+    Parameters
+    ----------
+    input, other : Tensor or number
+        They broadcast.
+    rounding_mode : {None, "trunc", "floor"}, optional
+        None: no rounding; integers give floats. ``"trunc"``: round towards 0. ``"floor"``: round down.
+
+    Raises
+    ------
+    RuntimeError
+        For another `rounding_mode`, and if integers are divided by 0 and rounded.
+    """
+    if rounding_mode is not None:
+        return rounded_quotient(xp, input, other, rounding_mode)
+    if kind(input) in ("int", "bool"):
+        inexact = getattr(xp, get_default_dtype().name)
+        input, other = xp.astype(input, inexact), xp.astype(other, inexact)
+    return xp.divide(input, other)
+
+
+derivative(
+    div,
+    input=lambda xp, g, other, rounding_mode: (
+        g / other if rounding_mode is None else xp.zeros_like(g)
+    ),
+    other=lambda xp, g, input, other, rounding_mode: (
+        quotient_rule(g, input, other) if rounding_mode is None else xp.zeros_like(g)
+    ),
+)
+
+
+@op(
+    elementwise=True,
+    operator="floordiv",
+    accepts=("float", "int"),
+    examples=[
+        (ints(6, low=-9, high=9), ints(6, low=1)),
+        (ints(6, low=-9, high=9), -4),
+        (7, ints(3, low=1)),
+        (positives(3), 0.75),
+    ],
+)
+def floor_divide(xp, input, other, /):
+    """Divide and round down.
+
+    Raises
+    ------
+    RuntimeError
+        If integers are divided by 0.
+    """
+    refuse_zero(xp, other)
+    return xp.floor_divide(input, other)
+
+
+@op(
+    elementwise=True,
+    operator="mod",
+    accepts=("float", "int"),
+    examples=[
+        ((2, 3), positives(2, 3)),
+        ((2, 3), -0.7),
+        (5.5, positives(3)),
+        (ints(6, low=-9, high=9), -4),
+    ],
+)
+def remainder(xp, input, other, /):
+    """What is left of `input` after division by `other`, rounded down; it has the sign of `other`.
+
+    Raises
+    ------
+    RuntimeError
+        If integers are divided by 0.
+    """
+    refuse_zero(xp, other)
+    return xp.remainder(input, other)
+
+
+derivative(
+    remainder, input=lambda g: g, other=lambda xp, g, input, other: -g * xp.floor(input / other)
+)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int"),
+    examples=[((2, 3), positives(2, 3)), ((2, 3), -0.7), (ints(6, low=-9, high=9), -4)],
+)
+def fmod(xp, input, other, /):
+    """What is left of `input` after division by `other`, rounded towards 0; it has the sign of `input`.
+
+    Raises
+    ------
+    RuntimeError
+        If integers are divided by 0.
+    """
+    refuse_zero(xp, other)
+    rest = xp.remainder(xp.abs(input), xp.abs(other))
+    return xp.where(input < 0, -rest, rest)
+
+
+derivative(fmod, input=lambda g: g, other=lambda xp, g, input, other: -g * xp.trunc(input / other))
+
+
+def power_base_rule(xp: Any, g: Any, input: Any, exponent: Any) -> Any:
+    if not getattr(exponent, "shape", ()):
+        value = float(exponent) if kind_or_number(exponent) != "complex" else complex(exponent)
+        if value in (0, 1, 2):
+            return xp.zeros_like(g) if value == 0 else g if value == 1 else g * (input + input)
+        return g * (input ** (exponent - 1) * exponent)
+    # The power -1 of an exponent 0 may be inf or NaN, but the slope is 0.
+    lower = xp.where(exponent == 0, xp.ones_like(exponent), exponent - 1)
+    return g * (exponent * input**lower)
+
+
+def kind_or_number(x: Any) -> str:
+    """`kind`, also of Python numbers."""
+    return kind(x) if hasattr(x, "dtype") else type(x).__name__
+
+
+def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
+    flat = xp.logical_and(input + xp.zeros_like(exponent) == 0, exponent >= 0)
+    slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
+    return g * xp.where(flat, xp.zeros_like(slope), slope)
+
+
+@op(
+    elementwise=True,
+    operator="pow",
+    examples=[
+        (positives(2, 3), (2, 3)),
+        ((2, 3), 2),
+        ((2, 3), 3.0),
+        (positives(2, 3), 0.5),
+        (2.5, (2, 3)),
+        (ints(2, 3), ints(2, 3)),
+        (fixed([0.0, 1.0]), 0),
+    ],
+)
+def pow(xp, input, exponent, /):
+    """Raise `input` to the power `exponent`.
+
+    Raises
+    ------
+    RuntimeError
+        If integers are raised to negative integers.
+    """
+    if kind(input) in ("int", "bool"):
+        if kind(input) == "bool":
+            input, exponent = xp.astype(input, xp.int64), xp.astype(exponent, xp.int64)
+        if of(exponent.dtype).is_signed and xp.any(exponent < 0):
+            raise RuntimeError(
+                "Integers to negative integer powers are not allowed. Convert the base with .float() first."
+            )
+    return xp.pow(input, exponent)
+
+
+derivative(pow, input=power_base_rule, exponent=power_exponent_rule)
+
+
+@composite(
+    method=True,
+    examples=[(positives(2, 3), (2, 3)), (ints(2, 3, low=1), -1.5)],
+    oracle=lambda torch, *args: torch.float_power(*args),
+)
+def float_power(input: Any, exponent: Any) -> Any:
+    """Raise `input` to the power `exponent` in float64 (complex128 for complex numbers)."""
+    wide = complex128 if "complex" in map(kind_or_number, (input, exponent)) else float64
+    return pow(*[x.to(wide) if hasattr(x, "dtype") else x for x in (input, exponent)])
+
+
+@op(
+    elementwise=True,
+    operator="neg",
+    aliases=("negative",),
+    accepts=ARITHMETIC,
+    examples=[((2, 3),), (ints(3),)],
+    refusal="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+    "`~` or `logical_not()` operator instead.",
+)
+def neg(xp, input, /):
+    """The numbers with the other sign."""
+    return xp.negative(input)
+
+
+derivative(neg, input=lambda g: -g)
+
+
+@op(
+    operator="pos",
+    accepts=ARITHMETIC,
+    refusal="The `+` operator, on a bool tensor is not supported.",
+    examples=[((2, 3),), (ints(3),)],
+)
+def positive(xp, input, /):
+    """The same numbers."""
+    return xp.positive(input)
+
+
+derivative(positive, input=lambda g: g)
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def reciprocal(xp, input, /):
+    """1 divided by `input`."""
+    return xp.reciprocal(input)
+
+
+derivative(reciprocal, input=lambda g, out: -g * out * out)
+
+# ---- sign and size ----
+
+
+@op(
+    elementwise=True,
+    operator="abs",
+    aliases=("absolute",),
+    accepts=ARITHMETIC,
+    examples=[(distinct(2, 3),), (ints(3, low=-4),)],
+)
+def abs(xp, input, /):
+    """Absolute values."""
+    return xp.abs(input)
+
+
+derivative(abs, input=lambda xp, g, input: g * xp.sgn(input))
+
+
+def signs(xp: Any, input: Any) -> Any:
+    """The sign of NaN is 0, as in PyTorch."""
+    if kind(input) == "bool":
+        return xp.asarray(input, copy=True)
+    found = xp.sign(input)
+    return xp.where(found != found, xp.zeros_like(found), found)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[(distinct(2, 3),), (ints(3, low=-4),)],
+    refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+)
+def sign(xp, input, /):
+    """-1, 0 or 1, as the number is negative, 0 (or NaN) or positive."""
+    return signs(xp, input)
+
+
+derivative(sign, input=lambda xp, g: xp.zeros_like(g))
+
+
+@op(elementwise=True, examples=[(distinct(2, 3),), (ints(3, low=-4),)])
+def sgn(xp, input, /):
+    """The sign; of a complex number, the number of size 1 in its direction."""
+    return signs(xp, input)
+
+
+derivative(sgn, input=lambda xp, g: xp.zeros_like(g))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[(distinct(2, 3), distinct(2, 3)), (distinct(3), -1)],
+)
+def copysign(xp, input, other, /):
+    """The size of `input` with the sign of `other`; the sign of 0 counts."""
+    return xp.copysign(input, other)
+
+
+derivative(
+    copysign,
+    input=lambda xp, g, input, out: g * xp.sign(input) * xp.sign(out),
+    other=lambda xp, g: xp.zeros_like(g),
+)
+
+
+@op(elementwise=True, examples=[((2, 3),)])
+def conj_physical(xp, input, /):
+    """The complex conjugate; real numbers as they are."""
+    return xp.conj(input) if kind(input) == "complex" else xp.asarray(input, copy=True)
+
+
+derivative(conj_physical, input=lambda xp, g: xp.conj_physical(g))
+
+
+@composite(method=True, examples=[((2, 3),)])
+def conj(input: Any) -> Any:
+    """The complex conjugate; a real tensor itself."""
+    return conj_physical(input) if input.dtype.is_complex else input
+
+
+# ---- powers, exponentials and logarithms ----
+
+
+@op(elementwise=True, accepts=ARITHMETIC, examples=[((2, 3),), (ints(3, low=-4),)])
+def square(xp, input, /):
+    """`input` times itself."""
+    return xp.square(input)
+
+
+derivative(square, input=lambda g, input: g * (input + input))
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def sqrt(xp, input, /):
+    """Square root."""
+    return xp.sqrt(input)
+
+
+derivative(sqrt, input=lambda g, out: g / (out + out))
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def rsqrt(xp, input, /):
+    """1 divided by the square root."""
+    return 1 / xp.sqrt(input)
+
+
+derivative(rsqrt, input=lambda g, out: -0.5 * g * (out * out * out))
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def exp(xp, input, /):
+    """e to the power `input`."""
+    return xp.exp(input)
+
+
+derivative(exp, input=lambda g, out: g * out)
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def exp2(xp, input, /):
+    """2 to the power `input`."""
+    return 2**input
+
+
+derivative(exp2, input=lambda g, out: g * out * LN2)
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def expm1(xp, input, /):
+    """e to the power `input`, minus 1; exact near 0."""
+    return xp.expm1(input)
+
+
+derivative(expm1, input=lambda g, out: g * (out + 1))
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def log(xp, input, /):
+    """Natural logarithm."""
+    return xp.log(input)
+
+
+derivative(log, input=lambda g, input: g / input)
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def log2(xp, input, /):
+    """Logarithm to the base 2."""
+    return xp.log2(input)
+
+
+derivative(log2, input=lambda g, input: g / (input * LN2))
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
+def log10(xp, input, /):
+    """Logarithm to the base 10."""
+    return xp.log10(input)
+
+
+derivative(log10, input=lambda g, input: g / (input * LN10))
+
+
+@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3),)])
+def log1p(xp, input, /):
+    """Natural logarithm of ``1 + input``; exact near 0."""
+    return xp.log1p(input)
+
+
+derivative(log1p, input=lambda g, input: g / (input + 1))
+
+
+@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+def logaddexp(xp, input, other, /):
+    """Logarithm of the sum of the exponentials of `input` and `other`, without overflow."""
+    return xp.logaddexp(input, other)
+
+
+derivative(
+    logaddexp,
+    input=lambda xp, g, input, other: g / (1 + xp.exp(other - input)),
+    other=lambda xp, g, input, other: g / (1 + xp.exp(input - other)),
+)
+
+
+@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+def logaddexp2(xp, input, other, /):
+    """Logarithm to the base 2 of the sum of the powers of 2, without overflow."""
+    return xp.logaddexp(input * LN2, other * LN2) / LN2
+
+
+derivative(
+    logaddexp2,
+    input=lambda g, input, other: g / (1 + 2 ** (other - input)),
+    other=lambda g, input, other: g / (1 + 2 ** (input - other)),
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[((2, 3), positives(2, 3)), (fixed([0.0, 1.0]), 2.0), (2, positives(3))],
+)
+def xlogy(xp, input, other, /):
+    """`input` times the logarithm of `other`; 0 where `input` is 0, unless `other` is NaN."""
+    flat = xp.logical_and(input == 0, other == other)
+    return xp.where(
+        flat, xp.zeros_like(input), input * xp.log(xp.where(flat, xp.ones_like(other), other))
+    )
+
+
+def xlogy_rule(xp: Any, g: Any, input: Any, other: Any) -> Any:
+    flat = xp.logical_and(input == 0, other <= 0)
+    return xp.where(flat, xp.zeros_like(g), g * xp.log(other + xp.zeros_like(g)))
+
+
+derivative(xlogy, input=xlogy_rule, other=lambda g, input, other: g * input / other)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[(fixed([0.2, 0.5, 0.9]),), (fixed([-0.5, 0.2, 0.5, 0.9]), {"eps": 0.3})],
+)
+def logit(xp, input, /, eps=None):
+    """The inverse of `sigmoid`: the logarithm of ``input / (1 - input)``.
+
+    Parameters
+    ----------
+    input : Tensor
+    eps : float, optional
+        First move numbers into the range from `eps` to ``1 - eps``.
+    """
+    if eps is not None:
+        input = xp.clip(input, eps, 1 - eps)
+    return xp.log(input / (1 - input))
+
+
+def logit_rule(xp: Any, g: Any, input: Any, eps: float | None) -> Any:
+    low = 0.0 if eps is None else eps
+    inside = xp.logical_and(input >= low, input <= 1 - low)
+    slope = g / (input * (1 - input))
+    return xp.where(inside, slope, xp.full_like(slope, math.nan if eps is None else 0.0))
+
+
+derivative(logit, input=logit_rule)
+
+
+# ---- angles ----
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def sin(xp, input, /):
+    """Sine."""
+    return xp.sin(input)
+
+
+derivative(sin, input=lambda xp, g, input: g * xp.cos(input))
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def cos(xp, input, /):
+    """Cosine."""
+    return xp.cos(input)
+
+
+derivative(cos, input=lambda xp, g, input: g * -xp.sin(input))
+
+
+@op(elementwise=True, promotes="float", examples=[(unit(2, 3),), (ints(3),)])
+def tan(xp, input, /):
+    """Tangent."""
+    return xp.tan(input)
+
+
+derivative(tan, input=lambda g, out: g * (1 + out * out))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    aliases=("arcsin",),
+    examples=[(unit(2, 3),), (ints(3, high=2),)],
+)
+def asin(xp, input, /):
+    """The angle, in radians, whose sine is `input`."""
+    return xp.asin(input)
+
+
+derivative(asin, input=lambda xp, g, input: g / xp.sqrt(1 - input * input))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    aliases=("arccos",),
+    examples=[(unit(2, 3),), (ints(3, high=2),)],
+)
+def acos(xp, input, /):
+    """The angle, in radians, whose cosine is `input`."""
+    return xp.acos(input)
+
+
+derivative(acos, input=lambda xp, g, input: -g / xp.sqrt(1 - input * input))
+
+
+@op(elementwise=True, promotes="float", aliases=("arctan",), examples=[((2, 3),), (ints(3),)])
+def atan(xp, input, /):
+    """The angle, in radians, whose tangent is `input`."""
+    return xp.atan(input)
+
+
+derivative(atan, input=lambda g, input: g / (input * input + 1))
+
+
+def atan2_rule(xp: Any, g: Any, input: Any, other: Any, numerator: Any) -> Any:
+    size = input * input + other * other
+    slope = g * numerator / xp.where(size == 0, xp.ones_like(size), size)
+    return masked(xp, size != 0, slope)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    aliases=("arctan2",),
+    examples=[(distinct(2, 3), distinct(2, 3)), (distinct(2, 3), positives(3))],
+)
+def atan2(xp, input, other, /):
+    """The angle, in radians, of the point ``(other, input)``, in all four quadrants."""
+    return xp.atan2(input, other)
+
+
+derivative(
+    atan2,
+    input=lambda xp, g, input, other: atan2_rule(xp, g, input, other, other),
+    other=lambda xp, g, input, other: atan2_rule(xp, g, input, other, -input),
+)
+
+
+@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+def hypot(xp, input, other, /):
+    """Length of the hypotenuse of a right triangle with these sides."""
+    return xp.hypot(input, other)
+
+
+derivative(
+    hypot,
+    input=lambda g, input, out: g * (input / out),
+    other=lambda g, other, out: g * (other / out),
+)
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def sinh(xp, input, /):
+    """Hyperbolic sine."""
+    return xp.sinh(input)
+
+
+derivative(sinh, input=lambda xp, g, input: g * xp.cosh(input))
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
+def cosh(xp, input, /):
+    """Hyperbolic cosine."""
+    return xp.cosh(input)
+
+
+derivative(cosh, input=lambda xp, g, input: g * xp.sinh(input))
+
+
+@op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),), ((),), ((0, 3),)])
+def tanh(xp, input, /):
+    """Hyperbolic tangent."""
+    return xp.tanh(input)
+
+
+derivative(tanh, input=lambda g, out: g * (1 - out * out))
+
+
+@op(elementwise=True, promotes="float", aliases=("arcsinh",), examples=[((2, 3),), (ints(3),)])
+def asinh(xp, input, /):
+    """Inverse of the hyperbolic sine."""
+    return xp.asinh(input)
+
+
+derivative(asinh, input=lambda xp, g, input: g / xp.sqrt(input * input + 1))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    aliases=("arccosh",),
+    examples=[(fixed([1.5, 2.0, 4.0]),), (ints(3, low=2),)],
+)
+def acosh(xp, input, /):
+    """Inverse of the hyperbolic cosine."""
+    return xp.acosh(input)
+
+
+derivative(acosh, input=lambda xp, g, input: g / xp.sqrt(input * input - 1))
+
+
+@op(elementwise=True, promotes="float", aliases=("arctanh",), examples=[(unit(2, 3),)])
+def atanh(xp, input, /):
+    """Inverse of the hyperbolic tangent."""
+    return xp.atanh(input)
+
+
+derivative(atanh, input=lambda g, input: g / (1 - input * input))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[((2, 3),), (ints(3),)],
+    refusal="deg2rad is not supported for complex tensors.",
+)
+def deg2rad(xp, input, /):
+    """Degrees to radians."""
+    return input * (math.pi / 180)
+
+
+derivative(deg2rad, input=lambda g: g * (math.pi / 180))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[((2, 3),), (ints(3),)],
+    refusal="rad2deg is not supported for complex tensors.",
+)
+def rad2deg(xp, input, /):
+    """Radians to degrees."""
+    return input * (180 / math.pi)
+
+
+derivative(rad2deg, input=lambda g: g * (180 / math.pi))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    examples=[(distinct(2, 3),), (fixed([0.0, 0.5, 2.0]),), (ints(3),)],
+)
+def sinc(xp, input, /):
+    """``sin(pi * input) / (pi * input)``, which is 1 at 0."""
+    angle = xp.where(input == 0, xp.ones_like(input), input) * math.pi
+    return xp.where(input == 0, xp.ones_like(input), xp.sin(angle) / angle)
+
+
+def sinc_rule(xp: Any, g: Any, input: Any) -> Any:
+    x = xp.where(input == 0, xp.ones_like(input), input)
+    angle = x * math.pi
+    return masked(xp, input != 0, g * ((xp.cos(angle) - xp.sin(angle) / angle) / x))
+
+
+derivative(sinc, input=sinc_rule)
+
+
+@op(elementwise=True, promotes="float", examples=[(distinct(2, 3),), (ints(3, low=-2, high=2),)])
+def angle(xp, input, /):
+    """The angle of complex numbers in radians; for real ones 0, or pi if negative."""
+    if kind(input) == "complex":
+        return xp.atan2(xp.imag(input), xp.real(input))
+    flat = xp.where(input < 0, xp.full_like(input, math.pi), xp.zeros_like(input))
+    return xp.where(input != input, input, flat)
+
+
+derivative(angle, input=lambda xp, g: xp.zeros_like(g))
+
+
+# ---- rounding ----
+
+
+@op(elementwise=True, accepts=("float", "int"), examples=[(distinct(2, 3),), (ints(3),)])
+def floor(xp, input, /):
+    """The largest whole number that is not above `input`."""
+    return xp.floor(input)
+
+
+derivative(floor, input=lambda xp, g: xp.zeros_like(g))
+
+
+@op(elementwise=True, accepts=("float", "int"), examples=[(distinct(2, 3),), (ints(3),)])
+def ceil(xp, input, /):
+    """The smallest whole number that is not below `input`."""
+    return xp.ceil(input)
+
+
+derivative(ceil, input=lambda xp, g: xp.zeros_like(g))
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int"),
+    aliases=("fix",),
+    examples=[(distinct(2, 3),), (ints(3),)],
+)
+def trunc(xp, input, /):
+    """The nearest whole number towards 0."""
+    return xp.trunc(input)
+
+
+derivative(trunc, input=lambda xp, g: xp.zeros_like(g))
+
+
+@op(elementwise=True, accepts=("float",), examples=[(distinct(2, 3),)])
+def frac(xp, input, /):
+    """What remains after the point; it has the sign of `input`."""
+    return input - xp.trunc(input)
+
+
+derivative(frac, input=lambda g: g)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int"),
+    examples=[
+        (distinct(2, 3),),
+        (ints(3),),
+        (distinct(2, 3), {"decimals": 1}),
+        (distinct(2, 3), {"decimals": -1}),
+    ],
+)
+def round(xp, input, /, *, decimals=0):
+    """The nearest whole number; halves go to the even one.
+
+    Parameters
+    ----------
+    input : Tensor
+    decimals : int, optional
+        How many digits to keep after the point; negative: digits before it become 0.
+
+    Raises
+    ------
+    RuntimeError
+        If `decimals` is given for integers.
+    """
+    if decimals == 0:
+        return xp.round(input)
+    if kind(input) == "int":
+        raise RuntimeError(
+            f"round is not implemented for integers with decimals={decimals}: convert with .float()"
+        )
+    if decimals > 0:
+        return xp.round(input * 10.0**decimals) / 10.0**decimals
+    return xp.round(input / 10.0**-decimals) * 10.0**-decimals
+
+
+derivative(round, input=lambda xp, g: xp.zeros_like(g))
+
+
+# ---- the larger and the smaller ----
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (3,)),
+        (ints(3), ints(3)),
+        (fixed([1.0, 2.0]), fixed([1.0, 0.0])),
+    ],
+    refusal="maximum not implemented for complex tensors.",
+)
+def maximum(xp, input, other, /):
+    """The larger of two numbers, or NaN if one is. Where they are equal, each gets half of the gradient."""
+    return xp.maximum(input, other)
+
+
+def half_of_ties(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
+    return xp.where(wins, xp.where(ties, g / 2, g), xp.zeros_like(g))
+
+
+derivative(
+    maximum,
+    input=lambda xp, g, input, other: half_of_ties(xp, g, ~(input < other), input == other),
+    other=lambda xp, g, input, other: half_of_ties(xp, g, ~(other < input), input == other),
+)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[
+        ((2, 3), (2, 3)),
+        ((2, 3), (3,)),
+        (ints(3), ints(3)),
+        (fixed([1.0, 2.0]), fixed([1.0, 0.0])),
+    ],
+    refusal="minimum not implemented for complex tensors.",
+)
+def minimum(xp, input, other, /):
+    """The smaller of two numbers, or NaN if one is. Where they are equal, each gets half of the gradient."""
+    return xp.minimum(input, other)
+
+
+derivative(
+    minimum,
+    input=lambda xp, g, input, other: half_of_ties(xp, g, ~(input > other), input == other),
+    other=lambda xp, g, input, other: half_of_ties(xp, g, ~(other > input), input == other),
+)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (ints(3), ints(3))],
+    refusal="fmax not implemented for complex tensors.",
+)
+def fmax(xp, input, other, /):
+    """The larger of two numbers; a number beats NaN."""
+    return xp.where(
+        input != input, other, xp.where(other != other, input, xp.maximum(input, other))
+    )
+
+
+derivative(
+    fmax,
+    input=lambda xp, g, input, other: masked(xp, (input >= other) | (other != other), g),
+    other=lambda xp, g, input, other: masked(xp, ~((input >= other) | (other != other)), g),
+)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (ints(3), ints(3))],
+    refusal="fmin not implemented for complex tensors.",
+)
+def fmin(xp, input, other, /):
+    """The smaller of two numbers; a number beats NaN."""
+    return xp.where(
+        input != input, other, xp.where(other != other, input, xp.minimum(input, other))
+    )
+
+
+derivative(
+    fmin,
+    input=lambda xp, g, input, other: masked(xp, (input <= other) | (other != other), g),
+    other=lambda xp, g, input, other: masked(xp, ~((input <= other) | (other != other)), g),
+)
+
+NO_COMPLEX_CLAMP = "clamp is not supported for complex types"
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int"),
+    aliases=("clip",),
+    refusal=NO_COMPLEX_CLAMP,
+    examples=[
+        ((2, 3), -0.5, 0.5),
+        ((2, 3), None, 0.5),
+        ((2, 3), 0),
+        (ints(6), 1, 3),
+        (ints(6), 0.5),
+        ((2, 3), (3,), positives(2, 1)),
+        ((2, 3), (3,)),
+        ((2, 3), None, (3,)),
+    ],
+)
+def clamp(xp, input, min=None, max=None, /):
+    """Move numbers into a range.
+
+    Parameters
+    ----------
+    input : Tensor
+    min, max : Tensor or number, optional
+        The ends; one may be left out. Where `min` is above `max`, the result is `max`.
+
+    Raises
+    ------
+    RuntimeError
+        If there is neither `min` nor `max`.
+    """
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if min is not None:
+        input = xp.maximum(input, min)
+    return input if max is None else xp.minimum(input, max)
+
+
+def clamp_rule(xp: Any, g: Any, input: Any, min: Any, max: Any) -> Any:
+    if min is None or max is None:
+        return masked(xp, input <= max if min is None else input >= min, g)
+    return masked(xp, (input >= min) & (input <= max), g)
+
+
+def clamp_min_rule(xp: Any, g: Any, input: Any, min: Any, max: Any) -> Any:
+    return masked(xp, input < min if max is None else (input < min) & (min < max), g)
+
+
+def clamp_max_rule(xp: Any, g: Any, input: Any, min: Any, max: Any) -> Any:
+    return masked(xp, input > max if min is None else (input > max) | (max < min), g)
+
+
+derivative(clamp, input=clamp_rule, min=clamp_min_rule, max=clamp_max_rule)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    refusal=NO_COMPLEX_CLAMP,
+    examples=[((2, 3), 0.5), ((2, 3), (3,)), (ints(6), 2)],
+)
+def clamp_min(xp, input, min, /):
+    """Raise numbers below `min` to it."""
+    return xp.maximum(input, min)
+
+
+derivative(
+    clamp_min,
+    input=lambda xp, g, input, min: masked(xp, input >= min, g),
+    min=lambda xp, g, input, min: masked(xp, input < min, g),
+)
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    refusal=NO_COMPLEX_CLAMP,
+    examples=[((2, 3), 0.5), ((2, 3), (3,)), (ints(6), 2)],
+)
+def clamp_max(xp, input, max, /):
+    """Lower numbers above `max` to it."""
+    return xp.minimum(input, max)
+
+
+derivative(
+    clamp_max,
+    input=lambda xp, g, input, max: masked(xp, input <= max, g),
+    max=lambda xp, g, input, max: masked(xp, input > max, g),
+)
+
+
+# ---- several at once ----
+
+
+@op(
+    elementwise=True,
+    accepts=INEXACT,
+    examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],
+)
+def lerp(xp, input, end, weight, /):
+    """Go from `input` to `end`, by the part `weight` of the way.
+
+    Parameters
+    ----------
+    input, end : Tensor
+    weight : Tensor or number
+        0 gives `input`, 1 gives `end`; both exactly.
+    """
+    way = end - input
+    return xp.where(xp.abs(weight) < 0.5, input + weight * way, end - way * (1 - weight))
+
+
+derivative(
+    lerp,
+    input=lambda g, weight: g * (1 - weight),
+    end=lambda g, weight: g * weight,
+    weight=lambda g, input, end: g * (end - input),
+)
+
+
+def scaled(x: Any, value: Any) -> Any:
+    """`x` times the number `value`, in the type of `x`."""
+    if kind(x) == "int":
+        value = int(value)
+    return x if value == 1 else x * value
+
+
+@op(
+    elementwise=True,
+    accepts=ARITHMETIC,
+    examples=[
+        ((2, 3), (2, 3), (3,)),
+        ((2, 3), (2, 1), (3,), {"value": -0.5}),
+        (ints(3), ints(3), ints(3), {"value": 2}),
+    ],
+)
+def addcmul(xp, input, tensor1, tensor2, /, *, value=1):
+    """Add `value` times `tensor1` times `tensor2` to `input`."""
+    return xp.add(input, scaled(xp.multiply(tensor1, tensor2), value))
+
+
+derivative(
+    addcmul,
+    input=lambda g: g,
+    tensor1=lambda g, tensor2, value: g * scaled(tensor2, value),
+    tensor2=lambda g, tensor1, value: g * scaled(tensor1, value),
+)
+
+
+@op(
+    elementwise=True,
+    accepts=INEXACT,
+    examples=[((2, 3), (2, 3), positives(3)), ((2, 3), (2, 1), positives(3), {"value": -0.5})],
+    refusal="Integer division with addcdiv is no longer supported: convert the tensors with .float().",
+)
+def addcdiv(xp, input, tensor1, tensor2, /, *, value=1):
+    """Add `value` times `tensor1` divided by `tensor2` to `input`."""
+    return xp.add(input, scaled(xp.divide(tensor1, tensor2), value))
+
+
+derivative(
+    addcdiv,
+    input=lambda g: g,
+    tensor1=lambda g, tensor2, value: g * (value / tensor2),
+    tensor2=lambda g, tensor1, tensor2, value: -g * (scaled(tensor1, value) / (tensor2 * tensor2)),
+)
+
+
+@op(
+    elementwise=True,
+    public=False,
+    among=("input", "other"),
+    node="WhereBackward0",
+    oracle=lambda torch, *args: torch.where(*args),
+    examples=[
+        (fixed([[True, False]]), (2, 2), (2, 1)),
+        (fixed([True, False]), (2,), 1.5),
+        (fixed([True, False]), 1.5, 2),
+    ],
+)
+def choose(xp, condition, input, other, /):
+    """`input` where `condition` is true, else `other`."""
+    if kind(condition) != "bool":
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{of(condition.dtype).legacy} and shape {list(condition.shape)}; write condition != 0"
+        )
+    return xp.where(condition, input, other)
+
+
+derivative(
+    choose,
+    input=lambda xp, g, condition: masked(xp, condition, g),
+    other=lambda xp, g, condition: xp.where(condition, xp.zeros_like(g), g),
+)
+
+
+@composite(
+    method=False,
+    examples=[
+        (fixed([[True, False]]), (2, 2), (2, 1)),
+        (fixed([True, False]), (2,), 1.5),
+        (bools(2, 3),),
+    ],
+)
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where `condition` is true, else `other`.
+
+    Parameters
+    ----------
+    condition : Tensor
+        Of bools.
+    input, other : Tensor or number
+        All three broadcast. Without them the result is a tuple with the indices, along each dimension, of what is true.
+
+    Raises
+    ------
+    RuntimeError
+        If `condition` is not of bools.
+    TypeError
+        If only one of `input` and `other` is given.
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where() takes both input and other, or neither of them")
+    return choose(condition, input, other)
+
+
+# ---- numbers as they are stored ----
+
+
+def ends(xp: Any, dtype: Any) -> tuple[float, float]:
+    """The smallest and the largest finite number of a floating dtype."""
+    info = xp.finfo(dtype)
+    return float(info.min), float(info.max)
+
+
+@op(
+    elementwise=True,
+    examples=[
+        (fixed([1.0, float("nan"), float("inf"), -float("inf")]),),
+        ((2, 3), {"nan": 1.0, "posinf": 2.0, "neginf": 3.0}),
+        (ints(3),),
+    ],
+)
+def nan_to_num(xp, input, /, nan=0.0, posinf=None, neginf=None):
+    """Put finite numbers in the place of NaN and infinities.
+
+    Parameters
+    ----------
+    input : Tensor
+    nan : float, optional
+        In the place of NaN.
+    posinf, neginf : float, optional
+        In the place of inf and -inf; by default the largest and smallest finite numbers.
+    """
+    if kind(input) in ("int", "bool"):
+        return xp.asarray(input, copy=True)
+    if kind(input) == "complex":
+        parts = [
+            nan_to_num.kernel(xp, part(input), nan, posinf, neginf) for part in (xp.real, xp.imag)
+        ]
+        return xp.astype(parts[0], input.dtype) + parts[1] * 1j
+    low, high = ends(xp, input.dtype)
+    out = xp.where(
+        input == math.inf, xp.full_like(input, high if posinf is None else posinf), input
+    )
+    out = xp.where(input == -math.inf, xp.full_like(input, low if neginf is None else neginf), out)
+    return xp.where(input != input, xp.full_like(input, 0.0 if nan is None else nan), out)
+
+
+derivative(nan_to_num, input=lambda xp, g, input: masked(xp, xp.isfinite(input), g))
+
+
+@op(
+    elementwise=True,
+    accepts=("float", "int", "bool"),
+    examples=[(fixed([-1.0, 0.0, 2.0]), (3,)), (ints(3, low=-1, high=2), ints(3))],
+    refusal="heaviside is not yet implemented for complex tensors.",
+)
+def heaviside(xp, input, values, /):
+    """0 for negative numbers (and NaN), 1 for positive ones, `values` for 0."""
+    return xp.where(input == 0, values, xp.astype(input > 0, input.dtype))
+
+
+@composite(method=True, examples=[((2, 3), ints(2, 3)), ((2, 3), ints(3))])
+def ldexp(input: Any, other: Any) -> Any:
+    """`input` times 2 to the power `other`."""
+    return mul(input, pow(2.0, other))
+
+
+@op(
+    promotes=None,
+    accepts=("float",),
+    outputs=("mantissa", "exponent"),
+    examples=[(distinct(2, 3),), (fixed([0.0, 1.0, -8.0]),)],
+    refusal="torch.frexp() only supports floating-point dtypes",
+)
+def frexp(xp, input, /):
+    """Split numbers into a mantissa from 0.5 to 1 and a power of 2.
+
+    Returns
+    -------
+    mantissa : Tensor
+        Has the sign of `input`.
+    exponent : Tensor
+        int32; ``mantissa * 2**exponent`` is `input`.
+    """
+    ordinary = xp.logical_and(xp.isfinite(input), input != 0)
+    x = xp.where(ordinary, input, xp.ones_like(input))
+    exponent = xp.floor(xp.log2(xp.abs(x))) + 1
+    half = xp.floor(exponent / 2)  # In two steps, as 2**exponent may overflow.
+    mantissa = x / 2**half / 2 ** (exponent - half)
+    # The logarithm may have been rounded up or down to the wrong whole number.
+    shift = xp.astype(xp.abs(mantissa) >= 1, x.dtype) - xp.astype(xp.abs(mantissa) < 0.5, x.dtype)
+    mantissa, exponent = mantissa / 2**shift, exponent + shift
+    return (
+        xp.where(ordinary, mantissa, input),
+        xp.astype(xp.where(ordinary, exponent, xp.zeros_like(exponent)), xp.int32),
+    )
+
+
+derivative(frexp, input=lambda xp, gs, exponent: gs[0] / 2.0 ** xp.astype(exponent, gs[0].dtype))
+
+
+@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
+def nextafter(xp, input, other, /):
+    """The next number that the type can store, from `input` towards `other`."""
+    return xp.nextafter(input, other)
+
+
+derivative(
+    nextafter,
+    input=lambda xp, g, input, other: masked(xp, input != other, g),
+    other=lambda xp, g, input, other: masked(xp, input == other, g),
+)
+
+
+# ---- whole numbers ----
+
+
+@op(
+    elementwise=True,
+    accepts=("int",),
+    examples=[(ints(6, low=-20, high=20), ints(6, low=-20, high=20))],
+)
+def gcd(xp, input, other, /):
+    """Greatest common divisor, never negative; 0 for two zeros."""
+    a, b = xp.broadcast_arrays(input, other)
+    while xp.any(b != 0):
+        done = b == 0
+        a, b = (
+            xp.where(done, a, b),
+            xp.where(done, b, xp.remainder(a, xp.where(done, xp.ones_like(b), b))),
+        )
+    return xp.abs(a)
+
+
+@op(
+    elementwise=True,
+    accepts=("int",),
+    examples=[(ints(6, low=-20, high=20), ints(6, low=-20, high=20))],
+)
+def lcm(xp, input, other, /):
+    """Least common multiple, never negative; 0 if one number is 0."""
+    divisor = gcd.kernel(xp, input, other)
+    return xp.abs(
+        xp.floor_divide(input, xp.where(divisor == 0, xp.ones_like(divisor), divisor)) * other
+    )
+
+
+# ---- special functions ----
+
+
+@op(elementwise=True, promotes="float", accepts=("float",), examples=[((2, 3),), (ints(3),)])
+def erf(xp, input, /):
+    """The error function."""
+    return xp.erf(input)
+
+
+derivative(erf, input=lambda xp, g, input: g * (2 / math.sqrt(math.pi)) * xp.exp(-(input * input)))
+
+
+@op(elementwise=True, promotes="float", accepts=("float",), examples=[((2, 3),), (ints(3),)])
+def erfc(xp, input, /):
+    """1 minus the error function."""
+    return xp.erfc(input)
+
+
+derivative(
+    erfc, input=lambda xp, g, input: g * (-2 / math.sqrt(math.pi)) * xp.exp(-(input * input))
+)
+
+
+@op(elementwise=True, promotes="float", accepts=("float",), examples=[(unit(2, 3),)])
+def erfinv(xp, input, /):
+    """The inverse of the error function."""
+    return xp.erfinv(input)
+
+
+derivative(erfinv, input=lambda xp, g, out: g * (math.sqrt(math.pi) / 2) * xp.exp(out * out))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[(positives(2, 3),), (ints(3, low=1),)],
+)
+def lgamma(xp, input, /):
+    """Natural logarithm of the absolute value of the gamma function."""
+    return xp.lgamma(input)
+
+
+derivative(lgamma, input=lambda xp, g, input: g * xp.digamma(input))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[(positives(2, 3),), (ints(3, low=1),)],
+)
+def digamma(xp, input, /):
+    """The slope of `lgamma`."""
+    return xp.digamma(input)
+
+
+derivative(digamma, input=lambda xp, g, input: g * xp.polygamma(1, input))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    public=False,
+    node="PolygammaBackward0",
+    examples=[(positives(2, 3), 1), (positives(2, 3), 2)],
+    oracle=lambda torch, input, n: torch.polygamma(n, input),
+)
+def polygamma_of(xp, input, /, n):
+    """The `n`-th derivative of `digamma`."""
+    if n < 0:
+        raise RuntimeError(f"polygamma(n, x) does not support negative n, got n={n}")
+    return xp.digamma(input) if n == 0 else xp.polygamma(n, input)
+
+
+derivative(polygamma_of, input=lambda xp, g, input, n: g * xp.polygamma(n + 1, input))
+
+
+@composite(method=False, examples=[(1, positives(2, 3)), (0, positives(2, 3)), (2, ints(3, low=1))])
+def polygamma(n: int, input: Any) -> Any:
+    """The `n`-th derivative of `digamma`.
+
+    Raises
+    ------
+    RuntimeError
+        If `n` is negative.
+    """
+    return polygamma_of(input, n)
+
+
+@composite(method=True, examples=[(positives(2, 3), 2), (fixed([3.0, 4.5]), 3)])
+def mvlgamma(input: Any, p: int) -> Any:
+    """Logarithm of the multivariate gamma function of dimension `p`.
+
+    Raises
+    ------
+    RuntimeError
+        If `p` is not positive.
+    """
+    if p < 1:
+        raise RuntimeError(f"p has to be greater than or equal to 1, got p={p}")
+    total = lgamma(input) + p * (p - 1) / 4 * math.log(math.pi)
+    for j in range(1, p):
+        total = total + lgamma(input - j / 2)
+    return total
+
+
+def bessel(xp: Any, x: Any, order: int) -> Any:
+    """The modified Bessel function of the first kind, times ``exp(-abs(x))``; order 0 or 1, x not negative.
+
+    Up to 30 by the trapezoidal rule on its integral, which for periodic functions converges at once; above by the
+    asymptotic series.
+    """
+    near = xp.where(x > 30, xp.ones_like(x), x)
+    count = 32
+    total = (1 + (-1) ** order * xp.exp(-2 * near)) / 2
+    for k in range(1, count):
+        cosine = math.cos(math.pi * k / count)
+        total = total + xp.exp(near * (cosine - 1)) * cosine**order
+    far = xp.where(x > 30, x, xp.full_like(x, 30.0))
+    term = series = xp.ones_like(far)
+    for k in range(1, 16):
+        term = term * (((2 * k - 1) ** 2 - 4 * order) / (8 * k)) / far
+        series = series + term
+    return xp.where(x > 30, series / xp.sqrt(2 * math.pi * far), total / count)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    examples=[((2, 3),), (ints(3),), (fixed([-40.0, 10.0, 0.0]),)],
+)
+def i0(xp, input, /):
+    """The modified Bessel function of the first kind, of order 0."""
+    return xp.i0(input)
+
+
+derivative(i0, input=lambda xp, g, input: g * xp.special_i1(input))
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[((2, 3),), (fixed([-40.0, 10.0, 0.0]),)],
+    oracle=lambda torch, x: torch.special.i0e(x),
+)
+def special_i0e(xp, input, /):
+    """`i0` times ``exp(-abs(input))``."""
+    return bessel(xp, xp.abs(input), 0)
+
+
+derivative(
+    special_i0e, input=lambda xp, g, input, out: g * (xp.special_i1e(input) - xp.sign(input) * out)
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[((2, 3),), (fixed([-40.0, 10.0, 0.0]),)],
+    oracle=lambda torch, x: torch.special.i1(x),
+)
+def special_i1(xp, input, /):
+    """The modified Bessel function of the first kind, of order 1."""
+    size = xp.abs(input)
+    return xp.sign(input) * xp.exp(size) * bessel(xp, size, 1)
+
+
+def ratio_at_zero(xp: Any, out: Any, input: Any) -> Any:
+    """The function of order 1 divided by its argument, which is 1/2 at 0."""
+    x = xp.where(input == 0, xp.ones_like(input), input)
+    return xp.where(input == 0, xp.full_like(input, 0.5), out / x)
+
+
+derivative(
+    special_i1, input=lambda xp, g, input, out: g * (xp.i0(input) - ratio_at_zero(xp, out, input))
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[((2, 3),), (fixed([-40.0, 10.0, 0.0]),)],
+    oracle=lambda torch, x: torch.special.i1e(x),
+)
+def special_i1e(xp, input, /):
+    """`special_i1` times ``exp(-abs(input))``."""
+    return xp.sign(input) * bessel(xp, xp.abs(input), 1)
+
+
+derivative(
+    special_i1e,
+    input=lambda xp, g, input, out: (
+        g * (xp.special_i0e(input) - xp.sign(input) * out - ratio_at_zero(xp, out, input))
+    ),
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[((2, 3),), (ints(3),)],
+    oracle=lambda torch, x: torch.special.ndtr(x),
+)
+def special_ndtr(xp, input, /):
+    """The part of a standard normal distribution that lies below `input`."""
+    return xp.erfc(input * -math.sqrt(0.5)) / 2
+
+
+derivative(
+    special_ndtr,
+    input=lambda xp, g, input: g * xp.exp(input * input / -2) * (1 / math.sqrt(2 * math.pi)),
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[((2, 3), positives(2, 3)), (fixed([0.0, 1.0]), 2.0), (2, positives(3))],
+    oracle=lambda torch, *args: torch.special.xlog1py(*args),
+)
+def special_xlog1py(xp, input, other, /):
+    """`input` times the logarithm of ``1 + other``; 0 where `input` is 0, unless `other` is NaN."""
+    flat = xp.logical_and(input == 0, other == other)
+    return xp.where(
+        flat, xp.zeros_like(input), input * xp.log1p(xp.where(flat, xp.ones_like(other), other))
+    )
+
+
+derivative(
+    special_xlog1py,
+    input=lambda xp, g, input, other: xlogy_rule(xp, g, input, other + 1),
+    other=lambda g, input, other: g * input / (other + 1),
+)
+
+
+@op(
+    elementwise=True,
+    promotes="float",
+    accepts=("float",),
+    home="special",
+    method=False,
+    examples=[(positives(2, 3),), (fixed([0.0, 1.0, -1.0]),)],
+    oracle=lambda torch, x: torch.special.entr(x),
+)
+def special_entr(xp, input, /):
+    """Entropy to each element: ``-x * log(x)``; 0 at 0 and -inf below."""
+    inside = xp.where(input > 0, input, xp.ones_like(input))
+    below = xp.where(input < 0, xp.full_like(input, -math.inf), xp.zeros_like(input))
+    return xp.where(input > 0, -input * xp.log(inside), xp.where(input != input, input, below))
+
+
+derivative(special_entr, input=lambda xp, g, input: g * (-1 - xp.log(input)))
