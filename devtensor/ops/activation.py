@@ -9,7 +9,7 @@ from devtensor.dtype import float64, of
 from devtensor.example import distinct, fixed, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
-from devtensor.ops.elementwise import back_to, kind, masked, tanh
+from devtensor.ops.elementwise import back_to, half, kind, masked, tanh
 
 NAN = math.nan
 
@@ -17,7 +17,8 @@ NAN = math.nan
 def refuse(name: str, input: Any) -> None:
     """Raise the error for a dtype that an activation does not take."""
     raise NotImplementedError(
-        f"\"{name}\" not implemented for '{of(input.dtype).legacy}': convert input of shape {list(input.shape)} with .float()"
+        f"\"{name}\" not implemented for '{of(input.dtype).legacy}': convert input of shape "
+        f"{list(input.shape)} with .float()"
     )
 
 
@@ -183,7 +184,7 @@ def rrelu(
     training: bool = False,
     generator: Any = None,
 ) -> Any:
-    """Negative numbers are multiplied by a slope: in training a random one to each, else the middle one.
+    """Negative numbers are multiplied by a slope, in training a random one to each.
 
     Parameters
     ----------
@@ -264,7 +265,8 @@ def softshrink(xp, input, /, lambd=0.5):
     """
     if lambd < 0:
         raise RuntimeError(
-            f"lambda must be in range [0, inf) for input dtype {of(input.dtype).legacy}, but found {lambd}"
+            f"lambda must be in range [0, inf) for input dtype {of(input.dtype).legacy}, but "
+            f"found {lambd}"
         )
     return input - xp.clip(input, -lambd, lambd)
 
@@ -562,7 +564,8 @@ def glu(input: Any, dim: int = -1) -> Any:
     dim = axis(dim, input.ndim)
     if input.shape[dim] % 2:
         raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]} in input of shape "
+            f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]} in "
+            "input of shape "
             f"{list(input.shape)}"
         )
     value, control = input.chunk(2, dim)
@@ -610,6 +613,8 @@ def softmax(xp, input, /, dim, *, dtype=None):
     """
     input = inexact(xp, "softmax", input, dtype)
     dim = axis(dim, input.ndim)
+    if half(input):
+        return xp.astype(softmax.kernel(xp, xp.astype(input, xp.float32), dim), input.dtype)
     if not input.ndim:
         return xp.ones_like(input) + (input - input)
     if 0 in input.shape:
@@ -673,6 +678,8 @@ def log_softmax(xp, input, /, dim, *, dtype=None):
     """
     input = inexact(xp, "log_softmax", input, dtype)
     dim = axis(dim, input.ndim)
+    if half(input):
+        return xp.astype(log_softmax.kernel(xp, xp.astype(input, xp.float32), dim), input.dtype)
     if not input.ndim:
         return input - input
     if 0 in input.shape:

@@ -7,7 +7,9 @@ from typing import Any
 
 
 def axis(dim: Any, ndim: int) -> int:
-    """`dim`, which may be negative, as a number from 0 on; a tensor without dimensions counts as having one.
+    """`dim`, which may be negative, as a number from 0 on.
+
+    A tensor without dimensions counts as having one.
 
     Raises
     ------

@@ -186,7 +186,10 @@ def bitwise_left_shift(xp, input, other, /):
     examples=[(ints(2, 3, low=-9), ints(3)), (ints(3), 2), (ints(3, low=-5), 70)],
 )
 def bitwise_right_shift(xp, input, other, /):
-    """Shift the bits of `input` right by `other` places, keeping its sign; 0 or -1 if that is all of them, or negative."""
+    """Shift the bits of `input` right by `other` places, keeping its sign.
+
+    If that is all of them, or negative, 0 or -1 remains.
+    """
     fits = xp.logical_and(other >= 0, other < width(input))
     return xp.bitwise_right_shift(
         input, xp.where(fits, other, xp.full_like(other, width(input) - 1))
@@ -292,7 +295,8 @@ def isclose(xp, input, other, /, rtol=1e-05, atol=1e-08, equal_nan=False):
     """
     if input.dtype != other.dtype:
         raise RuntimeError(
-            f"{of(input.dtype).legacy} did not match {of(other.dtype).legacy}: isclose needs input and other of one dtype; "
+            f"{of(input.dtype).legacy} did not match {of(other.dtype).legacy}: isclose needs "
+            "input and other of one dtype; "
             "convert one with .to(dtype)"
         )
     for name, value in (("rtol", rtol), ("atol", atol)):

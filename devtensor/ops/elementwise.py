@@ -1,7 +1,7 @@
 """Arithmetic and functions of numbers, element by element.
 
-The operators `+`, `-` and `/` are operations of their own (`plus`, `minus`, `true_divide`): they take no further
-arguments, so a backend can call its library's function directly.
+The operators `+`, `-` and `/` are operations of their own (`plus`, `minus`, `true_divide`): they
+take no further arguments, so a backend can call its library's function directly.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.dtype import NAMES, complex128, float64, get_default_dtype, of
+from devtensor.dtype import complex128, float64, get_default_dtype, of
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
@@ -20,8 +20,13 @@ INEXACT = ("float", "complex")
 
 
 def kind(x: Any) -> str:
-    """The kind of numbers in an array or tensor: ``"bool"``, ``"int"``, ``"float"`` or ``"complex"``."""
+    """The kind of numbers in an array or tensor, as ``"float"``."""
     return of(x.dtype).kind
+
+
+def half(x: Any) -> bool:
+    """Whether numbers are stored in two bytes: too few to add many of them."""
+    return kind(x) == "float" and of(x.dtype).itemsize == 2
 
 
 def masked(xp: Any, condition: Any, g: Any) -> Any:
@@ -43,7 +48,8 @@ def times_alpha(name: str, x: Any, alpha: Any) -> Any:
         return x
     if isinstance(alpha, bool) and kind(x) != "bool":
         raise RuntimeError(
-            f"Boolean alpha only supported for Boolean results. {name}() got alpha={alpha} for {of(x.dtype)!r}"
+            f"Boolean alpha only supported for Boolean results. {name}() got alpha={alpha} for "
+            f"{of(x.dtype)!r}"
         )
     if isinstance(alpha, float) and kind(x) in ("int", "bool"):
         raise RuntimeError(
@@ -103,7 +109,8 @@ def add(xp, input, other, /, *, alpha=1):
 derivative(add, input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else g * alpha)
 
 NO_MINUS = (
-    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the "
     "`~` or `logical_not()` operator instead."
 )
 
@@ -218,7 +225,8 @@ def refuse_zero(xp: Any, other: Any) -> None:
     """Integers cannot be divided by 0."""
     if kind(other) == "int" and xp.any(other == 0):
         raise RuntimeError(
-            "ZeroDivisionError: division of integers by 0; convert the tensors with .float() for inf and nan"
+            "ZeroDivisionError: division of integers by 0; convert the tensors with .float() for "
+            "inf and nan"
         )
 
 
@@ -234,7 +242,8 @@ def rounded_quotient(xp: Any, input: Any, other: Any, rounding_mode: str) -> Any
         short = xp.logical_and(low < 0, low * other != input)
         return low + xp.astype(short, low.dtype)
     raise RuntimeError(
-        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+        f"'{rounding_mode}'"
     )
 
 
@@ -257,7 +266,7 @@ def div(xp, input, other, /, *, rounding_mode=None):
     input, other : Tensor or number
         They broadcast.
     rounding_mode : {None, "trunc", "floor"}, optional
-        None: no rounding; integers give floats. ``"trunc"``: round towards 0. ``"floor"``: round down.
+        None: no rounding; integers give floats. ``"trunc"``: towards 0. ``"floor"``: down.
 
     Raises
     ------
@@ -340,7 +349,9 @@ derivative(
     examples=[((2, 3), positives(2, 3)), ((2, 3), -0.7), (ints(6, low=-9, high=9), -4)],
 )
 def fmod(xp, input, other, /):
-    """What is left of `input` after division by `other`, rounded towards 0; it has the sign of `input`.
+    """What is left of `input` after division by `other`, rounded towards 0.
+
+    It has the sign of `input`.
 
     Raises
     ------
@@ -403,7 +414,8 @@ def pow(xp, input, exponent, /):
             input, exponent = xp.astype(input, xp.int64), xp.astype(exponent, xp.int64)
         if of(exponent.dtype).is_signed and xp.any(exponent < 0):
             raise RuntimeError(
-                "Integers to negative integer powers are not allowed. Convert the base with .float() first."
+                "Integers to negative integer powers are not allowed. Convert the base with "
+                ".float() first."
             )
     return xp.pow(input, exponent)
 
@@ -428,7 +440,8 @@ def float_power(input: Any, exponent: Any) -> Any:
     aliases=("negative",),
     accepts=ARITHMETIC,
     examples=[((2, 3),), (ints(3),)],
-    refusal="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+    refusal="Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+    "invert a mask, use the "
     "`~` or `logical_not()` operator instead.",
 )
 def neg(xp, input, /):
@@ -491,7 +504,8 @@ def signs(xp: Any, input: Any) -> Any:
     elementwise=True,
     accepts=("float", "int", "bool"),
     examples=[(distinct(2, 3),), (ints(3, low=-4),)],
-    refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+    refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+    "torch.sgn instead.",
 )
 def sign(xp, input, /):
     """-1, 0 or 1, as the number is negative, 0 (or NaN) or positive."""
@@ -1037,7 +1051,7 @@ derivative(round, input=lambda xp, g: xp.zeros_like(g))
     refusal="maximum not implemented for complex tensors.",
 )
 def maximum(xp, input, other, /):
-    """The larger of two numbers, or NaN if one is. Where they are equal, each gets half of the gradient."""
+    """The larger of two numbers, or NaN if one is; equal ones share the gradient."""
     return xp.maximum(input, other)
 
 
@@ -1064,7 +1078,7 @@ derivative(
     refusal="minimum not implemented for complex tensors.",
 )
 def minimum(xp, input, other, /):
-    """The smaller of two numbers, or NaN if one is. Where they are equal, each gets half of the gradient."""
+    """The smaller of two numbers, or NaN if one is; equal ones share the gradient."""
     return xp.minimum(input, other)
 
 
@@ -1269,7 +1283,8 @@ derivative(
     elementwise=True,
     accepts=INEXACT,
     examples=[((2, 3), (2, 3), positives(3)), ((2, 3), (2, 1), positives(3), {"value": -0.5})],
-    refusal="Integer division with addcdiv is no longer supported: convert the tensors with .float().",
+    refusal="Integer division with addcdiv is no longer supported: convert the tensors with "
+    ".float().",
 )
 def addcdiv(xp, input, tensor1, tensor2, /, *, value=1):
     """Add `value` times `tensor1` divided by `tensor2` to `input`."""
@@ -1329,7 +1344,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     condition : Tensor
         Of bools.
     input, other : Tensor or number
-        All three broadcast. Without them the result is a tuple with the indices, along each dimension, of what is true.
+        All three broadcast. Without them the result is a tuple with the indices, along each
+        dimension, of what is true.
 
     Raises
     ------
@@ -1597,10 +1613,10 @@ def mvlgamma(input: Any, p: int) -> Any:
 
 
 def bessel(xp: Any, x: Any, order: int) -> Any:
-    """The modified Bessel function of the first kind, times ``exp(-abs(x))``; order 0 or 1, x not negative.
+    """The modified Bessel function of the first kind times ``exp(-x)``; order 0 or 1, x >= 0.
 
-    Up to 30 by the trapezoidal rule on its integral, which for periodic functions converges at once; above by the
-    asymptotic series.
+    Up to 30 by the trapezoidal rule on its integral, which for periodic functions converges at
+    once; above by the asymptotic series.
     """
     near = xp.where(x > 30, xp.ones_like(x), x)
     count = 32

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.dtype import float64, int32, of
-from devtensor.example import bools, distinct, fixed, ints, unit
+from devtensor.dtype import float64, of
+from devtensor.example import bools, distinct, fixed, ints
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
-from devtensor.ops.elementwise import back_to, kind, masked, maximum, minimum
+from devtensor.ops.elementwise import back_to, half, kind, masked, maximum, minimum
 from devtensor.ops.linalg import linalg_vector_norm
 from devtensor.ops.shape import cat
 from devtensor.ops.sort import sort
@@ -61,19 +61,16 @@ def require_some(name: str, input: Any, dim: Any, error: type[Exception] = Runti
         return
     if dim is None or (isinstance(dim, Sequence) and not dim):
         raise error(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+            "the reduction dim with "
             f"the 'dim' argument. Got shape {list(shape)}"
         )
     for d in over(dim, len(shape)):
         if shape[d] == 0:
             raise IndexError(
-                f"{name}(): Expected reduction dim {d} to have non-zero size. Got shape {list(shape)}"
+                f"{name}(): Expected reduction dim {d} to have non-zero size. Got shape "
+                f"{list(shape)}"
             )
-
-
-def half(x: Any) -> bool:
-    """Whether numbers are stored in two bytes: too few to add many of them."""
-    return kind(x) == "float" and of(x.dtype).itemsize == 2
 
 
 # ---- sums and means ----
@@ -159,7 +156,8 @@ def mean(xp, input, /, dim=None, keepdim=False, *, dtype=None):
         input = xp.astype(input, dtype)
     if kind(input) in WHOLE:
         raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            "mean(): could not infer output dtype. Input dtype must be either a floating point "
+            "or complex dtype. "
             f"Got: {of(input.dtype).legacy}. Pass dtype, or convert with .float()"
         )
     where = over(dim, input.ndim)
@@ -236,7 +234,8 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """
     if kind(input) in WHOLE:
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {of(input.dtype).legacy}; convert "
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{of(input.dtype).legacy}; convert "
             "it with .float()"
         )
     return nansum(input, dim, keepdim, dtype=dtype) / sum(input == input, dim, keepdim)
@@ -338,8 +337,10 @@ def variance(xp, input, /, dim, correction, keepdim):
     freedom = count(input.shape, where) - correction
     if freedom <= 0:
         warnings.warn(
-            "var(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
-            f"numel divided by output numel). Got correction={correction} for shape {list(input.shape)}",
+            "var(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input "
+            f"numel divided by output numel). Got correction={correction} for shape "
+            f"{list(input.shape)}",
             stacklevel=2,
         )
     x = xp.astype(input, xp.float32) if half(input) else input
@@ -699,7 +700,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     ],
 )
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """The smallest number of all, the smallest along `dim`, or the smaller of two; as for :func:`max`."""
+    """The smallest number of all, along `dim`, or the smaller of two; as for :func:`max`."""
     if hasattr(dim, "shape"):
         dim, other = None, dim
     if other is not None:
@@ -896,11 +897,13 @@ def bincount(xp, input, weights=None, /, minlength=0):
     """
     if kind(input) != "int":
         raise NotImplementedError(
-            f"\"bincount_cpu\" not implemented for '{of(input.dtype).legacy}': convert input with .long()"
+            f"\"bincount_cpu\" not implemented for '{of(input.dtype).legacy}': convert input with "
+            ".long()"
         )
     if input.ndim != 1 or (input.shape[0] and bool(xp.any(input < 0))):
         raise RuntimeError(
-            f"bincount only supports 1-d non-negative integral inputs. Got input of shape {list(input.shape)}"
+            "bincount only supports 1-d non-negative integral inputs. Got input of shape "
+            f"{list(input.shape)}"
         )
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
@@ -908,7 +911,8 @@ def bincount(xp, input, weights=None, /, minlength=0):
         return xp.astype(xp.bincount(input, None, minlength), xp.int64, copy=False)
     if weights.shape != input.shape:
         raise RuntimeError(
-            f"weights should be 1-d and have the same length as input: got shapes {list(weights.shape)} and "
+            "weights should be 1-d and have the same length as input: got shapes "
+            f"{list(weights.shape)} and "
             f"{list(input.shape)}"
         )
     wide = weights.dtype if weights.dtype == xp.float32 else xp.float64
@@ -984,6 +988,9 @@ def logsumexp(xp, input, /, dim, keepdim=False):
         Keep the dimensions, with length 1.
     """
     where = over(dim, input.ndim)
+    if half(input):
+        wide = logsumexp.kernel(xp, xp.astype(input, xp.float32), dim, keepdim)
+        return xp.astype(wide, input.dtype)
     if 0 in [input.shape[d] for d in where]:
         return xp.log(xp.sum(input, axis=where, keepdims=keepdim))
     top = extreme(xp, "max", input, where or None, True)
@@ -1224,7 +1231,7 @@ derivative(cummin, input=running_rule)
 
 
 def middle(xp: Any, input: Any, dim: int, keepdim: bool, skip: bool) -> tuple[Any, Any]:
-    """The lower of the two middle elements, and where it stands; NaN if there is one, unless skipped."""
+    """The lower of the two middle elements, and its place; NaN if there is one, unless skipped."""
     order = xp.astype(xp.argsort(input, axis=dim, stable=True), xp.int64, copy=False)
     nan = input != input
     number = xp.sum(xp.astype(nan, xp.int64), axis=dim, keepdims=True)
@@ -1420,11 +1427,13 @@ def parts(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, interpo
     """`quantile` and `nanquantile`, which differ in how they count."""
     if kind(input) != "float" or half(input):
         raise RuntimeError(
-            f"{name}() input tensor must be either float or double dtype, got {of(input.dtype).legacy}"
+            f"{name}() input tensor must be either float or double dtype, got "
+            f"{of(input.dtype).legacy}"
         )
     if interpolation not in INTERPOLATIONS:
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
         )
     several = hasattr(q, "tolist")
     if several and q.ndim > 1:
@@ -1435,8 +1444,8 @@ def parts(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, interpo
         )
     line = several and q.ndim == 1
     wanted = q.unbind(0) if line else [q]
-    for value in wanted:
-        if not 0 <= float(value) <= 1:
+    for value in q.reshape((-1,)).tolist() if several else [q]:
+        if not 0 <= value <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {value}")
     if not input.numel():
         raise RuntimeError(
@@ -1461,16 +1470,15 @@ def parts(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, interpo
 
 
 def part_of(lined: Any, number: Any, size: int, q: Any, interpolation: str, skip: bool) -> Any:
-    """The `q`-th part of sorted numbers, of which `number` are not NaN; a last dimension of length 1."""
+    """The `q`-th part of sorted numbers, of which `number` are not NaN, with a last dimension 1."""
     last = (number - 1).clamp(min=0) if skip else number * 0 + (size - 1)
     rank = last.to(lined.dtype) * q
     below = rank.floor()
     weight = rank - below
     low = below.to(number.dtype)
-    high = minimum(low + 1, last)
+    high = rank.ceil().to(number.dtype)
     if interpolation in ("lower", "higher"):
-        pick = low if interpolation == "lower" else rank.ceil().to(number.dtype)
-        found = lined.gather(-1, pick)
+        found = lined.gather(-1, low if interpolation == "lower" else high)
     elif interpolation == "nearest":
         found = lined.gather(-1, rank.round().to(number.dtype))
     else:
@@ -1600,7 +1608,8 @@ def panels(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
     """Areas between neighbours along `dim`."""
     if kind(y) == "bool" or (x is not None and kind(x) == "bool"):
         raise RuntimeError(
-            f"{name}: received a bool input for `{'y' if kind(y) == 'bool' else 'x'}`, but bool is not supported"
+            f"{name}: received a bool input for `{'y' if kind(y) == 'bool' else 'x'}`, but bool "
+            "is not supported"
         )
     if not y.ndim:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
@@ -1616,7 +1625,8 @@ def panels(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
     if x.ndim == 1:
         if x.shape[0] != y.shape[place]:
             raise RuntimeError(
-                f"{name}: There must be one `x` value for each sample point: got shapes {list(x.shape)} and {list(y.shape)}"
+                f"{name}: There must be one `x` value for each sample point: got shapes "
+                f"{list(x.shape)} and {list(y.shape)}"
             )
         x = x.reshape((-1, *(1,) * (y.ndim - place - 1)))
         place = 0
@@ -1738,7 +1748,8 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     """
     if input.ndim > 2:
         raise RuntimeError(
-            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
         )
     single = input.ndim < 2
     x = input.reshape((1, -1)) if single else input
@@ -1748,7 +1759,8 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
             continue
         if w.ndim > 1 or w.numel() != x.shape[1]:
             raise RuntimeError(
-                f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+                f"cov(): expected {name} to have the same numel as there are observations in the "
+                "input but got "
                 f"{w.numel()} != {x.shape[1]}"
             )
         weight = w if weight is None else weight * w
@@ -1777,7 +1789,8 @@ def corrcoef(input: Any) -> Any:
     """
     if input.ndim > 2:
         raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+            "corrcoef(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
         )
     found = cov(input)
     if not found.ndim:

@@ -1,0 +1,156 @@
+"""Functions that NumPy has and the array API lacks, and powers without the general routine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from devtensor.ops import elementwise as common
+
+from .linalg import Array, is_half
+
+
+def exp2(xp: Any, input: Array, /) -> Array:
+    """`exp2`."""
+    return xp.exp2(input)
+
+
+def logaddexp2(xp: Any, input: Array, other: Array, /) -> Array:
+    """`logaddexp2`."""
+    return xp.logaddexp2(input, other)
+
+
+def fmax(xp: Any, input: Array, other: Array, /) -> Array:
+    """`fmax`."""
+    return xp.fmax(input, other)
+
+
+def fmin(xp: Any, input: Array, other: Array, /) -> Array:
+    """`fmin`."""
+    return xp.fmin(input, other)
+
+
+def fmod(xp: Any, input: Array, other: Array, /) -> Array:
+    """`fmod`."""
+    common.refuse_zero(xp, other)
+    return np.fmod(input, other)
+
+
+def gcd(xp: Any, input: Array, other: Array, /) -> Array:
+    """`gcd`."""
+    return xp.gcd(input, other)
+
+
+def lcm(xp: Any, input: Array, other: Array, /) -> Array:
+    """`lcm`."""
+    return xp.lcm(input, other)
+
+
+def frexp(xp: Any, input: Array, /) -> tuple[Array, Array]:
+    """`frexp`."""
+    mantissa, exponent = np.frexp(input)
+    return mantissa, np.where(np.isfinite(input), exponent, np.int32(0))
+
+
+def logical_and(xp: Any, input: Array, other: Array, /) -> Array:
+    """`logical_and`."""
+    return xp.logical_and(input, other)
+
+
+def logical_or(xp: Any, input: Array, other: Array, /) -> Array:
+    """`logical_or`."""
+    return xp.logical_or(input, other)
+
+
+def logical_xor(xp: Any, input: Array, other: Array, /) -> Array:
+    """`logical_xor`."""
+    return xp.logical_xor(input, other)
+
+
+def logical_not(xp: Any, input: Array, /) -> Array:
+    """`logical_not`."""
+    return xp.logical_not(input)
+
+
+def isnan(xp: Any, input: Array, /) -> Array:
+    """`isnan`."""
+    return xp.isnan(input)
+
+
+def rsqrt(xp: Any, input: Array, /) -> Array:
+    """`rsqrt` with one temporary."""
+    root = np.sqrt(input)
+    return np.reciprocal(root, out=root) if root.ndim else np.reciprocal(root)
+
+
+def pow(xp: Any, input: Array, exponent: Array, /) -> Array:
+    """`pow`; small whole exponents by products."""
+    if exponent.ndim == 0 and input.dtype.kind in "fc":
+        value = exponent.item()
+        if value == 2:
+            return np.square(input)
+        if value == 3:
+            return np.multiply(np.square(input), input)
+        if value == 0.5:
+            return np.sqrt(input)
+        if value == 1:
+            return np.positive(input)
+        if value == -1:
+            return np.reciprocal(input)
+        if value == 4:
+            return np.square(np.square(input))
+    return common.pow.kernel(xp, input, exponent)
+
+
+def addcmul(xp: Any, input: Array, tensor1: Array, tensor2: Array, /, *, value: float = 1) -> Array:
+    """`addcmul` with one temporary."""
+    return added(input, np.multiply(tensor1, tensor2), value)
+
+
+def addcdiv(xp: Any, input: Array, tensor1: Array, tensor2: Array, /, *, value: float = 1) -> Array:
+    """`addcdiv` with one temporary."""
+    return added(input, np.divide(tensor1, tensor2), value)
+
+
+def added(input: Array, part: Array, value: float) -> Array:
+    """`input` plus `value` times `part`, which may be overwritten."""
+    if not part.ndim or part.dtype.kind != "f" or part.shape != input.shape:
+        return np.add(input, common.scaled(part, value))
+    if value != 1:
+        np.multiply(part, value, out=part)
+    return np.add(input, part, out=part)
+
+
+def lerp(xp: Any, input: Array, end: Array, weight: Array, /) -> Array:
+    """`lerp`; with one weight without choosing element by element."""
+    if weight.ndim or input.shape != end.shape or is_half(input.dtype):
+        return common.lerp.kernel(xp, input, end, weight)
+    way = np.asarray(np.subtract(end, input))
+    if abs(weight.item()) < 0.5:
+        np.multiply(way, weight, out=way)
+        return np.add(input, way, out=way)
+    np.multiply(way, 1 - weight, out=way)
+    return np.subtract(end, way, out=way)
+
+
+KERNELS = {
+    "exp2": exp2,
+    "logaddexp2": logaddexp2,
+    "fmax": fmax,
+    "fmin": fmin,
+    "fmod": fmod,
+    "gcd": gcd,
+    "lcm": lcm,
+    "frexp": frexp,
+    "logical_and": logical_and,
+    "logical_or": logical_or,
+    "logical_xor": logical_xor,
+    "logical_not": logical_not,
+    "isnan": isnan,
+    "rsqrt": rsqrt,
+    "pow": pow,
+    "addcmul": addcmul,
+    "addcdiv": addcdiv,
+    "lerp": lerp,
+}

@@ -1,0 +1,142 @@
+"""Reductions by matrix products, which use wide registers, and by NumPy's own accumulations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from devtensor.ops import reduce as common
+from devtensor.ops.arguments import axis
+
+from .linalg import Array, is_half, ones
+
+SHORT = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
+SMALL = 1 << 9  # With fewer elements NumPy's own sum is quicker.
+
+
+def fast_sum(x: Array, where: tuple[int, ...], keepdim: bool) -> Array:
+    """The sum of floats over some dimensions."""
+    ndim = x.ndim
+    if x.size < SMALL or x.dtype.kind != "f" or not x.flags.c_contiguous or not where:
+        return np.add.reduce(x, axis=where, keepdims=keepdim)
+    where = tuple(sorted(where))
+    shape = x.shape
+    if len(where) == ndim:
+        total = sum_all(x.reshape(-1))
+        return total.reshape((1,) * ndim) if keepdim else total
+    kept = tuple([1 if d in where else n for d, n in enumerate(shape)]) if keepdim else tuple(
+        [n for d, n in enumerate(shape) if d not in where]
+    )
+    if where[0] == ndim - len(where):  # The last dimensions.
+        length = math.prod(shape[where[0] :])
+        if length <= SHORT:
+            return np.matmul(x.reshape(-1, length), ones(length, x.dtype)).reshape(kept)
+    elif where[-1] == len(where) - 1:  # The first ones.
+        count = math.prod(shape[: len(where)])
+        return np.matmul(ones(count, x.dtype), x.reshape(count, -1)).reshape(kept)
+    return np.add.reduce(x, axis=where, keepdims=keepdim)
+
+
+def sum_all(flat: Array) -> Array:
+    """The sum of a flat array, by rows."""
+    size = flat.size
+    whole = size - size % SHORT
+    if not whole:
+        return np.asarray(np.add.reduce(flat))
+    total = np.add.reduce(np.matmul(flat[:whole].reshape(-1, SHORT), ones(SHORT, flat.dtype)))
+    return np.asarray(total + np.add.reduce(flat[whole:]))
+
+
+def sum(
+    xp: Any, input: Array, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Array:
+    """`sum`."""
+    if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None:
+        return common.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
+    return fast_sum(input, common.over(dim, input.ndim), keepdim)
+
+
+def mean(
+    xp: Any, input: Array, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Array:
+    """`mean`."""
+    if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None or not input.size:
+        return common.mean.kernel(xp, input, dim, keepdim, dtype=dtype)
+    where = common.over(dim, input.ndim)
+    total = fast_sum(input, where, keepdim)
+    return total * input.dtype.type(1 / common.count(input.shape, where))
+
+
+def variance(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bool) -> Array:
+    """`variance` with one temporary."""
+    where = common.over(dim, input.ndim)
+    number = common.count(input.shape, where)
+    if input.dtype.kind != "f" or is_half(input.dtype) or number <= correction or not input.ndim:
+        return common.variance.kernel(xp, input, dim, correction, keepdim)
+    away = np.subtract(input, fast_sum(input, where, True) / number)
+    np.square(away, out=away)
+    return fast_sum(away, where, keepdim) / input.dtype.type(number - correction)
+
+
+def deviation(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bool) -> Array:
+    """`deviation`."""
+    return np.sqrt(variance(xp, input, dim, correction, keepdim))
+
+
+def count_nonzero(xp: Any, input: Array, /, dim: Any = None) -> Array:
+    """`count_nonzero`."""
+    return np.asarray(np.count_nonzero(input, axis=common.over(dim, input.ndim)), np.int64)
+
+
+def cummax(xp: Any, input: Array, /, dim: int) -> tuple[Array, Array]:
+    """`cummax`."""
+    return running_extreme(xp, "max", np.maximum, input, dim)
+
+
+def cummin(xp: Any, input: Array, /, dim: int) -> tuple[Array, Array]:
+    """`cummin`."""
+    return running_extreme(xp, "min", np.minimum, input, dim)
+
+
+def running_extreme(
+    xp: Any, name: str, choose: np.ufunc, input: Array, dim: int
+) -> tuple[Array, Array]:
+    """The best so far along `dim`, and where it stands."""
+    if not input.ndim:
+        return common.running_extreme(xp, name, input, dim)
+    dim = axis(dim, input.ndim)
+    values = choose.accumulate(input, dim)
+    line = np.arange(input.shape[dim]).reshape((-1,) + (1,) * (input.ndim - dim - 1))
+    places = np.where((input == values) | (input != input), line, 0)
+    return values, np.maximum.accumulate(places, dim)
+
+
+def logcumsumexp(xp: Any, input: Array, /, dim: int) -> Array:
+    """`logcumsumexp`."""
+    if not input.ndim:
+        return input.copy()
+    return np.logaddexp.accumulate(input, axis(dim, input.ndim))
+
+
+def recur(xp: Any, input: Array, factor: Array, /, dim: int) -> Array:
+    """`recur`, in place."""
+    out = np.array(np.broadcast_to(input, np.broadcast_shapes(input.shape, factor.shape)))
+    steps, factors = np.moveaxis(out, dim, 0), np.moveaxis(factor, dim, 0)
+    for i in range(len(steps) - 2, -1, -1):
+        steps[i] += factors[i] * steps[i + 1]
+    return out
+
+
+KERNELS = {
+    "sum": sum,
+    "mean": mean,
+    "variance": variance,
+    "deviation": deviation,
+    "count_nonzero": count_nonzero,
+    "cummax": cummax,
+    "cummin": cummin,
+    "logcumsumexp": logcumsumexp,
+    "recur": recur,
+}

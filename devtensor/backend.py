@@ -1,0 +1,139 @@
+"""What an array library must offer to be a device, and the finding of the libraries that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from . import dtype as dtypes
+
+GROUP = "devtensor.backends"
+
+
+class Backend:
+    """An array library as a kind of device.
+
+    A subclass sets the attributes and overrides what its library does otherwise. Arrays are the library's own; indices
+    count the devices of this kind.
+    """
+
+    kind: str
+    """The device type that it serves, as ``"cpu"``."""
+    host: bool = False
+    """Whether its memory is the host's, so that there is one device without an index."""
+    xp: Any
+    """The array API namespace, version 2024.12, with the EXTRAS beside it."""
+    array_types: tuple[type, ...]
+    """Classes of its arrays; the first is what kernels return, others (scalars) are wrapped into it."""
+    kernels: dict[str, Callable[..., Any]] = {}
+    """Kernels of its own, by the name of the operation that they replace."""
+
+    def __init__(self) -> None:
+        self.native: dict[dtypes.dtype, Any] = {}
+        for t in dtypes.ALL:
+            native = self.native_dtype(t)
+            if native is not None:
+                self.native[t] = native
+                dtypes.OF[native] = t
+
+    def native_dtype(self, t: dtypes.dtype) -> Any:
+        """The library's type object for `t`; None if it has none."""
+        return getattr(self.xp, t.name, None)
+
+    def count(self) -> int:
+        """How many devices of this kind there are."""
+        return 1
+
+    def current(self) -> int:
+        """The index used when none is named."""
+        return 0
+
+    def bind(self, kernel: Callable[..., Any], index: int | None) -> Callable[..., Any]:
+        """`kernel`, made to run on device `index`; the place to enter a device's context."""
+        return kernel
+
+    def array(self, data: Any, native: Any, index: int | None) -> Any:
+        """An array of its own memory from numbers, nested sequences or a host (NumPy) array."""
+        raise NotImplementedError
+
+    def adopt(self, data: Any) -> Any:
+        """The same memory as an array of this library, or None if it belongs to another library."""
+        return data if isinstance(data, self.array_types) else None
+
+    def index_of(self, array: Any) -> int | None:
+        """The index of the device on which `array` lives."""
+        return None if self.host else 0
+
+    def to_host(self, array: Any) -> Any:
+        """`array` as a NumPy array; the same memory where that is possible."""
+        raise NotImplementedError
+
+    def write(self, target: Any, value: Any) -> None:
+        """Copy `value`, of any type and of a shape that broadcasts, into the memory of `target`."""
+        target[...] = value
+
+    def strides(self, array: Any) -> tuple[int, ...]:
+        """Steps in elements."""
+        raise NotImplementedError
+
+    def pointer(self, array: Any) -> int:
+        """The address of the first element."""
+        raise NotImplementedError
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is alone in holding its memory's allocation (it is no view)."""
+        raise NotImplementedError
+
+    def storage_offset(self, array: Any) -> int:
+        """How many elements lie between the start of the allocation and the first element."""
+        return 0
+
+    def synchronize(self, index: int | None) -> None:
+        """Wait for the work under way on a device."""
+
+
+_registered: dict[str, Callable[[], Backend]] = {}
+_loaded: dict[str, Backend] = {}
+_found: dict[str, Any] | None = None
+
+
+def _entry_points() -> dict[str, Any]:
+    global _found
+    if _found is None:
+        _found = {point.name: point for point in entry_points(group=GROUP)}
+    return _found
+
+
+def register(kind: str, make: Callable[[], Backend]) -> None:
+    """Offer a backend for `kind` without installing a package (an entry point of the group ``devtensor.backends`` does the same)."""
+    _registered[kind] = make
+
+
+def kinds() -> set[str]:
+    """The kinds of device that an installed backend serves."""
+    return {*_registered, *_entry_points()}
+
+
+def load(kind: str) -> Backend:
+    """The backend for `kind`; its package is imported at the first call."""
+    backend = _loaded.get(kind)
+    if backend is None:
+        make = _registered.get(kind) or _entry_points()[kind].load()
+        backend = _loaded.setdefault(kind, make())
+    return backend
+
+
+def loaded() -> tuple[Backend, ...]:
+    """The backends in use so far."""
+    return tuple(_loaded.values())
+
+
+def owner(data: Any) -> Backend | None:
+    """The backend whose library made the array `data`; None if it is no array of a loaded one."""
+    cls = data.__class__
+    for backend in _loaded.values():
+        if issubclass(cls, backend.array_types[0]):
+            return backend
+    return None
+

@@ -1,0 +1,330 @@
+"""The steps of the optimizers: for one parameter, its new values and those of the optimizer's memory of it.
+
+Every formula takes the parameter, its gradient and the tensors that the optimizer keeps for it, and returns the new values of
+what it `writes`, in that order; None for what was None. `step` counts from 1.
+"""
+
+from __future__ import annotations
+
+from devtensor.example import positive
+from devtensor.op import op
+
+SQUARES = ((2, 3), (2, 3), (2, 3), positive(2, 3))
+
+
+def decayed(grad, param, weight_decay, maximize):
+    """The gradient of the loss with ``weight_decay / 2 * |param| ** 2`` added to it."""
+    grad = -grad if maximize else grad
+    return grad + weight_decay * param if weight_decay != 0 else grad
+
+
+def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
+    """The parameter and the gradient, of which one has been decayed."""
+    if decoupled and weight_decay != 0:
+        return param * (1 - lr * weight_decay), decayed(grad, param, 0, maximize)
+    return param, decayed(grad, param, weight_decay, maximize)
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "momentum_buffer"),
+    examples=[
+        ((2, 3), (2, 3), None, {"lr": 0.1, "weight_decay": 0.2, "maximize": True}),
+        ((2, 3), (2, 3), (2, 3), {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}),
+        ((), (), (), {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    ],
+)
+def sgd_update(
+    xp,
+    param,
+    grad,
+    momentum_buffer=None,
+    /,
+    lr=1e-3,
+    weight_decay=0.0,
+    momentum=0.0,
+    dampening=0.0,
+    nesterov=False,
+    maximize=False,
+):
+    """One step of `devtensor.optim.SGD`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    if momentum_buffer is not None:
+        momentum_buffer = momentum * momentum_buffer + (1 - dampening) * grad
+        grad = grad + momentum * momentum_buffer if nesterov else momentum_buffer
+    return param - lr * grad, momentum_buffer
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    examples=[
+        (*SQUARES, None, {"step": 3, "weight_decay": 0.1}),
+        (*SQUARES, positive(2, 3), {"step": 1, "weight_decay": 0.1, "decoupled": True}),
+        ((), (), (), positive(), None, {"step": 2, "maximize": True}),
+    ],
+)
+def adam_update(
+    xp,
+    param,
+    grad,
+    exp_avg,
+    exp_avg_sq,
+    max_exp_avg_sq=None,
+    /,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+    maximize=False,
+    step=1,
+):
+    """One step of `devtensor.optim.Adam`, and with `decoupled` of `devtensor.optim.AdamW`."""
+    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
+    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
+    largest = exp_avg_sq
+    if max_exp_avg_sq is not None:
+        max_exp_avg_sq = largest = xp.maximum(max_exp_avg_sq, exp_avg_sq)
+    denominator = xp.sqrt(largest) / (1 - beta2**step) ** 0.5 + eps
+    param = param - lr / (1 - beta1**step) * exp_avg / denominator
+    return param, exp_avg, exp_avg_sq, max_exp_avg_sq
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "exp_avg", "exp_inf"),
+    examples=[(*SQUARES, {"step": 2, "weight_decay": 0.1})],
+)
+def adamax_update(
+    xp,
+    param,
+    grad,
+    exp_avg,
+    exp_inf,
+    /,
+    lr=2e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    maximize=False,
+    step=1,
+):
+    """One step of `devtensor.optim.Adamax`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
+    exp_inf = xp.maximum(exp_inf * beta2, xp.abs(grad) + eps)
+    return param - lr / (1 - beta1**step) * exp_avg / exp_inf, exp_avg, exp_inf
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "exp_avg", "exp_avg_sq"),
+    examples=[(*SQUARES, {"step": 2, "mu": 0.8, "mu_next": 0.85, "mu_product": 0.7})],
+)
+def nadam_update(
+    xp,
+    param,
+    grad,
+    exp_avg,
+    exp_avg_sq,
+    /,
+    lr=2e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+    maximize=False,
+    mu=0.9,
+    mu_next=0.9,
+    mu_product=0.9,
+    step=1,
+):
+    """One step of `devtensor.optim.NAdam`; `mu_product` includes this step's `mu`."""
+    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
+    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
+    denominator = xp.sqrt(exp_avg_sq / (1 - beta2**step)) + eps
+    of_grad = lr * (1 - mu) / (1 - mu_product)
+    of_average = lr * mu_next / (1 - mu_product * mu_next)
+    param = param - (of_grad * grad + of_average * exp_avg) / denominator
+    return param, exp_avg, exp_avg_sq
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "exp_avg", "exp_avg_sq"),
+    examples=[(*SQUARES, {"step": 2}), (*SQUARES, {"step": 9, "weight_decay": 0.1})],
+)
+def radam_update(
+    xp,
+    param,
+    grad,
+    exp_avg,
+    exp_avg_sq,
+    /,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+    maximize=False,
+    step=1,
+):
+    """One step of `devtensor.optim.RAdam`."""
+    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
+    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
+    correction2 = 1 - beta2**step
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * step * beta2**step / correction2
+    change = lr / (1 - beta1**step) * exp_avg
+    if length > 5:  # long enough for the variance to be known
+        known = (length - 4) * (length - 2) * longest
+        rectified = (known / ((longest - 4) * (longest - 2) * length)) ** 0.5
+        change = change * (correction2**0.5 * rectified / (xp.sqrt(exp_avg_sq) + eps))
+    return param - change, exp_avg, exp_avg_sq
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "sum"),
+    examples=[((2, 3), (2, 3), positive(2, 3), {"lr_decay": 0.1, "step": 3})],
+)
+def adagrad_update(
+    xp,
+    param,
+    grad,
+    sum,
+    /,
+    lr=1e-2,
+    lr_decay=0.0,
+    eps=1e-10,
+    weight_decay=0.0,
+    maximize=False,
+    step=1,
+):
+    """One step of `devtensor.optim.Adagrad`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    sum = sum + grad * grad
+    return param - lr / (1 + (step - 1) * lr_decay) * grad / (xp.sqrt(sum) + eps), sum
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "square_avg", "acc_delta"),
+    examples=[((2, 3), (2, 3), positive(2, 3), positive(2, 3), {"weight_decay": 0.1})],
+)
+def adadelta_update(
+    xp,
+    param,
+    grad,
+    square_avg,
+    acc_delta,
+    /,
+    lr=1.0,
+    rho=0.9,
+    eps=1e-6,
+    weight_decay=0.0,
+    maximize=False,
+):
+    """One step of `devtensor.optim.Adadelta`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    square_avg = square_avg * rho + (1 - rho) * (grad * grad)
+    delta = xp.sqrt(acc_delta + eps) / xp.sqrt(square_avg + eps) * grad
+    acc_delta = acc_delta * rho + (1 - rho) * (delta * delta)
+    return param - lr * delta, square_avg, acc_delta
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "square_avg", "grad_avg", "momentum_buffer"),
+    examples=[
+        ((2, 3), (2, 3), positive(2, 3), None, None, {"weight_decay": 0.1}),
+        ((2, 3), (2, 3), positive(2, 3), (2, 3), (2, 3), {"momentum": 0.9, "alpha": 0.0}),
+    ],
+)
+def rmsprop_update(
+    xp,
+    param,
+    grad,
+    square_avg,
+    grad_avg=None,
+    momentum_buffer=None,
+    /,
+    lr=1e-2,
+    alpha=0.99,
+    eps=1e-8,
+    weight_decay=0.0,
+    momentum=0.0,
+    maximize=False,
+):
+    """One step of `devtensor.optim.RMSprop`; centred if there is a `grad_avg`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    square_avg = square_avg * alpha + (1 - alpha) * (grad * grad)
+    variance = square_avg
+    if grad_avg is not None:
+        grad_avg = grad_avg + (grad - grad_avg) * (1 - alpha)
+        variance = square_avg - grad_avg * grad_avg
+    change = grad / (xp.sqrt(variance) + eps)
+    if momentum_buffer is not None:
+        momentum_buffer = change = momentum * momentum_buffer + change
+    return param - lr * change, square_avg, grad_avg, momentum_buffer
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "prev", "step_size"),
+    examples=[((2, 3), (2, 3), (2, 3), positive(2, 3))],
+)
+def rprop_update(
+    xp,
+    param,
+    grad,
+    prev,
+    step_size,
+    /,
+    shrink=0.5,
+    grow=1.2,
+    smallest=1e-6,
+    largest=50.0,
+    maximize=False,
+):
+    """One step of `devtensor.optim.Rprop`."""
+    grad = -grad if maximize else grad
+    agreement = grad * prev
+    zero = grad * 0
+    one = zero + 1
+    factor = xp.where(agreement > 0, one * grow, xp.where(agreement < 0, one * shrink, one))
+    step_size = xp.minimum(xp.maximum(step_size * factor, one * smallest), one * largest)
+    grad = xp.where(agreement < 0, zero, grad)
+    return param - xp.sign(grad) * step_size, grad, step_size
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "ax"),
+    examples=[((2, 3), (2, 3), (2, 3), {"mu": 0.5}), ((2, 3), (2, 3), (2, 3))],
+)
+def asgd_update(
+    xp, param, grad, ax, /, eta=1e-2, lambd=1e-4, mu=1.0, weight_decay=0.0, maximize=False
+):
+    """One step of `devtensor.optim.ASGD`."""
+    grad = decayed(grad, param, weight_decay, maximize)
+    param = param * (1 - lambd * eta) - eta * grad
+    return param, param + 0 if mu == 1 else ax + (param - ax) * mu

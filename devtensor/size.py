@@ -1,0 +1,39 @@
+"""The shape of a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any, SupportsIndex
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of ints that knows its number of elements."""
+
+    __slots__ = ()
+
+    def __new__(cls, values: Iterable[Any] = ()) -> Size:
+        return tuple.__new__(cls, [int(v) if not isinstance(v, int) else v for v in values])
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        item = tuple.__getitem__(self, key)
+        return tuple.__new__(Size, item) if isinstance(key, slice) else item
+
+    def __add__(self, other: Any) -> Size:
+        return tuple.__new__(Size, tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other: Any) -> Size:
+        return tuple.__new__(Size, tuple(other) + tuple(self))
+
+    def __mul__(self, other: SupportsIndex) -> Size:
+        return tuple.__new__(Size, tuple.__mul__(self, other))
+
+    def __repr__(self) -> str:
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Size, (tuple(self),)
