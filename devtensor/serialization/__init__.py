@@ -1,0 +1,41 @@
+"""Checkpoints: saving tensors and what holds them, and loading them without running anything.
+
+Files are PyTorch's own format, in both directions.
+"""
+
+from __future__ import annotations
+
+from devtensor.serialization._allowed import (
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+    safe_globals,
+)
+from devtensor.serialization._copying import (
+    deepcopy_tensor,
+    rebuild_subclass,
+    rebuild_tensor,
+    reduce_tensor,
+)
+from devtensor.serialization._inspect import get_unsafe_globals_in_checkpoint
+from devtensor.serialization._memory import Storage
+from devtensor.serialization._read import default_restore_location, load
+from devtensor.serialization._write import get_crc32_options, save, set_crc32_options
+
+__all__ = [
+    "Storage",
+    "add_safe_globals",
+    "clear_safe_globals",
+    "deepcopy_tensor",
+    "default_restore_location",
+    "get_crc32_options",
+    "get_safe_globals",
+    "get_unsafe_globals_in_checkpoint",
+    "load",
+    "rebuild_subclass",
+    "rebuild_tensor",
+    "reduce_tensor",
+    "safe_globals",
+    "save",
+    "set_crc32_options",
+]

@@ -1,0 +1,119 @@
+"""What files call to make tensors again; the names are PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor import dtype as dtypes
+from devtensor.nn.parameter import Buffer, Parameter
+from devtensor.serialization._memory import Storage
+from devtensor.tensor import Tensor
+
+__all__ = [
+    "_rebuild_from_type_v2",
+    "_rebuild_parameter",
+    "_rebuild_parameter_with_state",
+    "_rebuild_tensor",
+    "_rebuild_tensor_v2",
+    "_rebuild_tensor_v3",
+]
+
+
+def _rebuild_tensor(storage: Storage, storage_offset: int, size: Any, stride: Any) -> Tensor:
+    """A tensor that sees part of a storage."""
+    if not isinstance(storage, Storage):
+        raise TypeError(f"a tensor needs a storage, and the file gives a {type(storage).__name__}")
+    return storage.tensor(storage.dtype, storage_offset, size, stride)
+
+
+def _rebuild_tensor_v2(
+    storage: Storage,
+    storage_offset: int,
+    size: Any,
+    stride: Any,
+    requires_grad: bool,
+    backward_hooks: Any,
+    metadata: Any = None,
+) -> Tensor:
+    """The same, with what else belongs to it; hooks are not kept."""
+    tensor = _rebuild_tensor(storage, storage_offset, size, stride)
+    return finish(tensor, requires_grad, metadata)
+
+
+def _rebuild_tensor_v3(
+    storage: Storage,
+    storage_offset: int,
+    size: Any,
+    stride: Any,
+    requires_grad: bool,
+    backward_hooks: Any,
+    dtype: dtypes.dtype,
+    metadata: Any = None,
+) -> Tensor:
+    """The same for a dtype that has no storage class."""
+    if not isinstance(storage, Storage) or not isinstance(dtype, dtypes.dtype):
+        raise TypeError("a tensor needs a storage and a dtype, and the file gives something else")
+    tensor = storage.tensor(dtype, storage_offset, size, stride)
+    return finish(tensor, requires_grad, metadata)
+
+
+def finish(tensor: Tensor, requires_grad: Any, metadata: Any) -> Tensor:
+    """Apply what PyTorch left undone (a conjugate, a minus sign), and set the flag."""
+    if isinstance(metadata, dict):
+        if metadata.get("conj"):
+            tensor = tensor.conj()
+        if metadata.get("neg"):
+            tensor = -tensor
+    if requires_grad:
+        tensor.requires_grad_(True)
+    return tensor
+
+
+def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: Any) -> Parameter:
+    """A parameter."""
+    return Parameter(data, bool(requires_grad))
+
+
+def _rebuild_parameter_with_state(
+    data: Tensor, requires_grad: bool, backward_hooks: Any, state: Any
+) -> Parameter:
+    """A parameter with attributes of its own."""
+    parameter = Parameter(data, bool(requires_grad))
+    set_state(parameter, state)
+    return parameter
+
+
+def _rebuild_from_type_v2(function: Any, kind: type, args: Any, state: Any) -> Tensor:
+    """A tensor of a class of its own, or with attributes of its own."""
+    if kind is Parameter or not (isinstance(kind, type) and issubclass(kind, Tensor)):
+        raise TypeError(f"the file makes a tensor of class {kind!r}")
+    tensor: Tensor = function(*args)
+    if kind is Tensor and isinstance(state, dict) and state.get("_is_buffer"):
+        return Buffer(tensor, persistent=bool(state.get("persistent", True)))
+    if kind is not type(tensor):
+        tensor = Tensor._make_subclass(kind, tensor.detach(), tensor.requires_grad)
+    if type(tensor).__dict__.get("__setstate__") is not None:
+        tensor.__setstate__(state)  # type: ignore[attr-defined]
+    else:
+        set_state(tensor, state)
+    return tensor
+
+
+def set_state(tensor: Tensor, state: Any) -> None:
+    """Give a tensor its attributes back; those that its class has are not among them.
+
+    Raises
+    ------
+    TypeError
+        If the state is no dictionary of names, or would change how the tensor works.
+    """
+    if isinstance(state, tuple) and len(state) == 2:
+        state = {**(state[0] or {}), **(state[1] or {})}
+    if not state:
+        return
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise TypeError("the file holds a tensor with attributes that have no names")
+    for name in state:
+        if hasattr(type(tensor), name) and name != "persistent":
+            raise TypeError(f"the file sets the attribute {name!r} of a tensor")
+    tensor.__dict__.update(state)
