@@ -2,12 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided as _strided
 
-__all__ = ["reinterpret", "view_as_complex", "view_as_real"]
+__all__ = [
+    "as_strided",
+    "contiguous",
+    "reinterpret",
+    "sliding_window",
+    "view_as_complex",
+    "view_as_real",
+]
+
+
+def contiguous(x: np.ndarray, /) -> np.ndarray:
+    """A copy whose elements lie in order."""
+    return np.array(x, order="C")
+
+
+def root(x: np.ndarray) -> np.ndarray:
+    """The array whose memory `x` looks at; itself if it is no view."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return x
+
+
+class _Memory:
+    """Memory that NumPy takes as an array; it keeps the array alive to which it belongs."""
+
+    def __init__(self, interface: dict[str, Any], owner: np.ndarray) -> None:
+        self.__array_interface__, self.owner = interface, owner
+
+
+def at(
+    x: np.ndarray, address: int, size: Sequence[int], steps: Sequence[int], read_only: bool
+) -> np.ndarray:
+    """An array of the type of `x`, which it keeps alive, at an address."""
+    interface = {
+        **x.__array_interface__,
+        "data": (address, read_only),
+        "shape": tuple(size),
+        "strides": tuple(steps),
+    }
+    return np.asarray(_Memory(interface, x))
+
+
+def writable(x: np.ndarray) -> np.ndarray:
+    """The same memory as an array that may be written to, whatever NumPy thinks of it."""
+    return at(x, x.__array_interface__["data"][0], x.shape, x.strides, False)
+
+
+def as_strided(
+    x: np.ndarray, size: Sequence[int], stride: Sequence[int], start: int = 0, /
+) -> np.ndarray:
+    """A view of the memory in which `x` lies; `start` and `stride` are counted in elements.
+
+    Parameters
+    ----------
+    x : array
+    size, stride : sequences of int
+    start : int
+        From the first element of `x`; may be negative.
+
+    Raises
+    ------
+    RuntimeError
+        If the view would reach outside that memory.
+    """
+    width = x.dtype.itemsize
+    size, steps = tuple(size), tuple([s * width for s in stride])
+    owner = root(x)
+    low, high = byte_bounds(owner)
+    first = x.__array_interface__["data"][0] + start * width
+    last = first + width + sum([(n - 1) * s for n, s in zip(size, steps, strict=True)])
+    if 0 not in size and not low <= first <= last <= high:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
+            f"{(first - low) // width}, and itemsize {width} requiring a storage size of "
+            f"{last - low} are out of bounds for storage of size {high - low}"
+        )
+    if 0 in size or owner.flags.c_contiguous:
+        place = 0 if 0 in size else first - low
+        return np.ndarray(size, x.dtype, owner if owner.size else None, place, steps)
+    if start == 0:
+        return _strided(x, size, steps)
+    return at(x, first, size, steps, not x.flags.writeable)
+
+
+def sliding_window(x: np.ndarray, size: int, step: int, dim: int, /) -> np.ndarray:
+    """All slices of length `size`, every `step` places along `dim`, in a new last dimension."""
+    shape, steps = list(x.shape), list(x.strides)
+    inner = steps[dim]
+    shape[dim] = (shape[dim] - size) // step + 1
+    steps[dim] *= step
+    return _strided(x, (*shape, size), (*steps, inner))
 
 
 def reinterpret(x: np.ndarray, dtype: Any) -> np.ndarray:

@@ -1,0 +1,154 @@
+"""NumPy as the device ``cpu``."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+import numpy as np
+
+from devtensor import dtype as dtypes
+from devtensor.backend import Backend
+
+from . import namespace
+from .extras_shape import root
+from .kernels import KERNELS
+
+__all__ = ["NumPy"]
+
+Array = np.ndarray[Any, Any]
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # From malloc.h.
+
+
+def keep_freed_memory() -> None:
+    """Let glibc give arrays the memory of arrays that are gone, instead of fresh pages.
+
+    Clearing fresh pages takes longer than most operations on them; networks of some size run 1.5
+    times as fast. Other C libraries are left as they are.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+class NumPy(Backend):
+    """NumPy's arrays, in the host's memory."""
+
+    kind = "cpu"
+    host = True
+    xp: Any = namespace
+    array_types = (np.ndarray, np.generic)
+    kernels = KERNELS
+
+    def __init__(self) -> None:
+        keep_freed_memory()
+        super().__init__()
+        for native, t in list(dtypes.OF.items()):
+            if isinstance(native, np.dtype):
+                dtypes.OF[native.type] = t
+
+    def setup(self) -> None:
+        """Make NumPy as silent as PyTorch where numbers overflow or are undefined.
+
+        NumPy keeps this setting for each thread and context, so it is called once in each.
+        """
+        np.seterr(all="ignore")
+
+    def native_dtype(self, t: dtypes.dtype) -> Any:
+        """NumPy's dtype, which arrays have; bfloat16 only with the package ml_dtypes."""
+        native = getattr(namespace, t.name, None)
+        return None if native is None else np.dtype(native)
+
+    def array(self, data: Any, native: Any, index: int | None) -> Array:
+        """An array of its own memory.
+
+        A number by itself wraps around where it does not fit into an integer type.
+
+        Raises
+        ------
+        RuntimeError
+            If a number in a sequence does not fit into an integer type.
+        """
+        if native.kind in "iu" and not isinstance(data, (np.ndarray, np.generic)):
+            return integers(data, native)
+        with np.errstate(all="ignore"):
+            if isinstance(data, (np.ndarray, np.generic)):
+                return np.array(namespace.astype(data, native, copy=False), order="C")
+            return np.array(data, native)
+
+    def adopt(self, data: Any) -> Any:
+        """The same memory as a plain ndarray, or None if it belongs to another library."""
+        if data.__class__ is np.ndarray:
+            return data
+        return np.asarray(data) if isinstance(data, self.array_types) else None
+
+    def to_host(self, array: Array) -> Array:
+        """The array itself."""
+        return array
+
+    def write(self, target: Array, value: Any) -> None:
+        """Copy `value`, converted as PyTorch does, into the memory of `target`."""
+        kind = value.dtype.kind
+        if kind == "c" and target.dtype.kind != "c":
+            value = value != 0 if target.dtype.kind == "b" else value.real
+        elif kind in "fV" and target.dtype.kind in "iu":
+            with np.errstate(all="ignore"):
+                target[...] = value
+            return
+        target[...] = value
+
+    def strides(self, array: Array) -> tuple[int, ...]:
+        """Steps in elements; a dimension of length 1 has that of a contiguous tensor."""
+        size = array.itemsize
+        steps = [step // size for step in array.strides]
+        if 0 in steps:
+            shape, empty = array.shape, not array.size
+            following = 1
+            for d in range(len(steps) - 1, -1, -1):
+                if empty or (shape[d] == 1 and not steps[d]):
+                    steps[d] = following
+                following = steps[d] * (shape[d] or 1)
+        return tuple(steps)
+
+    def pointer(self, array: Array) -> int:
+        """The address of the first element."""
+        address: int = array.__array_interface__["data"][0]
+        return address
+
+    def owns(self, array: Array) -> bool:
+        """Whether it is no view."""
+        return array.flags.owndata
+
+    def shares(self, one: Array, two: Array) -> bool:
+        """Whether two arrays look at the same memory."""
+        return np.may_share_memory(one, two)
+
+    def storage_offset(self, array: Array) -> int:
+        """How many elements lie before the first one in the memory of the array looked at."""
+        owner = root(array)
+        return (self.pointer(array) - self.pointer(owner)) // array.itemsize
+
+    def added(self, into: Any, other: Any) -> Any:
+        """The sum, in the memory of `into` where it fits."""
+        if into.__class__ is np.ndarray and into.shape == other.shape and into.dtype == other.dtype:
+            return np.add(into, other, out=into)
+        return into + other
+
+
+def integers(data: Any, native: Any) -> Array:
+    """Numbers as integers, cut towards 0; negative ones may wrap around in unsigned types."""
+    if isinstance(data, int):
+        return np.array(data % (1 << 64), np.uint64).astype(native)
+    values = np.array(data)
+    if values.dtype == native or values.dtype.kind == "b" or not values.size:
+        return values.astype(native, copy=False)
+    limits = np.iinfo(native)
+    low, high = values.min(), values.max()
+    # Comparing with `limits.max` itself would round it up for floats.
+    if not (limits.min if native.kind == "i" else -limits.max) <= low <= high < limits.max + 1:
+        raise RuntimeError(f"value cannot be converted to type {native} without overflow")
+    return values.astype(native)

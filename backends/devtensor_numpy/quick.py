@@ -1,0 +1,196 @@
+"""Array API functions by methods and reductions: NumPy's own cost several times the work itself.
+
+They take what the array API promises, and NumPy's scalars, which its functions return for arrays
+without dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+# ---- other numbers ----
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
+    if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
+        x = x != 0 if dtype == np.bool_ else x.real
+    return x.astype(dtype, copy=copy)
+
+
+@lru_cache(256)
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a data type is of a kind; bfloat16 is among the real floating ones."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, k) for k in kind)
+    dtype = np.dtype(dtype)
+    if not isinstance(kind, str):
+        return bool(dtype == np.dtype(kind))
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is no kind of data type; there are {', '.join(KINDS)}")
+    return dtype.kind in KINDS[kind]
+
+
+KINDS = {
+    "bool": "b",
+    "signed integer": "i",
+    "unsigned integer": "u",
+    "integral": "iu",
+    "real floating": "fV",  # V: types of ml_dtypes.
+    "complex floating": "c",
+    "numeric": "iufcV",
+}
+
+
+def finfo(dtype: Any, /) -> Any:
+    """The limits of a floating type."""
+    dtype = getattr(dtype, "dtype", dtype)
+    if np.dtype(dtype).kind == "V":
+        import ml_dtypes
+
+        return ml_dtypes.finfo(dtype)
+    return np.finfo(dtype)
+
+
+def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Array:
+    """Zeros in the shape of `x`."""
+    return np.zeros(x.shape, x.dtype if dtype is None else dtype)
+
+
+def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Array:
+    """Ones in the shape of `x`."""
+    return np.ones(x.shape, x.dtype if dtype is None else dtype)
+
+
+def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = None) -> Array:
+    """One number in the shape of `x`."""
+    out = np.empty(x.shape, x.dtype if dtype is None else dtype)
+    out.fill(fill_value)
+    return out
+
+
+# ---- reductions ----
+
+
+def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """The sum."""
+    return np.add.reduce(x, axis, dtype, None, keepdims)
+
+
+def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """The product."""
+    return np.multiply.reduce(x, axis, dtype, None, keepdims)
+
+
+def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest number."""
+    return np.maximum.reduce(x, axis, None, None, keepdims)
+
+
+def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The smallest number."""
+    return np.minimum.reduce(x, axis, None, None, keepdims)
+
+
+def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether something is true."""
+    return np.logical_or.reduce(x, axis, None, None, keepdims)
+
+
+def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether everything is true."""
+    return np.logical_and.reduce(x, axis, None, None, keepdims)
+
+
+# ---- another shape ----
+
+
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
+    """`x` in another shape; a view where that is possible."""
+    return x.reshape(shape) if copy is None else np.reshape(x, shape, copy=copy)
+
+
+def permute_dims(x: Any, /, axes: Any) -> Any:
+    """`x` with its dimensions in another order."""
+    return x.transpose(axes)
+
+
+def matrix_transpose(x: Any, /) -> Any:
+    """Every matrix transposed."""
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose needs at least 2 dimensions, not {x.ndim}")
+    return x.swapaxes(-1, -2)
+
+
+def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
+    """`x` with a further dimension of length 1."""
+    if axis == -1:
+        return x[..., None]
+    return x[None] if axis == 0 else np.expand_dims(x, axis)
+
+
+def squeeze(x: Any, /, axis: Any) -> Any:
+    """`x` without dimensions of length 1."""
+    return x.squeeze(axis)
+
+
+def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
+    """`x` with dimensions moved elsewhere."""
+    ndim = x.ndim
+    if not (
+        isinstance(source, int)
+        and isinstance(destination, int)
+        and -ndim <= source < ndim
+        and -ndim <= destination < ndim
+    ):
+        return np.moveaxis(x, source, destination)
+    order = list(range(ndim))
+    order.insert(destination % ndim, order.pop(source))
+    return x.transpose(order)
+
+
+def flip(x: Any, /, *, axis: Any = None) -> Any:
+    """`x` backwards; a view."""
+    if isinstance(axis, int) and 0 <= axis < x.ndim:
+        return x[(slice(None),) * axis + (slice(None, None, -1),)]
+    return np.flip(x, axis)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Array:
+    """Arrays joined along a new dimension."""
+    if axis == 0 and arrays:
+        return np.concatenate([x[None] for x in arrays])
+    return np.stack(arrays, axis=axis)
+
+
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
+    """Elements or slices at indices."""
+    return x.take(indices, axis)
+
+
+# ---- order ----
+
+
+def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The order of the elements; NaN is the largest."""
+    kind = "stable" if stable else None
+    if not descending:
+        return np.argsort(x, axis=axis, kind=kind)
+    if not stable:
+        return np.flip(np.argsort(x, axis=axis), axis)
+    # Backwards twice, so that equal elements keep their order.
+    backwards = np.argsort(np.flip(x, axis), axis=axis, kind=kind)
+    return np.flip(x.shape[axis] - 1 - backwards, axis)
+
+
+def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The elements in order; NaN is the largest."""
+    found = np.sort(x, axis=axis, kind="stable" if stable else None)
+    return np.flip(found, axis) if descending else found
