@@ -85,6 +85,18 @@ class Backend:
         """Whether `array` is alone in holding its memory's allocation (it is no view)."""
         raise NotImplementedError
 
+    def shares(self, one: Any, two: Any) -> bool:
+        """Whether a result of reshaping lies in the memory of what was reshaped."""
+        return self.pointer(one) == self.pointer(two)
+
+    def added(self, into: Any, other: Any) -> Any:
+        """The sum of two arrays, written into the first if that is possible."""
+        return into + other
+
+    def placed(self, index: int | None) -> dict[str, Any]:
+        """The keyword with which the library's factories are told the device `index`."""
+        return {}
+
     def storage_offset(self, array: Any) -> int:
         """How many elements lie between the start of the allocation and the first element."""
         return 0

@@ -1,0 +1,622 @@
+"""The way back: from some tensors through the graph to others."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from devtensor import dtype as dtypes
+from devtensor.autograd.mode import INFERENCE, Block, current
+from devtensor.autograd.node import Call, Leaf, Node, Part
+from devtensor.autograd.saved import open_arrays, open_tensors
+from devtensor.autograd.tensorspace import TENSORS
+from devtensor.autograd.view import edge_of, live, memory_of
+from devtensor.op import catalogue
+from devtensor.ops.shape import spread
+from devtensor.space import natives, space_of
+from devtensor.tensor import Tensor, rest_of, wrap
+
+_anomaly = [False, True]
+"""Whether NaN is looked for in every process's gradient, and whether it is an error."""
+
+_leaf_lock = threading.Lock()
+
+
+class GradBlock(Block):
+    """The grad flag during a backward pass."""
+
+    kind = "grad"
+
+
+class Walk:
+    """One backward pass.
+
+    Parameters
+    ----------
+    create_graph : bool
+        Whether the pass is itself recorded: rules then run on tensors instead of arrays.
+    keep : bool
+        Whether what was saved stays.
+    """
+
+    def __init__(self, create_graph: bool, keep: bool) -> None:
+        self.create_graph, self.keep = create_graph, keep
+        self.heap: list[tuple[int, Node]] = []
+        self.arrived: dict[Node, Any] = {}
+        self.owned: set[Node] = set()
+        self.leaves: list[Leaf] = []
+        self.captures: dict[Node, dict[int, int]] = {}
+        self.captured: dict[int, Any] = {}
+        self.needed: dict[Node, bool] | None = None
+        self.accumulate = True
+
+    # ---- gradients on their way
+
+    def deliver(self, edge: Any, g: Any) -> None:
+        """Add a gradient to what waits for a node."""
+        shape = edge.shape
+        if g.shape != shape:
+            g = self.fitted(g, shape, edge)
+        node = edge
+        if edge.__class__ is Part:
+            node = edge.node
+            waiting = self.arrived.get(node)
+            if waiting is None:
+                if self.needed is not None and node not in self.needed:
+                    return
+                waiting = self.arrived[node] = [None] * node.count
+                heappush(self.heap, (-node.clock, node))
+            one = waiting[edge.index]
+            waiting[edge.index] = g if one is None else one + g
+            return
+        waiting = self.arrived.get(node)
+        if waiting is None:
+            if self.needed is not None and node not in self.needed:
+                return
+            if node.count != 1:
+                g = [g] + [None] * (node.count - 1)
+            self.arrived[node] = g
+            if node.__class__ is Leaf:
+                self.leaves.append(node)
+            else:
+                heappush(self.heap, (-node.clock, node))
+        elif node in self.owned:
+            self.arrived[node] = node.device.backend.added(waiting, g)
+        elif waiting.__class__ is list:
+            waiting[0] = g if waiting[0] is None else waiting[0] + g
+        else:
+            self.arrived[node] = waiting + g
+            if not self.create_graph:
+                self.owned.add(node)
+
+    def fitted(self, g: Any, shape: tuple[int, ...], edge: Any) -> Any:
+        """A gradient summed down to the shape of what it belongs to."""
+        if tuple(g.shape) == tuple(shape):
+            return g
+        xp = TENSORS if self.create_graph else space_of(edge.node.device)
+        return spread(xp, g, shape)
+
+    def run(self) -> None:
+        """Go back until nothing waits."""
+        heap, arrived = self.heap, self.arrived
+        while heap:
+            node: Any = heappop(heap)[1]
+            g = arrived.pop(node)
+            self.owned.discard(node)
+            if node.extra is not None or node in self.captures:
+                g = self.observed(node, g)
+            if self.needed is None or self.needed[node] is True:
+                steps = pull(node, self, g) if node.__class__ is Call else node.go(self, g)
+                for edge, one in steps:
+                    if one is not None and edge is not None:
+                        self.deliver(edge, one)
+        for leaf in self.leaves:
+            g = arrived.pop(leaf)
+            if leaf.extra is not None or leaf in self.captures:
+                g = self.observed(leaf, g)
+            if self.accumulate or leaf not in self.captures:
+                self.settle(leaf, g, leaf in self.owned)
+
+    def observed(self, node: Node, g: Any) -> Any:
+        """Show a gradient to the hooks that hang on a node; they may replace it."""
+        extra = node.extra
+        several = isinstance(g, list)
+        gs = list(g) if several else [g]
+        if extra is not None:
+            for index, hooks in extra.outputs.items():
+                for key, hook in list(hooks.items()):
+                    if gs[index] is None or key == -1:
+                        continue
+                    result = hook(self.tensor(gs[index], node))
+                    if result is not None:
+                        gs[index] = self.replaced(result, gs[index], node)
+                if -1 in hooks and gs[index] is not None:
+                    hooks[-1](self.tensor(gs[index], node, shared=True))
+            if extra.prehooks:
+                gs = self.prehooked(node, gs)
+        for index, place in self.captures.get(node, {}).items():
+            if gs[index] is not None:
+                self.captured[place] = gs[index]
+        return gs if several else gs[0]
+
+    def prehooked(self, node: Node, gs: list[Any]) -> list[Any]:
+        assert node.extra is not None
+        for hook in list(node.extra.prehooks.values()):
+            shown = tuple([None if g is None else self.tensor(g, node) for g in gs])
+            result = hook(shown)
+            if result is not None:
+                result = result if isinstance(result, tuple) else (result,)
+                gs = [None if r is None else self.value(r) for r in result]
+        return gs
+
+    def replaced(self, result: Any, g: Any, node: Node) -> Any:
+        """What a tensor hook returned, in place of a gradient."""
+        if not isinstance(result, Tensor):
+            raise TypeError(
+                f"hook returned {type(result).__name__}, but a gradient must be a Tensor or None"
+            )
+        if tuple(result._array.shape) != tuple(g.shape):
+            raise RuntimeError(
+                f"hook has changed the size of value: from {list(g.shape)} to "
+                f"{list(result._array.shape)}"
+            )
+        return self.value(result)
+
+    def tensor(self, g: Any, node: Node, shared: bool = False) -> Tensor:
+        """A gradient as hooks see it."""
+        if self.create_graph:
+            return g  # type: ignore[no-any-return]
+        device = node.device
+        xp = device.backend.xp
+        if shared:
+            return wrap(xp.asarray(g, copy=True), device, current().edge)
+        return wrap(xp.asarray(g), device, current().edge)
+
+    def value(self, tensor: Tensor) -> Any:
+        """A tensor from a hook as the walk carries it."""
+        return tensor if self.create_graph else tensor._array
+
+    # ---- gradients that have arrived
+
+    def settle(self, leaf: Leaf, g: Any, owned: bool) -> None:
+        """Add a gradient to the ``.grad`` of a leaf."""
+        tensor = leaf.tensor()
+        if tensor is None:
+            return
+        rest = rest_of(tensor)
+        native = tensor._array.dtype
+        with _leaf_lock:
+            old = rest.grad
+            if self.create_graph:
+                if g.dtype is not tensor.dtype:
+                    g = g.to(tensor.dtype)
+                rest.grad = g if old is None else old + g
+            else:
+                backend = leaf.device.backend
+                if old is None:
+                    if g.dtype != native or not (owned or alone(backend, g)):
+                        g = backend.xp.asarray(g, dtype=native, copy=True)
+                    elif g.__class__ is not backend.array_types[0]:
+                        g = backend.xp.asarray(g)
+                    rest.grad = wrap(g, leaf.device, current().edge)
+                elif old.is_inference() and not current().inference:
+                    raise RuntimeError(
+                        "Inplace update to inference tensor outside InferenceMode is not allowed: "
+                        "the .grad of a leaf was made in inference mode; set it to None first"
+                    )
+                elif old._node is not None and old._node is not INFERENCE:
+                    rest.grad = wrap(old._array + g, leaf.device)
+                else:
+                    backend.write(old._array, old._array + g)
+                    memory_of(old).written("the accumulation of gradients")
+        if rest.post_hooks:
+            for hook in list(rest.post_hooks.values()):
+                hook(tensor)
+
+
+def alone(backend: Any, array: Any) -> bool:
+    """Whether nobody but the walk holds `array`, nor memory that it shares."""
+    return sys.getrefcount(array) <= _HELD and bool(backend.owns(array))
+
+
+def _calibrate() -> int:
+    """How often a gradient that only `settle` holds is counted inside `alone`."""
+
+    class Thing:
+        pass
+
+    def inner(backend: Any, array: Any) -> int:
+        return sys.getrefcount(array)
+
+    def settle(g: Any, owned: bool) -> int:
+        return inner(None, g)
+
+    def run(arrived: dict[int, Any]) -> int:
+        g = arrived.pop(0)
+        return settle(g, False)
+
+    return run({0: Thing()})
+
+
+_HELD = _calibrate() if getattr(sys, "_is_gil_enabled", lambda: True)() else -1
+
+
+# ---- steps
+
+
+def pull(node: Call, walk: Walk, g: Any) -> Any:
+    """The gradients of a call's inputs, each with where it goes."""
+    plan, device = node.plan, node.device
+    if walk.create_graph:
+        saved: Any = open_tensors(node)
+        xp: Any = TENSORS
+        params = node.params
+    else:
+        saved = open_arrays(node)
+        xp = space_of(device)
+        params = natives(node.params, device) if plan.uses_params else None
+    results = plan.pull(xp, g, saved, params)
+    links = node.links
+    if not walk.keep and plan.saves:
+        node.free()
+    if _anomaly[0]:
+        look_for_nan(node, results)
+    if node.extra is not None and node.extra.hooks:
+        results = hooked(node, walk, results, g)
+    return zip(links, results, strict=False)
+
+
+def hooked(node: Any, walk: Walk, results: Any, g: Any) -> Any:
+    """Show the gradients of a step to its hooks, which may replace them."""
+    wanted = node.plan.wanted if isinstance(node, Call) else [e is not None for e in node.edges()]
+    for hook in list(node.extra.hooks.values()):
+        given = iter(results)
+        inputs = tuple([None if not w or (r := next(given)) is None else walk.tensor(r, node)
+                        for w in wanted])  # fmt: skip
+        outputs = tuple(
+            [None if x is None else walk.tensor(x, node) for x in (g if isinstance(g, list) else [g])]
+        )
+        changed = hook(inputs, outputs)
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != len(inputs):
+                raise RuntimeError(
+                    f"hook has returned an incorrect number of values (got {len(changed)}, "
+                    f"but expected {len(inputs)})"
+                )
+            results = tuple(
+                [None if r is None else walk.value(r) for r, w in zip(changed, wanted, strict=True) if w]
+            )
+    return results
+
+
+def look_for_nan(node: Any, results: Any) -> None:
+    """Raise RuntimeError if a step gave NaN, in anomaly mode."""
+    if not _anomaly[1]:
+        return
+    for number, g in enumerate(results):
+        if g is None:
+            continue
+        if isinstance(g, Tensor):
+            g = g._array
+        total = space_of(node.device).sum(g)
+        if math.isnan(complex(total).real):
+            isnan = space_of(node.device).isnan(g)
+            if not bool(space_of(node.device).any(isnan)):
+                continue
+            line = node.extra.line if node.extra is not None else ""
+            raise RuntimeError(
+                f"Function '{node.name()}' returned nan values in its {number}th output."
+                + (f" Its forward ran at {line}." if line else "")
+            )
+
+
+# ---- where a pass begins
+
+
+def roots_of(
+    outputs: Sequence[Tensor], grads: Sequence[Any], create_graph: bool, name: str
+) -> list[tuple[Any, Any]]:
+    """The edges at which a pass begins, and the gradient of each.
+
+    Raises
+    ------
+    RuntimeError
+        If an output is not tracked, is no number and has no gradient, or its gradient does not
+        fit.
+    """
+    found = []
+    for number, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
+        if not isinstance(output, Tensor):
+            raise TypeError(f"{name}: output {number} must be Tensor, not {type(output).__name__}")
+        edge = edge_of(output)
+        if edge is None:
+            raise RuntimeError(
+                f"element {number} of tensors does not require grad and does not have a grad_fn"
+            )
+    for number, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
+        edge = edge_of(output)
+        shape = tuple(output._array.shape)
+        if grad is None:
+            if math.prod(shape) != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs, but output "
+                    f"{number} has shape {list(shape)}; pass its gradient, or sum it first"
+                )
+            if output.dtype.kind == "complex":
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but got "
+                    f"{output.dtype!r}"
+                )
+            xp = output._device.backend.xp
+            one = xp.ones(shape, dtype=output._array.dtype, **on(output._device))
+            grad = wrap(one, output._device)
+        elif not isinstance(grad, Tensor):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(grad).__name__}"
+            )
+        elif tuple(grad._array.shape) != shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{number}] has a shape of {grad.shape} and "
+                f"output[{number}] has a shape of {output.shape}."
+            )
+        if grad.dtype is not output.dtype:
+            grad = catalogue["cast"].function(grad, output.dtype)
+        if grad._device is not output._device:
+            raise RuntimeError(
+                f"Expected all tensors to be on the same device: grad_output[{number}] is on "
+                f"{grad._device} and output[{number}] on {output._device}"
+            )
+        found.append((edge, grad if create_graph else grad._array))
+    return found
+
+
+def on(device: Any) -> dict[str, Any]:
+    """The keyword with which a library makes an array on a device; nothing for the host."""
+    return device.backend.placed(device.index)
+
+
+def mark_needed(roots: Sequence[Any], targets: dict[Node, Any]) -> dict[Node, bool]:
+    """Which nodes lead to the targets: True to be walked, False only to be reached."""
+    needed: dict[Node, bool] = {}
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root.node, False) for root in roots]
+    leads: set[Node] = set()
+    while stack:
+        node, done = stack.pop()
+        children = [e.node for e in node.edges() if e is not None]
+        if done:
+            through = any(child in leads for child in children)
+            if through or node in targets:
+                leads.add(node)
+                needed[node] = through
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend([(child, False) for child in children if child not in seen])
+    return needed
+
+
+def walk_from(
+    roots: list[tuple[Any, Any]],
+    create_graph: bool,
+    keep: bool,
+    targets: Sequence[Any] | None = None,
+    accumulate: bool = True,
+) -> list[Any]:
+    """Run a pass; give the gradients of the `targets` that are asked for."""
+    walk = Walk(create_graph, keep)
+    walk.accumulate = accumulate
+    if targets is not None:
+        for place, edge in enumerate(targets):
+            if edge is not None:
+                walk.captures.setdefault(edge.node, {})[edge.index] = place
+        walk.needed = mark_needed([edge for edge, _ in roots], walk.captures)
+    with GradBlock(create_graph):
+        for edge, g in roots:
+            walk.deliver(edge, g)
+        roots.clear()
+        walk.run()
+    if targets is None:
+        return []
+    return [walk.captured.get(place) for place in range(len(targets))]
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """One tensor, or a sequence of them, as a tuple."""
+    return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Compute gradients and add them to the ``.grad`` of the leaves.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+        Where to begin.
+    grad_tensors : Tensor or sequence, optional
+        Their gradients; None stands for 1, and is allowed for single numbers.
+    retain_graph : bool, optional
+        Whether what was saved stays for another pass; as `create_graph` by default.
+    create_graph : bool
+        Whether the gradients can be differentiated.
+    inputs : Tensor or sequence of Tensor, optional
+        Fill the gradients of these only; they need not be leaves.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor has no graph, or the graph was freed, or a saved value overwritten.
+
+    Notes
+    -----
+    PyTorch's ``torch.autograd.backward``.
+    """
+    outputs = as_tuple(tensors)
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)  # fmt: skip
+        grad_tensors = grad_variables
+    grads = (None,) * len(outputs) if grad_tensors is None else as_tuple(grad_tensors)
+    if len(grads) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
+    if inputs is not None and not isinstance(inputs, Tensor) and not len(tuple(inputs)):
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    keep = create_graph if retain_graph is None else retain_graph
+    roots = roots_of(outputs, grads, create_graph, "backward()")
+    if create_graph:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the "
+            "parameter and its gradient which can cause a memory leak. We recommend using "
+            "autograd.grad when creating the graph to avoid this. If you have to use this "
+            "function, make sure to reset the .grad fields of your parameters to None after use "
+            "to break the cycle and avoid the leak.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if inputs is None:
+        walk_from(roots, create_graph, keep)
+        return
+    wanted = as_tuple(inputs)
+    edges = []
+    for number, x in enumerate(wanted):
+        edge = edge_of(x)
+        if edge is None:
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad: inputs[{number}]"
+            )
+        edges.append(edge)
+    found = walk_from(roots, create_graph, keep, edges, accumulate=False)
+    for x, g in zip(wanted, found, strict=True):
+        if g is not None:
+            leaf = edge_of(x)
+            walk = Walk(create_graph, keep)
+            holder = leaf if isinstance(leaf, Leaf) else Leaf(x)
+            with GradBlock(create_graph):
+                walk.settle(holder, g, False)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """Compute the gradients of outputs with respect to inputs, leaving every ``.grad`` alone.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence of Tensor
+    grad_outputs : Tensor or sequence, optional
+        The gradients of `outputs`; None stands for 1, and is allowed for single numbers.
+    retain_graph : bool, optional
+        Whether what was saved stays for another pass; as `create_graph` by default.
+    create_graph : bool
+        Whether the gradients can be differentiated.
+    allow_unused : bool, optional
+        Whether an input that `outputs` do not depend on has the gradient None instead of an
+        error; as `materialize_grads` by default.
+    is_grads_batched : bool
+        Whether `grad_outputs` have a first dimension to go through one by one.
+    materialize_grads : bool
+        Whether such an input has a gradient of zeros.
+
+    Returns
+    -------
+    tuple of Tensor
+        A gradient to each input.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor has no graph, the graph was freed, or an input is not used.
+    ValueError
+        If `materialize_grads` is asked for and `allow_unused` forbidden.
+
+    Notes
+    -----
+    PyTorch's ``torch.autograd.grad``.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    allow = materialize_grads if allow_unused is None else allow_unused
+    outs, ins = as_tuple(outputs), as_tuple(inputs)
+    grads = (None,) * len(outs) if grad_outputs is None else as_tuple(grad_outputs)
+    if len(grads) != len(outs):
+        raise RuntimeError(f"got {len(outs)} outputs and {len(grads)} gradients")
+    keep = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        return batched(outs, ins, grads, keep, create_graph, allow, materialize_grads)
+    roots = roots_of(outs, grads, create_graph, "grad()")
+    edges = []
+    for number, x in enumerate(ins):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad(): inputs[{number}] must be Tensor, not {type(x).__name__}")
+        edge = live(x)
+        if edge is None or edge is INFERENCE:
+            raise RuntimeError(
+                "One of the differentiated Tensors does not require grad: "
+                f"inputs[{number}] of shape {list(x.shape)}"
+            )
+        edges.append(edge)
+    found = walk_from(roots, create_graph, keep, edges, accumulate=False)
+    results: list[Any] = []
+    by_edge: dict[tuple[int, int], Any] = {}
+    for edge, g in zip(edges, found, strict=True):
+        if g is not None:
+            by_edge[id(edge.node), edge.index] = g
+    for number, (x, edge) in enumerate(zip(ins, edges, strict=True)):
+        g = by_edge.get((id(edge.node), edge.index))
+        if g is None:
+            if not allow:
+                raise RuntimeError(
+                    f"One of the differentiated Tensors appears to not have been used in the "
+                    f"graph. Set allow_unused=True if this is the desired behavior. "
+                    f"The differentiated Tensor at index {number} appears to not have been used "
+                    "in the graph. Set allow_unused=True if this is the desired behavior."
+                )
+            g = catalogue["zeros_like"].function(x) if materialize_grads else None
+        elif not create_graph:
+            backend = x._device.backend
+            g = wrap(backend.xp.asarray(g, dtype=x._array.dtype, copy=True), x._device, current().edge)
+        results.append(g)
+    return tuple(results)
+
+
+def batched(
+    outs: tuple[Any, ...],
+    ins: tuple[Any, ...],
+    grads: Sequence[Any],
+    keep: bool,
+    create_graph: bool,
+    allow: bool,
+    materialize: bool,
+) -> tuple[Any, ...]:
+    """`grad` for each entry of the first dimension of the gradients."""
+    size = next(g.shape[0] for g in grads if g is not None)
+    rows = []
+    for i in range(size):
+        row = [None if g is None else g[i] for g in grads]
+        last = keep or i < size - 1
+        rows.append(grad(outs, ins, row, last, create_graph, allow, False, materialize))
+    stack = catalogue["stack"].function
+    return tuple([None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)])
+

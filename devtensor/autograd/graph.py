@@ -1,0 +1,100 @@
+"""The graph for those who look at it: nodes, edges, hooks for what is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from devtensor.autograd.node import Node
+from devtensor.autograd.saved import (
+    disable_saved_tensors_hooks,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
+from devtensor.autograd.view import edge_of
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+
+class GradientEdge(NamedTuple):
+    """Where a tensor's gradient goes: a node, and which of its outputs the tensor was."""
+
+    node: Node
+    output_nr: int
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """The edge of a tensor that requires gradients.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not.
+    """
+    edge = edge_of(tensor)
+    if edge is None:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")  # fmt: skip
+    return GradientEdge(edge.node, edge.index)
+
+
+def increment_version(tensor: Any) -> None:
+    """Say that a tensor's memory, or that of several, was written by other means."""
+    from devtensor.autograd.saved import users_line
+    from devtensor.autograd.view import memory_of
+    from devtensor.tensor import Tensor
+
+    for x in (tensor,) if isinstance(tensor, Tensor) else tensor:
+        memory_of(x).written(f"increment_version at {users_line()[0]}")
+
+
+class MultiHandle:
+    """Takes several hooks off again."""
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self.handles = tuple(handles)
+
+    def remove(self) -> None:
+        """Take the hooks off."""
+        for handle in self.handles:
+            handle.remove()
+
+
+def register_multi_grad_hook(
+    tensors: Sequence[Any], fn: Callable[..., Any], *, mode: str = "all"
+) -> MultiHandle:
+    """Call `fn` when the gradients of several tensors are known.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+    fn : callable
+        With ``mode="all"`` it gets a list of gradients, None where there is none; with ``"any"``
+        the first one.
+    mode : {"all", "any"}
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    found: dict[int, Any] = {}
+
+    def hook_for(place: int) -> Callable[[Any], None]:
+        def hook(g: Any) -> None:
+            found[place] = g
+            if mode == "any":
+                if len(found) == 1:
+                    fn(g)
+            elif len(found) == len(tensors):
+                fn([found[i] for i in range(len(tensors))])
+                found.clear()
+
+        return hook
+
+    return MultiHandle([t.register_hook(hook_for(i)) for i, t in enumerate(tensors)])

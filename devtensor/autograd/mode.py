@@ -1,0 +1,258 @@
+"""The gradient mode: whether launches are recorded, and who watches them.
+
+The mode of a thread is an immutable stack of entries, one for each block that is open. A context
+variable holds the stack, and another what the stack amounts to, so a launch reads one variable.
+Context variables keep asyncio tasks apart. Two more rules keep the mode from leaking:
+
+* an entry counts only in the thread that made it, so executors start with the defaults;
+* an entry made in a generator's frame counts only while that frame is on the call stack, so a
+  suspended generator takes its mode with it. (Generators that `contextlib.contextmanager` drives
+  are exempt: holding a mode across their `yield` is what they are for.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from contextvars import ContextVar
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from threading import get_ident
+from types import FrameType
+from typing import Any
+
+
+class Inference:
+    """The place in the graph of tensors made in inference mode: none, for good."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "INFERENCE"
+
+
+INFERENCE = Inference()
+
+
+class Entry:
+    """One open block, or one bare call of `set_grad_enabled`.
+
+    Attributes
+    ----------
+    kind : str
+        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"anomaly"``.
+    value : object
+        What the block sets.
+    owner : frame or None
+        The generator's frame within which alone the entry counts.
+    open : bool
+        False for a bare call, which an enclosing block's end undoes.
+    settled : bool
+        Whether a bare call can no longer become a block.
+    line : str
+        Where it was made, as ``"file:line"``.
+    """
+
+    __slots__ = ("kind", "line", "open", "owner", "settled", "value")
+
+    def __init__(
+        self, kind: str, value: Any, owner: FrameType | None, opened: bool, line: str
+    ) -> None:
+        self.kind, self.value, self.owner, self.open, self.line = kind, value, owner, opened, line
+        self.settled = False
+
+
+class Mode:
+    """What a stack of entries amounts to.
+
+    Attributes
+    ----------
+    grad, inference : bool
+        PyTorch's two flags.
+    recording : bool
+        Whether launches are recorded: `grad` and not `inference`.
+    edge : Inference or None
+        The place in the graph of what is made unrecorded.
+    hooks : tuple or str or None
+        The innermost pair (pack, unpack) for saved tensors, or why there may be none.
+    ledgers : tuple
+        The ledgers that are open.
+    anomaly : bool
+        Whether nodes remember the line that made them.
+    plain : bool
+        Whether nothing but the flags matters to a launch.
+    bound : bool
+        Whether a generator's frame must be looked for first.
+    thread : int
+        The thread in which it holds.
+    line : str
+        The line that set the flags, "" for the defaults.
+    """
+
+    __slots__ = (
+        "anomaly",
+        "bound",
+        "edge",
+        "grad",
+        "hooks",
+        "inference",
+        "ledgers",
+        "line",
+        "plain",
+        "recording",
+        "thread",
+    )
+
+    def __init__(self, stack: tuple[Entry, ...], thread: int) -> None:
+        grad = outer = True
+        inference = anomaly = bound = False
+        hooks: Any = None
+        ledgers: tuple[Any, ...] = ()
+        line = ""
+        for entry in stack:
+            kind, value = entry.kind, entry.value
+            bound = bound or entry.owner is not None
+            if kind == "grad":
+                grad = outer = value
+                line = entry.line
+            elif kind == "inference":
+                # Leaving inference mode restores the flag around it, also inside `no_grad`.
+                inference, grad = value, outer and not value
+                line = entry.line
+            elif kind == "hooks":
+                hooks = value
+            elif kind == "ledger":
+                ledgers = (*ledgers, value)
+            else:
+                anomaly = value
+        self.grad, self.inference, self.line = grad, inference, line
+        self.recording = grad and not inference
+        self.edge = INFERENCE if inference else None
+        self.hooks, self.ledgers, self.anomaly = hooks, ledgers, anomaly
+        self.bound, self.thread = bound, thread
+        self.plain = hooks is None and not ledgers and not anomaly and not bound
+
+    @property
+    def name(self) -> str:
+        """What the mode is called: ``"grad"``, ``"no_grad"`` or ``"inference"``."""
+        return "inference" if self.inference else "grad" if self.grad else "no_grad"
+
+
+RECORD = Mode((), 0)
+"""The default. Launches compare with it by identity."""
+
+MODE: ContextVar[Mode] = ContextVar("mode", default=RECORD)
+_stack: ContextVar[tuple[int, tuple[Entry, ...]]] = ContextVar("stack", default=(0, ()))
+
+
+def entries() -> tuple[Entry, ...]:
+    """The stack of this thread and context."""
+    thread, stack = _stack.get()
+    return stack if thread == get_ident() else ()
+
+
+def _set(stack: tuple[Entry, ...]) -> None:
+    thread = get_ident()
+    mode = Mode(stack, thread) if stack else RECORD
+    MODE.set(RECORD if mode.plain and mode.recording else mode)
+    _stack.set((thread, stack))
+
+
+def current() -> Mode:
+    """The mode in which a launch from here runs."""
+    mode = MODE.get()
+    if mode is RECORD:
+        return mode
+    if mode.thread != get_ident():
+        return RECORD
+    if not mode.bound:
+        return mode
+    running = set()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        running.add(frame)
+        frame = frame.f_back
+    counted = [e for e in entries() if e.owner is None or e.owner in running]
+    return Mode(tuple(counted), mode.thread) if counted else RECORD
+
+
+def is_grad_enabled() -> bool:
+    """Whether gradient recording is on (``torch.is_grad_enabled``)."""
+    return current().grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether inference mode is on (``torch.is_inference_mode_enabled``)."""
+    return current().inference
+
+
+_CONTEXTLIB = contextlib.__file__
+_SUSPENDS = CO_GENERATOR | CO_ASYNC_GENERATOR
+
+
+def owner_of(frame: FrameType | None) -> FrameType | None:
+    """The frame to which a block opened in `frame` is bound, if it can be suspended."""
+    while frame is not None:
+        caller = frame.f_back
+        if frame.f_code.co_flags & _SUSPENDS:
+            if caller is None or caller.f_code.co_filename != _CONTEXTLIB:
+                return frame
+            frame = caller  # a context manager written as a generator acts for its user
+        elif frame.f_code.co_filename != _CONTEXTLIB:
+            return None
+        else:
+            frame = caller
+    return None
+
+
+def line_of(frame: FrameType | None) -> str:
+    """A frame's place as text."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
+
+
+def push(entry: Entry) -> None:
+    """Put an entry on the stack; of settled bare calls in a row only the last one counts."""
+    stack = entries()
+    if len(stack) > 1 and stack[-1].settled and stack[-2].settled:
+        stack = (*stack[:-2], stack[-1])
+    _set((*stack, entry))
+
+
+def opened(entry: Entry, owner: FrameType | None) -> None:
+    """Make a bare call a block."""
+    entry.open, entry.owner = True, owner
+    stack = entries()
+    _set(stack if entry in stack else (*stack, entry))
+
+
+def remove(entry: Entry) -> None:
+    """Take an entry off the stack, and the bare calls made after it."""
+    stack = entries()
+    if entry in stack:
+        at = stack.index(entry)
+        _set(stack[:at] + tuple([e for e in stack[at + 1 :] if e.open]))
+
+
+class Block:
+    """A `with` block that puts one entry on the stack; it may be entered again and again."""
+
+    kind = ""
+    _line = ""
+    _unused: tuple[str, int] | None = None
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._entries: list[Entry] = []
+
+    def __enter__(self) -> Any:
+        self._open(sys._getframe(1))
+
+    def _open(self, frame: FrameType) -> None:
+        self._unused = None
+        line = self._line or line_of(frame)
+        entry = Entry(self.kind, self._value, owner_of(frame), True, line)
+        self._entries.append(entry)
+        push(entry)
+
+    def __exit__(self, *_: object) -> None:
+        if self._entries:
+            remove(self._entries.pop())

@@ -1,0 +1,221 @@
+"""The graph: nodes that remember how tensors were made, and how gradients go back through them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from devtensor.hooks import HookDict, RemovableHandle
+from devtensor.tensor import Constant
+
+tick = count(1).__next__
+"""One clock for the order of nodes and the time of writes."""
+
+
+class Extra:
+    """What few nodes have.
+
+    Attributes
+    ----------
+    memories : list
+        The shared memory of outputs that the node has saved.
+    outputs : dict
+        What hangs on each output: a list of callables that may replace its gradient.
+    hooks, prehooks : dict
+        The node's own hooks, by number.
+    metadata : dict
+        For users.
+    line : str
+        Where the forward ran, in anomaly mode.
+    """
+
+    __slots__ = ("hooks", "line", "memories", "metadata", "outputs", "prehooks")
+
+    def __init__(self) -> None:
+        self.memories: list[Any] = []
+        self.outputs: dict[int, HookDict] = {}
+        self.hooks = HookDict()
+        self.prehooks = HookDict()
+        self.metadata: dict[Any, Any] = {}
+        self.line = ""
+
+
+class Node:
+    """A step of the backward pass.
+
+    Attributes
+    ----------
+    clock : int
+        When it was made; later nodes go first.
+    shape : tuple of int
+        The shape of its first output.
+    device : device
+        Where its gradients are computed.
+    """
+
+    __slots__ = ("clock", "device", "extra", "shape")
+    clock: int
+    shape: tuple[int, ...]
+    device: Any
+    extra: Extra | None
+    inference = False
+    count = 1
+
+    def name(self) -> str:
+        """What kind of step it is, as ``"MulBackward0"``."""
+        raise NotImplementedError
+
+    def edges(self) -> tuple[Any, ...]:
+        """For each input the node or output that its gradient goes to, or None."""
+        raise NotImplementedError
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For each input: the node its gradient goes to, and which of its outputs it was."""
+        return tuple([(None, 0) if e is None else (e.node, e.index) for e in self.edges()])
+
+    @property
+    def node(self) -> Node:
+        """The node that an edge leads to: itself."""
+        return self
+
+    @property
+    def index(self) -> int:
+        """Which output of the node an edge leads to: the first."""
+        return 0
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dictionary for users."""
+        return extra_of(self).metadata
+
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> Any:
+        """Call ``fn(grad_inputs, grad_outputs)`` after the step; a tuple it returns replaces."""
+        return RemovableHandle.add(extra_of(self).hooks, fn)
+
+    def register_prehook(self, fn: Callable[[Any], Any]) -> Any:
+        """Call ``fn(grad_outputs)`` before the step; a tuple it returns replaces them."""
+        return RemovableHandle.add(extra_of(self).prehooks, fn)
+
+    def _sequence_nr(self) -> int:
+        return self.clock
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {hex(id(self))}>"
+
+
+def extra_of(node: Node) -> Extra:
+    """The rarely used part of a node, made if it is not there."""
+    if node.extra is None:
+        node.extra = Extra()
+    return node.extra
+
+
+class Part:
+    """An edge to one of several outputs of a node."""
+
+    __slots__ = ("index", "node", "shape")
+    inference = False
+
+    def __init__(self, node: Node, index: int, shape: tuple[int, ...]) -> None:
+        self.node, self.index, self.shape = node, index, shape
+
+
+class Leaf(Node):
+    """Where gradients end: they are added to the ``.grad`` of a tensor."""
+
+    __slots__ = ("__weakref__", "inference", "kind", "tensor")
+
+    def __init__(self, tensor: Any, inference: bool = False) -> None:
+        self.tensor: Callable[[], Any] = weakref.ref(tensor)
+        self.shape = tuple(tensor._array.shape)
+        self.device = tensor._device
+        self.extra = None
+        self.clock = 0
+        self.inference = inference
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def edges(self) -> tuple[Any, ...]:
+        return ()
+
+    @property
+    def variable(self) -> Any:
+        """The tensor whose gradient it is."""
+        return self.tensor()
+
+
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+class Call(Node):
+    """The launch of an operation.
+
+    Attributes
+    ----------
+    plan : Plan
+        The operation, and which gradients are wanted.
+    links : tuple or None
+        The edges that are wanted and after them what was saved; None once freed.
+    params : object
+        The parameters of the launch.
+    """
+
+    __slots__ = ("links", "params", "plan")
+
+    def __init__(
+        self,
+        plan: Any,
+        links: tuple[Any, ...],
+        shape: tuple[int, ...],
+        device: Any,
+        params: Any = None,
+    ) -> None:
+        self.plan = plan
+        self.links = links
+        self.clock = tick()
+        self.shape = shape
+        self.device = device
+        self.params = params
+        self.extra = None
+
+    def name(self) -> str:
+        name: str = self.plan.op.node
+        return name
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """The number of outputs."""
+        return 1 if self.plan.op.outputs is None else len(self.shape)
+
+    def edges(self) -> tuple[Any, ...]:
+        if self.links is None:
+            return ()
+        wanted = iter(self.links[: self.plan.edges])
+        return tuple([next(wanted) if want else None for want in self.plan.wanted])
+
+    def free(self) -> None:
+        """Drop what was saved, unless it is but numbers and shapes; the edges stay."""
+        links: Any = self.links
+        first = self.plan.edges
+        for save, value in zip(self.plan.saves, links[first:], strict=False):
+            if not save.part and value.__class__ is not Constant:
+                self.links = links[:first]
+                return
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):
+            return self.plan.look(self, name.removeprefix("_saved_"))
+        raise AttributeError(f"{self.plan.op.node} has no attribute {name!r}")
+
+    def __dir__(self) -> Iterator[str]:
+        yield from object.__dir__(self)
+        yield from (f"_saved_{save.name}" for save in self.plan.saves)

@@ -1,0 +1,343 @@
+"""What a tensor says of its place in the graph, and what can be hung there."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+import weakref
+from typing import Any
+
+from devtensor.autograd import engine
+from devtensor.autograd.mode import INFERENCE, current
+from devtensor.autograd.node import Leaf, Part, extra_of
+from devtensor.autograd.view import View, edge_of, live, memory_of, requires_grad
+from devtensor.hooks import HookDict, RemovableHandle
+from devtensor.ops.convert import detach
+from devtensor.tensor import Tensor, on_tensor, rest_of, wrap
+
+
+def want_grad(tensor: Tensor, wanted: bool) -> None:
+    """Set whether gradients are computed for a leaf."""
+    if tensor.dtype.kind not in ("float", "complex"):
+        if wanted:
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, got "
+                f"{tensor.dtype!r}; convert it with .float() first"
+            )
+        return
+    if tensor.is_inference() and not current().inference and wanted:
+        raise RuntimeError(
+            "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. "
+            "Make a normal tensor of it with .clone() first."
+        )
+    if wanted:
+        if not isinstance(live(tensor), Leaf):
+            tensor._node = Leaf(tensor, tensor._node is INFERENCE)
+    else:
+        tensor._node = INFERENCE if tensor.is_inference() else None
+
+
+@on_tensor
+class Graph:
+    """Autograd on `Tensor`."""
+
+    @property
+    def requires_grad(self: Any) -> bool:
+        """Whether gradients are computed for it; can be set on leaves."""
+        return requires_grad(self)
+
+    @requires_grad.setter
+    def requires_grad(self: Any, wanted: bool) -> None:
+        if not self.is_leaf and not wanted or (not self.is_leaf and not requires_grad(self)):
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        if self.is_leaf:
+            want_grad(self, bool(wanted))
+
+    def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
+        """Set `requires_grad` and return the tensor (``torch.Tensor.requires_grad_``).
+
+        Raises
+        ------
+        RuntimeError
+            If it is no leaf and `requires_grad` is False, or its type is not floating.
+        """
+        if self.is_leaf:
+            want_grad(self, bool(requires_grad))
+        elif not requires_grad:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a "
+                "computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        return self
+
+    @property
+    def grad_fn(self: Any) -> Any:
+        """The node that made it; None for a leaf."""
+        alias = self._alias
+        if alias.__class__ is View and alias.seen != alias.memory.rebased:
+            alias.replay(self)
+        node = self._node
+        if node is None or node is INFERENCE or isinstance(node, Leaf):
+            return None
+        return node.node
+
+    @property
+    def is_leaf(self: Any) -> bool:
+        """Whether no recorded operation made it."""
+        return self.grad_fn is None
+
+    @property
+    def output_nr(self: Any) -> int:
+        """Which output of its node it is."""
+        return self._node.index if isinstance(self._node, Part) else 0
+
+    @property
+    def grad(self: Any) -> Any:
+        """The gradient that `backward` has added up; None before."""
+        rest = self._rest
+        if rest is not None and rest.grad is not None:
+            return rest.grad
+        if self._node is not None and not self.is_leaf and not (rest and rest.retains):
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+                "non-leaf Tensor.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+
+    @grad.setter
+    def grad(self: Any, value: Any) -> None:
+        if value is None:
+            if self._rest is not None:
+                self._rest.grad = None
+            return
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of type "
+                f"{type(value).__name__}"
+            )
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value.dtype is not self.dtype:
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with "
+                f"dtype '{self.dtype.name}'. The gradient must match the tensor's dtype; convert it "
+                "with .to()."
+            )
+        if value._device is not self._device:
+            raise RuntimeError(
+                f"attempting to assign a gradient located on device with index {value._device} to "
+                f"a tensor on {self._device}; move it with .to()"
+            )
+        if tuple(value._array.shape) != tuple(self._array.shape):
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
+                f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor are "
+                "the same size"
+            )
+        rest_of(self).grad = value
+
+    @grad.deleter
+    def grad(self: Any) -> None:
+        if self._rest is not None:
+            self._rest.grad = None
+
+    def backward(
+        self: Any,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Compute the gradients of the leaves it was made from (``torch.Tensor.backward``).
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            The gradient of this tensor; 1 by default, if it is a single number.
+        retain_graph, create_graph, inputs
+            As for :func:`devtensor.autograd.backward`.
+        """
+        engine.backward(
+            (self,), (gradient,), retain_graph, create_graph, inputs=inputs
+        )
+
+    def detach(self: Any) -> Any:
+        """The same memory outside the graph; see :func:`devtensor.detach`."""
+        return detach(self)
+
+    def detach_(self: Any) -> Any:
+        """Take the tensor out of the graph, in place.
+
+        Raises
+        ------
+        RuntimeError
+            If it is a view.
+        """
+        if self._alias.__class__ is View:
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using "
+                "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+                "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+                "these gradients."
+            )
+        if not self.is_inference():
+            self._node = None
+        return self
+
+    @property
+    def data(self: Any) -> Any:
+        """The same memory, with a version counter of its own; writes to it go unnoticed."""
+        return wrap(self._array, self._device, INFERENCE if self.is_inference() else None)
+
+    @data.setter
+    def data(self: Any, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be a Tensor, not {type(value).__name__}")
+        node = self._node
+        tracked = node is not None and node is not INFERENCE
+        if tracked and value.dtype.kind not in ("float", "complex"):
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point")
+        self._array, self._device = value._array, value._device
+        if isinstance(node, Leaf):
+            leaf = Leaf(self, node.inference)
+            leaf.extra = node.extra
+            self._node = leaf
+        if self._alias.__class__ is not View:
+            self._alias = None
+
+    @property
+    def _version(self: Any) -> int:
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
+        alias = self._alias
+        return 0 if alias is None else alias.memory.version
+
+    def _is_view(self: Any) -> bool:
+        return self._alias.__class__ is View
+
+    @property
+    def _base(self: Any) -> Any:
+        return self._alias.base if self._alias.__class__ is View else None
+
+    @property
+    def retains_grad(self: Any) -> bool:
+        """Whether `retain_grad` was called on it."""
+        return self._rest is not None and self._rest.retains
+
+    def retain_grad(self: Any) -> None:
+        """Let ``.grad`` be filled although it is no leaf (``torch.Tensor.retain_grad``).
+
+        Raises
+        ------
+        RuntimeError
+            If it does not require gradients.
+        """
+        edge = edge_of(self)
+        if edge is None:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if isinstance(edge, Leaf) or self.retains_grad:
+            return
+        rest_of(self).retains = True
+        me = weakref.ref(self)
+
+        def keep(g: Any) -> None:
+            tensor = me()
+            if tensor is not None:
+                rest = rest_of(tensor)
+                rest.grad = g if rest.grad is None else rest.grad + g
+
+        extra_of(edge.node).outputs.setdefault(edge.index, HookDict())[-1] = keep
+
+    def register_hook(self: Any, hook: Any) -> Any:
+        """Call ``hook(gradient)`` when it is known; a tensor that it returns replaces it.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor does not require gradients.
+        """
+        edge = edge_of(self)
+        if edge is None:
+            raise RuntimeError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
+        hooks = extra_of(edge.node).outputs.setdefault(edge.index, HookDict())
+        return RemovableHandle.add(hooks, hook)
+
+    def register_post_accumulate_grad_hook(self: Any, hook: Any) -> Any:
+        """Call ``hook(tensor)`` after its ``.grad`` has been added to.
+
+        Raises
+        ------
+        RuntimeError
+            If it is no leaf that requires gradients.
+        """
+        edge = edge_of(self)
+        if edge is None:
+            raise RuntimeError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
+        if not isinstance(edge, Leaf):
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
+        rest = rest_of(self)
+        if rest.post_hooks is None:
+            rest.post_hooks = HookDict()
+        return RemovableHandle.add(rest.post_hooks, hook)
+
+    @staticmethod
+    def _make_subclass(cls: Any, data: Any, require_grad: bool = False) -> Any:
+        """A tensor of another class over the memory of `data`."""
+        if require_grad and data.dtype.kind not in ("float", "complex"):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients, got "
+                f"{data.dtype!r}; pass requires_grad=False"
+            )
+        inference = data.is_inference()
+        if inference and not current().inference and require_grad:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed. Make a normal tensor of it with .clone() first."
+            )
+        made = object.__new__(cls)
+        made._array, made._device = data._array, data._device
+        made._rest = None
+        made._alias = None if inference else memory_of(data)
+        made._node = INFERENCE if inference or current().inference else None
+        if made._node is INFERENCE:
+            made._alias = None
+        if require_grad:
+            made._node = Leaf(made, made._node is INFERENCE)
+        return made
+
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment. Use .detach() or .clone() first."
+            )
+        backend = self._device.backend
+        made = object.__new__(type(self))
+        made._array = backend.xp.asarray(self._array, copy=True)
+        made._device = self._device
+        made._alias = made._rest = None
+        made._node = current().edge
+        memo[id(self)] = made
+        if requires_grad(self) and self._node is not None:
+            made._node = Leaf(made, made._node is INFERENCE)
+        if self._rest is not None and self._rest.grad is not None:
+            rest_of(made).grad = copy.deepcopy(self._rest.grad, memo)
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made

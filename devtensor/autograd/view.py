@@ -1,0 +1,211 @@
+"""Shared memory: who sees what, when it was written, and the history of views."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from typing import Any
+
+from devtensor.autograd.mode import INFERENCE
+from devtensor.autograd.node import Call, Leaf, extra_of, tick
+from devtensor.errors import UntrackedViewWarning
+from devtensor.space import kernel_for, natives
+from devtensor.tensor import Tensor
+
+RECENT = 64
+
+
+class Memory:
+    """What all tensors over one memory share.
+
+    Attributes
+    ----------
+    version : int
+        How often it was written.
+    stamp : int
+        When it was last written, by the clock of the nodes.
+    stamps : deque
+        When it was written lately.
+    rebased : int
+        When the history of its base was last replaced.
+    writer : str
+        The operation and the line that last wrote it.
+    """
+
+    __slots__ = ("rebased", "stamp", "stamps", "version", "writer")
+
+    def __init__(self) -> None:
+        self.version = self.stamp = self.rebased = 0
+        self.stamps: deque[int] = deque(maxlen=RECENT)
+        self.writer = ""
+
+    @property
+    def memory(self) -> Memory:
+        """Itself; a View leads to the one it looks at."""
+        return self
+
+    def written(self, writer: str) -> None:
+        """Note a write."""
+        self.version += 1
+        self.stamp = tick()
+        self.stamps.append(self.stamp)
+        self.writer = writer
+
+    def version_at(self, time: int) -> int:
+        """How often it had been written at a time; exact for the last writes only."""
+        return self.version - sum(stamp > time for stamp in self.stamps)
+
+    def live(self, tensor: Tensor) -> Any:
+        """The place in the graph of a tensor that is no view: what it says."""
+        return tensor._node
+
+
+class View:
+    """How one tensor is seen through another.
+
+    Attributes
+    ----------
+    base : Tensor
+        The tensor that owns the memory; never itself a view.
+    steps : tuple
+        The view operations that lead from `base` here, each with its parameters and, if it has
+        several results, the number of the result.
+    memory : Memory
+    mode : str
+        The mode in which the view was made: ``"grad"``, ``"no_grad"`` or ``"inference"``.
+    several : str
+        The operation's node name if it returned several views, else "".
+    seen : int
+        The `rebased` of the memory for which the tensor's own history is right.
+    """
+
+    __slots__ = ("base", "memory", "mode", "seen", "several", "steps")
+
+    def __init__(
+        self, base: Tensor, steps: tuple[Any, ...], memory: Memory, mode: str, several: str
+    ) -> None:
+        self.base, self.steps, self.memory = base, steps, memory
+        self.mode, self.several = mode, several
+        self.seen = memory.rebased
+
+    def live(self, tensor: Tensor) -> Any:
+        """The place of the view in the graph, taken anew from its base if that was written."""
+        if self.seen != self.memory.rebased:
+            self.replay(tensor)
+        node = tensor._node
+        if node is None and self.base._node is not None and self.base._node is not INFERENCE:
+            return self.untracked(tensor)
+        return node
+
+    def untracked(self, tensor: Tensor) -> Any:
+        """The place of a view taken unrecorded of a base that is tracked: a dead end."""
+        if self.mode == "grad" and not isinstance(self.base._node, Leaf):
+            return None
+        made = "before its base required gradients" if self.mode == "grad" else f"in {self.mode}"
+        warnings.warn(
+            f"a view of a tensor that requires gradients was made {made}, so no gradient reaches "
+            "the base through it; take the view where recording is on, or call .detach() on it",
+            UntrackedViewWarning,
+            stacklevel=2,
+        )
+        return Leaf(tensor)
+
+    def replay(self, tensor: Tensor) -> None:
+        """Give the view the history that its base has now."""
+        if self.mode != "grad" or self.several:
+            raise RuntimeError(refusal(self, "its base or another view of its base has been"))
+        base = self.base
+        node, array, device = base._node, base._array, base._device
+        if isinstance(node, Leaf) or node is INFERENCE:
+            node = None
+        for op, params, number in self.steps:
+            shape = array.shape
+            array = kernel_for(op, device)(array, **natives(params, device))
+            if number is not None:
+                array = array[number]
+            if node is not None:
+                plan = op.plan((True,))
+                saved = [shape if s.part == "shape" else base._array.dtype for s in plan.saves]
+                node = Call(plan, (node, *saved), array.shape, device, params)
+        tensor._node = node
+        self.seen = self.memory.rebased
+
+
+def refusal(view: View, what: str) -> str:
+    """Why a view cannot be written, or used after its memory was written."""
+    if view.several:
+        text = (
+            f"Output {view.steps[-1][2]} of {view.several} is a view and {what} modified inplace. "
+            "This view is the output of a function that returns multiple views. Such functions do "
+            "not allow the output views to be modified inplace. You should replace the inplace "
+            "operation by an out-of-place one."
+        )
+    else:
+        made = "no_grad" if view.mode == "no_grad" else "inference"
+        where = "with grad mode enabled" if view.mode == "no_grad" else "in normal mode"
+        text = (
+            f"A view was created in {made} mode and {what} modified inplace {where}. Given that "
+            "this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+            "code by moving both the view and the inplace either both inside the "
+            f"{made} block (if you don't want the inplace to be tracked) or both outside (if you "
+            "want the inplace to be tracked)."
+        )
+    return text
+
+
+def memory_of(tensor: Tensor) -> Memory:
+    """What the tensors over this memory share; made at the first need."""
+    alias = tensor._alias
+    if alias is None:
+        alias = tensor._alias = Memory()
+        node = tensor._node
+        if node is not None and node is not INFERENCE:
+            source = node.node
+            if isinstance(source, Call) and source.plan.outs:
+                extra_of(source).memories.append(alias)
+    memory: Memory = alias.memory
+    return memory
+
+
+def live(tensor: Tensor) -> Any:
+    """The place of a tensor in the graph: a node, a part of one, INFERENCE or None."""
+    alias = tensor._alias
+    return tensor._node if alias is None else alias.live(tensor)
+
+
+def edge_of(value: Any) -> Any:
+    """Where a launch's gradient for an input goes; None if nowhere."""
+    if not isinstance(value, Tensor):
+        return None
+    alias = value._alias
+    node = value._node if alias is None else alias.live(value)
+    return None if node is INFERENCE else node
+
+
+def viewed(
+    out: Tensor, source: Tensor, op: Any, params: Any, number: int | None, mode: str
+) -> None:
+    """Record that `out` is a view of `source`."""
+    alias = source._alias
+    step = (op, params, number)
+    several = op.node.removesuffix("Backward0") if number is not None else ""
+    if alias.__class__ is View:
+        if alias.mode != "grad":
+            mode = alias.mode
+        out._alias = View(
+            alias.base, (*alias.steps, step), alias.memory, mode, several or alias.several
+        )
+    else:
+        out._alias = View(source, (step,), memory_of(source), mode, several)
+
+
+def requires_grad(tensor: Tensor) -> bool:
+    """Whether gradients are wanted for a tensor; an untracked view says what its base says."""
+    alias = tensor._alias
+    node = tensor._node
+    if alias.__class__ is View:
+        if alias.seen != alias.memory.rebased and alias.mode == "grad" and not alias.several:
+            node = alias.live(tensor)
+        if node is None:
+            return requires_grad(alias.base)
+    return node is not None and node is not INFERENCE

@@ -1,0 +1,190 @@
+"""Writing in place: what may be written, the memory's version, the history that changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor import dtype as dtypes
+from devtensor.autograd.mode import INFERENCE, Mode, current
+from devtensor.autograd.node import Call, Part
+from devtensor.autograd.saved import record, refuse_inference, users_line
+from devtensor.autograd.view import View, edge_of, live, memory_of, refusal, requires_grad
+from devtensor.launch import promote
+from devtensor.op import Op, catalogue
+from devtensor.space import kernel_for, natives
+from devtensor.tensor import Tensor, wrap
+
+
+def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
+    """Refuse a write that PyTorch refuses, before anything is written.
+
+    Parameters
+    ----------
+    op : Op
+    target : Tensor
+    mode : Mode
+    tracked : bool
+        Whether the write would be recorded: one of the operands requires gradients.
+
+    Raises
+    ------
+    RuntimeError
+    """
+    if target.is_inference() and not mode.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. "
+            "You can make a clone to get a normal tensor before doing inplace update: "
+            f"{op.name}_() got an inference tensor of shape {list(target._array.shape)}"
+        )
+    if mode.recording and tracked:
+        alias = target._alias
+        if alias.__class__ is View:
+            if alias.several or alias.mode != "grad":
+                raise RuntimeError(refusal(alias, "is being"))
+            if requires_grad(target) and is_leaf(alias.base):
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place "
+                    f"operation. ({op.name}_() on a view of shape {list(target._array.shape)}; "
+                    "write under no_grad(), or to a clone)"
+                )
+        if requires_grad(target) and is_leaf(target):
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation. "
+                f"({op.name}_() on a leaf of shape {list(target._array.shape)}; write under "
+                "no_grad(), or to a clone)"
+            )
+    array = target._array
+    strides = target._device.backend.strides(array)
+    if 0 in strides and any(
+        n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
+    ):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            f"single memory location. Please clone() the tensor before performing the operation: "
+            f"{op.name}_() got an expanded tensor of shape {list(array.shape)}"
+        )
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no recorded operation made the tensor."""
+    node = live(tensor) if tensor._alias.__class__ is not View else tensor._node
+    return not isinstance(node, (Call, Part)) and (
+        node is None or node is INFERENCE or not node.edges()
+    )
+
+
+def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
+    """Run `op` and put its result into its first input.
+
+    The result is computed beside it and then copied, so operands may overlap.
+
+    Raises
+    ------
+    RuntimeError
+        If the first input may not be written, or the result fits neither its shape nor its type.
+    TypeError
+        If it is no tensor.
+    """
+    target = inputs[0]
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"{op.name}_(): argument '{op.inputs[0]}' (position 1) must be Tensor, "
+            f"not {type(target).__name__}"
+        )
+    mode, device = current(), target._device
+    tracked = mode.recording and any(isinstance(x, Tensor) and requires_grad(x) for x in inputs)
+    check_writable(op, target, mode, tracked)
+    operands = promote(op, list(inputs), device)
+    edges = [edge_of(x) for x in operands] if tracked else []
+    plan = op.plan(tuple([e is not None for e in edges])) if tracked else None
+    if plan is not None:
+        for name, place, part in plan.saves:
+            if place >= 0 and not part:
+                refuse_inference(op, name, operands[place])
+    arrays = [None if x is None else x._array for x in operands]
+    result = kernel_for(op, device)(*arrays, **natives(params, device))
+    check_result(op, result, target)
+    memory = memory_of(target)
+    if plan is not None:
+        keep_old(op, plan, operands, edges, memory, target)
+    device.backend.write(target._array, result)
+    memory.written(f"{op.name}_ at {users_line(2)[0]}")
+    node = None
+    if tracked:
+        out = wrap(target._array, device)
+        out._alias = memory
+        if plan is not None:
+            node = record(op, operands, params, out, edges, mode)
+        rebase(target, out._node, memory, device)
+    for book in mode.ledgers:
+        book.add(op, target, node, mode, written=True)
+    return target
+
+
+def check_result(op: Op, result: Any, target: Tensor) -> None:
+    """Refuse a result that does not fit where it is to be written."""
+    shape = tuple(target._array.shape)
+    if tuple(result.shape) != shape:
+        raise RuntimeError(
+            f"output with shape {list(shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}: {op.name}_() cannot change the shape of what it writes to"
+        )
+    dtype = dtypes.of(result.dtype)
+    if not dtypes.can_cast(dtype, target.dtype):
+        raise RuntimeError(
+            f"result type {dtype.legacy} can't be cast to the desired output type "
+            f"{target.dtype.legacy}: {op.name}_() writes to a {target.dtype!r} tensor; use the "
+            "form without underscore"
+        )
+
+
+def keep_old(
+    op: Op, plan: Any, operands: list[Any], edges: list[Any], memory: Any, target: Tensor
+) -> None:
+    """Copy those operands that are to be saved and are about to be overwritten."""
+    for place in {place for _, place, part in plan.saves if place >= 0 and not part}:
+        for i in range(place, len(operands) if place == op.star else place + 1):
+            x = operands[i]
+            if x is not None and (x is target or (x._alias and x._alias.memory is memory)):
+                array = x._device.backend.xp.asarray(x._array, copy=True)
+                operands[i] = wrap(array, x._device, edges[i])
+
+
+def rebase(target: Tensor, node: Any, memory: Any, device: Any) -> None:
+    """Give a written tensor, or the base that it is a view of, its new history."""
+    alias = target._alias
+    if alias.__class__ is not View:
+        target._node = node
+    else:
+        base = alias.base
+        before = edge_of(base)
+        op = catalogue["overlay"].op
+        assert op is not None
+        plan = op.plan((before is not None, node is not None))
+        links = [e for e in (before, node) if e is not None]
+        params = {"steps": tuple([(o.name, p, n) for o, p, n in alias.steps])}
+        if plan is not None:
+            for save in plan.saves:
+                links.append(tuple(target._array.shape) if save.part else None)
+            base._node = Call(plan, tuple(links), tuple(base._array.shape), device, params)
+    memory.rebased = memory.stamp
+
+
+def write_many(op: Op, inputs: list[Any], params: dict[str, Any]) -> None:
+    """Run `op` and put its results into the inputs that it `writes`: a step of an optimizer."""
+    mode = current()
+    targets = [inputs[op.inputs.index(name)] for name in op.writes]
+    for target in targets:
+        if target is not None:
+            check_writable(op, target, mode, requires_grad(target))
+    device = targets[0]._device
+    arrays = [None if x is None else x._array for x in inputs]
+    results = kernel_for(op, device)(*arrays, **params)
+    line = f"{op.name} at {users_line(2)[0]}"
+    for target, result in zip(targets, results, strict=True):
+        if target is not None and result is not None:
+            if result is not target._array:
+                device.backend.write(target._array, result)
+            memory_of(target).written(line)
+    for book in mode.ledgers:
+        book.add(op, [t for t in targets if t is not None], None, mode, written=True)

@@ -1,0 +1,742 @@
+"""Tensors and the host: numbers, lists, NumPy arrays, other libraries' arrays, pickling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from devtensor import backend as backends
+from devtensor import dtype as dtypes
+from devtensor import printing
+from devtensor.autograd.mode import INFERENCE, current
+from devtensor.autograd.node import Leaf
+from devtensor.autograd.view import requires_grad
+from devtensor.device import device as Device
+from devtensor.device import get_default_device, resolve
+from devtensor.op import catalogue
+from devtensor.ops.convert import DTYPES, cast, to, to_device
+from devtensor.size import Size
+from devtensor.space import native
+from devtensor.tensor import Tensor, on_tensor, wrap
+
+NUMBERS = (bool, int, float, complex)
+
+
+def flat_numbers(data: Any, name: str) -> tuple[list[Any], tuple[int, ...]]:
+    """Nested sequences as a flat list and a shape.
+
+    Raises
+    ------
+    TypeError
+        If there is something else than numbers in them.
+    ValueError
+        If they are ragged.
+    """
+    if isinstance(data, NUMBERS):
+        return [data], ()
+    if isinstance(data, Tensor) or (hasattr(data, "__array__") and hasattr(data, "shape")):
+        return _from_array(data)
+    if isinstance(data, (str, bytes, dict, set)) or not hasattr(data, "__len__"):
+        if hasattr(data, "__index__"):
+            return [data.__index__()], ()
+        if hasattr(data, "__float__"):
+            return [float(data)], ()
+        if isinstance(data, str):
+            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    numbers: list[Any] = []
+    inner: tuple[int, ...] | None = None
+    try:
+        items = [data[i] for i in range(len(data))]
+    except (KeyError, TypeError, IndexError):
+        raise TypeError(f"{name}(): cannot read numbers from {type(data).__name__}") from None
+    for place, item in enumerate(items):
+        if item.__class__ in NUMBERS:
+            found, shape = [item], ()
+        else:
+            found, shape = flat_numbers(item, name)
+        if inner is None:
+            inner = shape
+        elif shape != inner:
+            here = len(shape) if len(shape) != len(inner) else 0
+            if not shape or not inner:
+                raise TypeError(
+                    f"expected sequence of length {inner[0] if inner else 1} at dim 1, but item "
+                    f"{place} is {'a number' if not shape else 'a sequence'}"
+                ) if inner else ValueError(
+                    f"only one element tensors can be converted to Python scalars, but item "
+                    f"{place} has shape {list(shape)}"
+                )
+            raise ValueError(
+                f"expected sequence of length {inner[here]} at dim {here + 1} "
+                f"(got {shape[here]})"
+            )
+        numbers += found
+    return numbers, (len(items), *(inner or ()))
+
+
+def _from_array(data: Any) -> tuple[list[Any], tuple[int, ...]]:
+    if isinstance(data, Tensor):
+        if data.requires_grad:
+            data = data.detach()
+        return data.flatten().tolist(), tuple(data.shape)
+    import_free = data.reshape(-1).tolist()
+    return import_free, tuple(data.shape)
+
+
+def number_type(numbers: list[Any]) -> dtypes.dtype:
+    """The dtype of Python numbers together."""
+    kinds = {bool: 0, int: 1, float: 2, complex: 3}
+    level = 0
+    for number in numbers:
+        rank = kinds.get(number.__class__)
+        if rank is None:
+            rank = 2 if isinstance(number, float) else 1
+        if rank > level:
+            level = rank
+    if not numbers or level == 2:
+        return dtypes.get_default_dtype()
+    return (dtypes.bool_, dtypes.int64, None, dtypes.get_default_dtype().to_complex())[level]  # type: ignore[return-value]
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: dtypes.dtype | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Copy numbers, nested sequences, or an array of any kind into a new tensor.
+
+    Parameters
+    ----------
+    data : number, nested sequence, array or Tensor
+    dtype : dtype, optional
+        By default that of an array; for Python numbers bool, int64 or the default dtype.
+    device : device or str, optional
+        By default that of a tensor or device array, else the default device.
+    requires_grad : bool
+    pin_memory : bool
+        Accepted and without effect.
+
+    Raises
+    ------
+    ValueError
+        If sequences are ragged.
+    TypeError, RuntimeError
+        If something in them is no number, or gradients are asked for integers.
+
+    Notes
+    -----
+    PyTorch's ``torch.tensor``.
+    """
+    if isinstance(data, Tensor):
+        made = detached_copy(data)
+        if device is not None:
+            made = made.to(device)  # type: ignore[attr-defined]
+        if dtype is not None:
+            made = made.to(dtype)  # type: ignore[attr-defined]
+        if made._node is not None and not current().inference:
+            made = wrap(made._array, made._device)
+    else:
+        made = as_new(data, dtype, device)
+    if requires_grad:
+        if made.dtype.kind not in ("float", "complex"):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients, got data "
+                f"of {made.dtype!r}; pass dtype=torch.float32"
+            )
+        made._node = Leaf(made, made._node is INFERENCE)
+    return made
+
+
+def detached_copy(data: Tensor) -> Tensor:
+    """A tensor's values in new memory, outside the graph."""
+    array = data._device.backend.xp.asarray(data._array, copy=True)
+    return wrap(array, data._device, current().edge)
+
+
+def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
+    """Numbers or an array in new memory."""
+    if dtype is not None and not isinstance(dtype, dtypes.dtype):
+        raise TypeError(f"tensor(): argument 'dtype' must be dtype, not {type(dtype).__name__}")
+    backend = backends.owner(data)
+    if backend is not None and not backend.host:
+        place = Device(backend.kind, backend.index_of(data))
+        made = wrap(backend.xp.asarray(data, copy=True), place, current().edge)
+        made = made.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
+        return made
+    place = resolve(device)
+    target = place.backend
+    if backend is not None or (hasattr(data, "__array__") and hasattr(data, "dtype")):
+        t = dtypes.of(data.dtype) if dtype is None else dtype
+        array = target.array(data, native(t, place), place.index)
+        return wrap(array, place, current().edge)
+    numbers, shape = flat_numbers(data, "tensor")
+    t = number_type(numbers) if dtype is None else dtype
+    array = target.array(checked(numbers, t), native(t, place), place.index)
+    array = target.xp.reshape(array, shape) if array.shape != shape else array
+    return wrap(array, place, current().edge)
+
+
+def checked(numbers: list[Any], dtype: dtypes.dtype) -> list[Any]:
+    """Numbers that fit `dtype`, converted as PyTorch converts them."""
+    if dtype.kind == "int":
+        low = -(2 ** (8 * dtype.itemsize - 1)) if dtype.is_signed else 0
+        high = 2 ** (8 * dtype.itemsize - dtype.is_signed)
+        result = []
+        for number in numbers:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise RuntimeError(f"cannot convert {number} to an integer of type {dtype!r}")
+            if isinstance(number, complex):
+                raise RuntimeError(
+                    "value cannot be converted to type int64_t without overflow: "
+                    f"{number} for {dtype!r}"
+                )
+            whole = int(number)
+            if not low <= whole < high:
+                if not -high <= whole < high:
+                    raise RuntimeError(
+                        f"value cannot be converted to type {dtype.name}_t without overflow: {whole}"
+                    )
+                whole %= high
+            result.append(whole)
+        return result
+    if dtype.kind == "bool":
+        return [bool(number) for number in numbers]
+    if dtype.kind == "float":
+        for number in numbers:
+            if isinstance(number, complex):
+                raise RuntimeError(
+                    f"value cannot be converted to type {dtype.name} without overflow: {number}"
+                )
+    return numbers
+
+
+def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) -> Tensor:
+    """A tensor over the memory of `data` where that is possible, else a copy.
+
+    Parameters
+    ----------
+    data : Tensor, array of NumPy or of a device's library, number or nested sequence
+    dtype : dtype, optional
+    device : device or str, optional
+
+    Notes
+    -----
+    PyTorch's ``torch.as_tensor``.
+    """
+    if isinstance(data, Tensor):
+        return to(data, device=device, dtype=dtype)  # type: ignore[no-any-return]
+    made = adopted(data)
+    if made is None:
+        return as_new(data, dtype, device)
+    if device is None and made._device.backend.host:
+        device = get_default_device() if dtype is None or True else None
+    return to(made, device=device, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def adopted(data: Any) -> Tensor | None:
+    """A native array as a tensor over the same memory; None for anything else."""
+    for kind in sorted(backends.kinds() - {"cpu"}) if _foreign(data) else ():
+        if data.__class__.__module__.split(".")[0] in backends.load(kind).packages:
+            break
+    backend = backends.owner(data)
+    if backend is None:
+        return None
+    dtypes.of(data.dtype)
+    array = backend.adopt(data)
+    place = Device(backend.kind, backend.index_of(array)).resolve()
+    return wrap(array, place, current().edge)
+
+
+def _foreign(data: Any) -> bool:
+    return hasattr(data, "__cuda_array_interface__") or hasattr(
+        data, "__sycl_usm_array_interface__"
+    )
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: dtypes.dtype | None = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor from almost anything (``torch.asarray``).
+
+    Parameters
+    ----------
+    obj : object
+    dtype, device : optional
+    copy : bool, optional
+        True: always copy. False: raise if a copy would be needed. None: as needed.
+    requires_grad : bool
+
+    Raises
+    ------
+    ValueError
+        If `copy` is False and a copy is needed.
+    """
+    made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    if copy is False and (
+        isinstance(obj, (*NUMBERS, list, tuple))
+        or (isinstance(obj, Tensor) and made is not obj)
+    ):
+        raise ValueError("can't alias arbitrary sequence into a tensor: pass copy=None")
+    if requires_grad and not made.requires_grad:  # type: ignore[attr-defined]
+        made = made.detach().requires_grad_()  # type: ignore[attr-defined]
+    return made
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A cpu tensor over the memory of a NumPy array (``torch.from_numpy``).
+
+    Raises
+    ------
+    TypeError
+        If it is no NumPy array, or of a type without a dtype here.
+    """
+    cpu = Device("cpu")
+    if not isinstance(ndarray, cpu.backend.array_types[0]):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if any(step < 0 for step in ndarray.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not supported. (You can probably work around this by making a copy of "
+            "your array with array.copy().)"
+        )
+    found = adopted(ndarray)
+    assert found is not None
+    return found
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of another library's array, by the DLPack protocol."""
+    if isinstance(ext_tensor, Tensor):
+        return ext_tensor
+    found = adopted(ext_tensor)
+    if found is not None:
+        return found
+    kind = {1: "cpu", 2: "cuda", 3: "cpu", 14: "xpu"}.get(ext_tensor.__dlpack_device__()[0], "cpu")
+    array = Device(kind).backend.xp.from_dlpack(ext_tensor)
+    made = adopted(array)
+    assert made is not None
+    return made
+
+
+def frombuffer(
+    buffer: Any,
+    *,
+    dtype: dtypes.dtype,
+    count: int = -1,
+    offset: int = 0,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A one-dimensional cpu tensor over the memory of a buffer (``torch.frombuffer``)."""
+    cpu = Device("cpu")
+    view = memoryview(buffer).cast("B")
+    if not view.nbytes:
+        raise ValueError("both buffer length (0) and count (-1) must not be 0")
+    if not 0 <= offset < view.nbytes:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({view.nbytes} bytes) minus 1"
+        )
+    array = cpu.backend.from_buffer(buffer, native(dtype, cpu), count, offset)
+    made = wrap(array, cpu, current().edge)
+    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined, no-any-return]
+
+
+def tensor_from(cls: Any, data: Any = None, device: Any = None) -> Tensor:
+    """What ``Tensor(...)`` makes: of sizes, or of data, in the default dtype."""
+    default = dtypes.get_default_dtype()
+    if data is None:
+        return catalogue["empty"].function(0, dtype=default, device=device)  # type: ignore[no-any-return]
+    if isinstance(data, Tensor):
+        return wrap(data._array, data._device, data._node)
+    return as_new(data, default, device)
+
+
+def to_numpy(tensor: Any, force: bool = False) -> Any:
+    """The tensor as a NumPy array over the same memory (``torch.Tensor.numpy``).
+
+    Parameters
+    ----------
+    tensor : Tensor
+    force : bool
+        Detach and copy to the host where that is needed.
+
+    Raises
+    ------
+    RuntimeError
+        If it requires gradients and recording is on.
+    TypeError
+        If it is not on the cpu.
+    """
+    if not force:
+        if requires_grad(tensor) and current().recording:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+                "instead."
+            )
+        if not tensor._device.backend.host:
+            raise TypeError(
+                f"can't convert {tensor._device} device type tensor to numpy. Use Tensor.cpu() to "
+                "copy the tensor to host memory first."
+            )
+    return tensor._device.backend.to_host(tensor._array)
+
+
+@on_tensor
+class Host:
+    """Python's and NumPy's protocols on `Tensor`."""
+
+    __array_priority__ = 1000
+
+    def numpy(self: Any, *, force: bool = False) -> Any:
+        """A NumPy array over the same memory; see :func:`devtensor.host.to_numpy`."""
+        return to_numpy(self, force)
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = to_numpy(self)
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError("a copy is needed to change the dtype, and copy=False was given")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self: Any, **kwargs: Any) -> Any:
+        if requires_grad(self):
+            raise RuntimeError(
+                "Can't export tensors that require gradient, use tensor.detach()"
+            )
+        return self._array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self: Any) -> Any:
+        return self._array.__dlpack_device__()
+
+    def item(self: Any) -> Any:
+        """The one element as a Python number.
+
+        Raises
+        ------
+        RuntimeError
+            If there is not exactly one.
+        """
+        if math.prod(self._array.shape) != 1:
+            raise RuntimeError(
+                f"a Tensor with {math.prod(self._array.shape)} elements cannot be converted to "
+                f"Scalar: its shape is {list(self._array.shape)}; use tolist()"
+            )
+        return self._device.backend.to_host(self._array).item()
+
+    def tolist(self: Any) -> Any:
+        """The elements as nested lists of Python numbers; a number if there are no dimensions."""
+        return self._device.backend.to_host(self._array).tolist()
+
+    def __bool__(self: Any) -> bool:
+        count = math.prod(self._array.shape)
+        if count != 1:
+            many = "more than one value" if count else "no values"
+            raise RuntimeError(
+                f"Boolean value of Tensor with {many} is ambiguous: its shape is "
+                f"{list(self._array.shape)}; use .any() or .all()"
+            )
+        return bool(self.item())
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __complex__(self: Any) -> complex:
+        return complex(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.dtype.kind not in ("int", "bool") or math.prod(self._array.shape) != 1:
+            raise TypeError(
+                "only integer tensors of a single element can be converted to an index, got "
+                f"{self.dtype!r} of shape {list(self._array.shape)}"
+            )
+        return int(self.item())
+
+    def __len__(self: Any) -> int:
+        if not self._array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._array.shape[0])
+
+    def __iter__(self: Any) -> Any:
+        if not self._array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self: Any, element: Any) -> bool:
+        if isinstance(element, (Tensor, *NUMBERS)):
+            return bool((self == element).any())
+        raise RuntimeError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element).__name__}."
+        )
+
+    def __hash__(self: Any) -> int:
+        return id(self)
+
+    def __repr__(self: Any, *, tensor_contents: Any = None) -> str:
+        return printing.tensor_repr(self)
+
+    def __format__(self: Any, spec: str) -> str:
+        return printing.format_tensor(self, spec)
+
+    def __reversed__(self: Any) -> Any:
+        return self.flip(0) if self._array.ndim else self
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        from devtensor.serialization import reduce_tensor  # serialization stands above tensors
+
+        return reduce_tensor(self)
+
+
+@on_tensor
+class Look:
+    """Shape, strides, type and place."""
+
+    def size(self: Any, dim: int | None = None) -> Any:
+        """The shape, or the length of one dimension."""
+        shape = self.shape
+        if dim is None:
+            return shape
+        ndim = len(shape)
+        if not ndim:
+            raise IndexError("Dimension specified as {} but tensor has no dimensions".format(dim))
+        if not -ndim <= dim < ndim:
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], "
+                f"but got {dim})"
+            )
+        return shape[dim]
+
+    def dim(self: Any) -> int:
+        """The number of dimensions."""
+        return int(self._array.ndim)
+
+    ndimension = dim
+
+    def numel(self: Any) -> int:
+        """The number of elements."""
+        return math.prod(self._array.shape)
+
+    nelement = numel
+
+    def stride(self: Any, dim: int | None = None) -> Any:
+        """Steps in elements, of all dimensions or one."""
+        steps = tuple(self._device.backend.strides(self._array))
+        return steps if dim is None else steps[dim]
+
+    def storage_offset(self: Any) -> int:
+        """How many elements of its memory lie before its first one."""
+        return self._device.backend.storage_offset(self._array)
+
+    def data_ptr(self: Any) -> int:
+        """The address of the first element."""
+        return self._device.backend.pointer(self._array)
+
+    def is_contiguous(self: Any, memory_format: Any = None) -> bool:
+        """Whether the elements lie one after another, in row order."""
+        step = 1
+        shape, strides = self._array.shape, self.stride()
+        if 0 in shape:
+            return True
+        for n, s in zip(reversed(shape), reversed(strides), strict=True):
+            if n != 1 and s != step:
+                return False
+            step *= n
+        return True
+
+    def element_size(self: Any) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def itemsize(self: Any) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self: Any) -> int:
+        """Bytes of all elements."""
+        return math.prod(self._array.shape) * self.dtype.itemsize
+
+    def is_floating_point(self: Any) -> bool:
+        """Whether the type is a real floating one."""
+        return self.dtype.kind == "float"
+
+    def is_complex(self: Any) -> bool:
+        """Whether the type is complex."""
+        return self.dtype.kind == "complex"
+
+    def is_signed(self: Any) -> bool:
+        """Whether the type has negative numbers."""
+        return self.dtype.is_signed
+
+    def is_nonzero(self: Any) -> bool:
+        """Whether the one element is not zero."""
+        return bool(self)
+
+    def is_conj(self: Any) -> bool:
+        """False: conjugates are computed at once."""
+        return False
+
+    def is_neg(self: Any) -> bool:
+        """False: negatives are computed at once."""
+        return False
+
+    def is_pinned(self: Any, device: Any = None) -> bool:
+        """False: there is no pinned memory."""
+        return False
+
+    def is_shared(self: Any) -> bool:
+        """Whether other processes see the memory: no."""
+        return False
+
+    def share_memory_(self: Any) -> Any:
+        """Return the tensor: its memory stays this process's own."""
+        return self
+
+    def pin_memory(self: Any, device: Any = None) -> Any:
+        """Return the tensor: copies to devices wait for themselves."""
+        return self
+
+    def is_same_size(self: Any, other: Any) -> bool:
+        """Whether the shapes are equal."""
+        return bool(self.shape == other.shape)
+
+    def get_device(self: Any) -> int:
+        """The index of its device; -1 for the cpu."""
+        return -1 if self._device.index is None else self._device.index
+
+    is_sparse = False
+    is_quantized = False
+    is_nested = False
+    is_mkldnn = False
+    is_meta = False
+    is_mps = False
+    name = None
+    layout = "torch.strided"
+
+    @property
+    def is_cpu(self: Any) -> bool:
+        """Whether it is on the cpu."""
+        return self._device.type == "cpu"
+
+    @property
+    def is_cuda(self: Any) -> bool:
+        """Whether it is on an NVIDIA device."""
+        return self._device.type == "cuda"
+
+    @property
+    def is_xpu(self: Any) -> bool:
+        """Whether it is on an Intel device."""
+        return self._device.type == "xpu"
+
+    def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """In another type or on another device; see :func:`devtensor.ops.convert.to`."""
+        return to(self, *args, **kwargs)
+
+    def cpu(self: Any, memory_format: Any = None) -> Any:
+        """On the cpu."""
+        return to(self, device="cpu")
+
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:  # fmt: skip
+        """On an NVIDIA device."""
+        return to(self, device="cuda" if device is None else device)
+
+    def xpu(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:  # fmt: skip
+        """On an Intel device."""
+        return to(self, device="xpu" if device is None else device)
+
+    def type_as(self: Any, other: Any) -> Any:
+        """In the type of `other`, and on its device."""
+        return to(self, other)
+
+    def type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """The name of its type as PyTorch spells it; with a dtype, in that type."""
+        if dtype is None:
+            where = "" if self._device.type == "cpu" else f"{self._device.type}."
+            return f"torch.{where}{self.dtype.legacy}Tensor"
+        if isinstance(dtype, str):
+            legacy = dtype.rpartition(".")[2].removesuffix("Tensor")
+            dtype = next(t for t in dtypes.ALL if t.legacy == legacy)
+        return to(self, dtype=getattr(dtype, "dtype", dtype))
+
+    def untyped_storage(self: Any) -> Any:
+        """A look at the memory behind the tensor."""
+        return Storage(self)
+
+    storage = untyped_storage
+
+    def resize_(self: Any, *size: Any) -> Any:
+        """Change the shape in place; elements beyond the old ones are not set."""
+        shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+        if requires_grad(self):
+            raise RuntimeError("cannot resize variables that require grad")
+        count, wanted = math.prod(self._array.shape), math.prod(shape)
+        xp = self._device.backend.xp
+        flat = xp.reshape(self._array, (-1,))
+        if wanted > count:
+            longer = xp.empty((wanted,), dtype=self._array.dtype)
+            longer[:count] = flat
+            flat = longer
+        self._array = xp.reshape(flat[:wanted], shape)
+        return self
+
+
+class Storage:
+    """The memory of a tensor, as far as it can be told."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+    def data_ptr(self) -> int:
+        """The address of the first byte of the memory."""
+        t = self._tensor
+        return int(t.data_ptr() - t.storage_offset() * t.element_size())
+
+    def nbytes(self) -> int:
+        """Bytes of the memory."""
+        return int(self._tensor._device.backend.allocated(self._tensor._array))
+
+    size = nbytes
+
+    def __len__(self) -> int:
+        return self.nbytes()
+
+
+def _conversion(name: str, dtype: dtypes.dtype) -> Any:
+    def call(self: Any, memory_format: Any = None) -> Any:
+        return self if self.dtype is dtype else cast(self, dtype)
+
+    call.__name__ = name
+    call.__doc__ = f"In the type {dtype.name}."
+    return call
+
+
+for _name, _dtype in {
+    **{t.name: t for t in dtypes.ALL if t.name == "bool" or t.name == "bfloat16"},
+    "half": DTYPES["float16"],
+    "float": DTYPES["float32"],
+    "double": DTYPES["float64"],
+    "byte": DTYPES["uint8"],
+    "char": DTYPES["int8"],
+    "short": DTYPES["int16"],
+    "int": DTYPES["int32"],
+    "long": DTYPES["int64"],
+    "cfloat": DTYPES["complex64"],
+    "cdouble": DTYPES["complex128"],
+}.items():
+    setattr(Tensor, _name, _conversion(_name, _dtype))
+
+_ = (Size, to_device)

@@ -1,0 +1,311 @@
+"""The one path of every operation: device, type, kernel, wrap, record.
+
+This is the specification. `devtensor.fast` has the same for the common cases, without the
+questions that they do not raise.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from devtensor import dtype as dtypes
+from devtensor.autograd.mode import INFERENCE, Mode, current
+from devtensor.autograd.node import Leaf
+from devtensor.autograd.saved import record
+from devtensor.autograd.view import edge_of, requires_grad, viewed
+from devtensor.device import device as Device
+from devtensor.device import resolve
+from devtensor.op import Op, catalogue
+from devtensor.space import kernel_for, native, natives
+from devtensor.tensor import Tensor, constant, wrap
+
+NUMBERS = (bool, int, float, complex)
+
+
+def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | None = None) -> Any:
+    """Run `op`, and put it on the tape if the mode says so and a gradient is wanted.
+
+    Parameters
+    ----------
+    op : Op
+    inputs : list
+        Tensors and numbers, and what is absent as None; the star's already spread out.
+    params : dict
+        All parameters by name.
+    device : device, optional
+        Where to run; that of the inputs if not given.
+
+    Raises
+    ------
+    RuntimeError
+        If the inputs are on different devices, or an inference tensor would have to be saved.
+    TypeError
+        If an input is neither a tensor nor a number.
+    """
+    mode = current()
+    if device is None:
+        device = common_device(op, inputs)
+    inputs = promote(op, inputs, device)
+    arrays = [x._array if x is not None else None for x in inputs]
+    edges = [edge_of(x) for x in inputs] if mode.recording and (op.rules or op.view) else []
+    result = kernel_for(op, device)(*arrays, **natives(params, device))
+    if op.outputs is None:
+        outs: Any = made(result, device, mode)
+    else:
+        outs = [None if r is None else made(r, device, mode) for r in result]
+    if op.view:
+        view(op, outs, inputs[0], params, mode)
+    node = None
+    if op.rules and any(edge is not None for edge in edges):
+        node = record(op, inputs, params, outs, edges, mode)
+    for book in mode.ledgers:
+        book.add(op, outs, node, mode)
+    if op.outputs is None:
+        return outs
+    return op.packed(*outs) if op.packed is not list else tuple(outs)
+
+
+def made(array: Any, device: Device, mode: Mode) -> Tensor:
+    """A tensor around what a kernel returned."""
+    backend = device.backend
+    if array.__class__ is not backend.array_types[0]:
+        array = backend.xp.asarray(array)
+    return wrap(array, device, mode.edge)
+
+
+def view(op: Op, outs: Any, source: Tensor, params: dict[str, Any], mode: Mode) -> None:
+    """Record that the results look at the memory of an input, unless both are free of records."""
+    inference = source.is_inference()
+    several = op.outputs is not None
+    for number, out in enumerate(outs if several else (outs,)):
+        if op.view == "maybe" and not source._device.backend.shares(out._array, source._array):
+            continue
+        out._node = INFERENCE if inference else None
+        if not inference:
+            made_in = "inference" if mode.inference else "grad" if mode.grad else "no_grad"
+            viewed(out, source, op, params, number if several else None, made_in)
+
+
+def common_device(op: Op, inputs: Sequence[Any]) -> Device:
+    """The device of the inputs; a 0-d tensor of the host may join any other.
+
+    Raises
+    ------
+    RuntimeError
+        If there are several.
+    """
+    found: Device | None = None
+    scalar: Device | None = None
+    for x in inputs:
+        if isinstance(x, Tensor):
+            place = x._device
+            if place.backend.host and not x._array.ndim:
+                scalar = scalar or place
+            elif found is None:
+                found = place
+            elif place is not found:
+                listed = ", ".join(
+                    f"{name!r} on {x._device}" for name, x in named_inputs(op, inputs)
+                )
+                raise RuntimeError(
+                    "Expected all tensors to be on the same device, but found at least two "
+                    f"devices, {found} and {place}! ({op.name}() got {listed}; move them to one "
+                    "device with .to())"
+                )
+    return found or scalar or resolve(None)
+
+
+def named_inputs(op: Op, inputs: Sequence[Any]) -> list[tuple[str, Tensor]]:
+    """The tensors among the inputs with their names."""
+    names = [op.inputs[min(i, len(op.inputs) - 1)] for i in range(len(inputs))]
+    return [(n, x) for n, x in zip(names, inputs, strict=True) if isinstance(x, Tensor)]
+
+
+def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
+    """The inputs as tensors on one device, of one type if the operation asks for that."""
+    for i, x in enumerate(inputs):
+        if x is not None and not isinstance(x, (Tensor, *NUMBERS)):
+            inputs[i] = tensor_like(op, i, x, device)
+    members = range(len(inputs))
+    if op.among is not None:
+        members = [i for i in members if op.inputs[i] in op.among]  # type: ignore[assignment]
+    joined = [inputs[i] for i in members if inputs[i] is not None]
+    target = common_dtype(joined)
+    if op.promotes == "float" and target is not None and target.kind in ("int", "bool"):
+        target = dtypes.get_default_dtype()
+    accept(op, joined, target)
+    result = []
+    for i, x in enumerate(inputs):
+        if x is None:
+            result.append(None)
+            continue
+        member = i in members and op.promotes is not None
+        if not isinstance(x, Tensor):
+            t = target if i in members and fits(x, target) else dtypes.of_number(x)
+            assert t is not None
+            array = device.backend.array(x, native(t, device), device.index)
+            result.append(constant(array, device))
+            continue
+        if x._device is not device:
+            x = catalogue["to_device"].function(x, device)
+        if member and x.dtype is not target:
+            x = catalogue["cast"].function(x, target)
+        result.append(x)
+    return result
+
+
+def fits(number: Any, dtype: dtypes.dtype | None) -> bool:
+    """Whether a number can take part as `dtype` without changing its category."""
+    if dtype is None:
+        return False
+    order = ("bool", "int", "float", "complex")
+    return order.index(dtypes.of_number(number).kind) <= order.index(dtype.kind)
+
+
+def tensor_like(op: Op, place: int, value: Any, device: Device) -> Any:
+    """A host array or scalar among the inputs as a tensor or number.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if hasattr(value, "__array__") and hasattr(value, "dtype"):
+        return value.item() if not value.shape else catalogue["constant"].function(
+            value, device=device
+        )
+    name = op.inputs[min(place, len(op.inputs) - 1)]
+    raise TypeError(
+        f"{op.name}(): argument '{name}' (position {place + 1}) must be Tensor, "
+        f"not {type(value).__name__}"
+    )
+
+
+def common_dtype(inputs: Sequence[Any]) -> dtypes.dtype | None:
+    """The type in which an operation on these inputs is computed, by PyTorch's rules."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    return dtypes.common(
+        [x.dtype for x in tensors if x._array.ndim],
+        [x.dtype for x in tensors if not x._array.ndim],
+        [x for x in inputs if not isinstance(x, Tensor)],
+    )
+
+
+def accept(op: Op, inputs: Sequence[Any], target: dtypes.dtype | None) -> None:
+    """Refuse types that the operation is not defined for.
+
+    Raises
+    ------
+    NotImplementedError
+        As PyTorch does; RuntimeError where it has a message of its own.
+    """
+    if op.accepts is None:
+        return
+    if op.promotes is None:
+        found = [x.dtype for x in inputs if isinstance(x, Tensor)]
+    else:
+        found = [] if target is None else [target]
+    for t in found:
+        if t.kind not in op.accepts:
+            if op.refusal is not None:
+                raise RuntimeError(op.refusal)
+            raise NotImplementedError(
+                f"\"{op.name}_cpu\" not implemented for '{t.legacy}': {op.name}() takes "
+                f"{' and '.join(op.accepts)} tensors; convert with .to()"
+            )
+
+
+# ---- the further arguments of a call
+
+
+def create(
+    op: Op,
+    params: dict[str, Any],
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Launch an operation without inputs: a factory."""
+    if out is not None:
+        place = out._device
+        if device is not None and resolve(device) is not place:
+            raise RuntimeError(f"device {device} does not match out's device {place}")
+    else:
+        place = resolve(device)
+    dtype = params.get("dtype")
+    if requires_grad and dtype is not None and dtype.kind not in ("float", "complex"):
+        raise RuntimeError(
+            "Only Tensors of floating point and complex dtype can require gradients, got "
+            f"requires_grad=True with {dtype!r}"
+        )
+    tensor: Tensor = launch(op, [], params, place)
+    if out is not None:
+        return write_out(op, tensor, out, [])
+    if requires_grad:
+        if tensor.dtype.kind not in ("float", "complex"):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients, got "
+                f"requires_grad=True with {tensor.dtype!r}"
+            )
+        tensor._node = Leaf(tensor, tensor._node is INFERENCE)
+    return tensor
+
+
+def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
+    """Launch, and write the result into the tensor or tensors `out`."""
+    outs = list(out) if isinstance(out, (tuple, list)) else [out]
+    for x in outs:
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{op.name}(): argument 'out' must be Tensor, not {type(x).__name__}"
+            )
+    if current().recording and any(
+        isinstance(x, Tensor) and requires_grad(x) for x in (*inputs, *outs)
+    ):
+        raise RuntimeError(
+            f"{op.name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad. Leave out= away, or use "
+            "no_grad()."
+        )
+    result = launch(op, inputs, params)
+    if op.outputs is None:
+        return write_out(op, result, outs[0], inputs)
+    for value, x in zip(result, outs, strict=True):
+        write_out(op, value, x, inputs)
+    return op.packed(*outs) if op.packed is not list else out
+
+
+def write_out(op: Op, value: Tensor, out: Tensor, inputs: list[Any]) -> Tensor:
+    """Write a result into `out`, whose shape is changed if it does not fit."""
+    if value._device is not out._device:
+        raise RuntimeError(
+            f"Expected out tensor to have device {value._device}, but got {out._device} instead"
+        )
+    if not dtypes.can_cast(value.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {value.dtype.legacy} can't be cast to the desired output type "
+            f"{out.dtype.legacy}: {op.name}() got out={out.dtype!r}"
+        )
+    if value._array.shape != out._array.shape:
+        if 0 not in out._array.shape:
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape "
+                f"{list(out._array.shape)}, which does not match the required output shape "
+                f"{list(value._array.shape)}. This behavior is deprecated, and in a future release "
+                "outputs will not be resized unless they have zero elements.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if out.is_inference() and not current().inference:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed: "
+                f"out= of {op.name}()"
+            )
+        backend = out._device.backend
+        out._array = backend.xp.empty(value._array.shape, dtype=out._array.dtype)
+        backend.write(out._array, value._array)
+        return out
+    catalogue["copy_"].function(out, value)
+    return out

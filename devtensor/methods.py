@@ -1,0 +1,151 @@
+"""Gives the catalogue to `Tensor`: methods, in-place forms, operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.op import Entry, catalogue, in_place
+from devtensor.tensor import Tensor
+
+REFLECTED = (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
+    "and", "or", "xor", "lshift", "rshift",
+)  # fmt: skip
+COMPARED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+UNARY = ("neg", "pos", "abs", "invert")
+NUMBERS = (bool, int, float, complex)
+
+
+def operand(value: Any) -> bool:
+    """Whether an operator takes `value` beside a tensor."""
+    return isinstance(value, (Tensor, *NUMBERS)) or (
+        hasattr(value, "__array__") and hasattr(value, "dtype")
+    )
+
+
+def operator_of(function: Any, reflected: bool) -> Callable[[Any, Any], Any]:
+    """A binary operator's method; NotImplemented for what is no operand."""
+    core = getattr(function, "core", function)
+
+    def forward(self: Any, other: Any) -> Any:
+        if isinstance(other, Tensor) or operand(other):
+            return core(self, other)
+        return NotImplemented
+
+    def backward(self: Any, other: Any) -> Any:
+        return core(other, self) if operand(other) else NotImplemented
+
+    return backward if reflected else forward
+
+
+def in_place_operator(write: Any) -> Callable[[Any, Any], Any]:
+    """An operator such as ``+=``."""
+
+    def call(self: Any, other: Any) -> Any:
+        return write(self, other) if operand(other) else NotImplemented
+
+    return call
+
+
+def give_operators(entry: Entry) -> None:
+    """Put an operation's operator on `Tensor`, with its reflected and in-place forms."""
+    op = entry.op
+    if op is None or op.operator is None:
+        return
+    name = op.operator
+    if name in UNARY:
+        setattr(Tensor, f"__{name}__", getattr(entry.function, "core", entry.function))
+        return
+    setattr(Tensor, f"__{name}__", operator_of(entry.function, False))
+    if name in REFLECTED:
+        setattr(Tensor, f"__r{name}__", operator_of(entry.function, True))
+        if op.inplace:
+            setattr(Tensor, f"__i{name}__", in_place_operator(in_place(entry.function)))
+
+
+def as_method(entry: Entry) -> Any:
+    """A function as a method: the quick form where it takes all that a method is given."""
+    function: Any = entry.function
+    core = getattr(function, "core", None)
+    if core is not None and entry.op is not None and len(entry.op.inputs) == 1:
+        core.__name__, core.__doc__ = entry.name, function.__doc__
+        return core
+    return function
+
+
+# Views whose in-place form changes how the tensor sees its own memory.
+RESHAPING = ("squeeze", "unsqueeze", "transpose", "t")
+# Composites that PyTorch has in place, too.
+COMPOSITES = ("renorm", "float_power", "ldexp", "polygamma", "mvlgamma", "swapaxes", "swapdims")
+
+
+def over(function: Any, name: str) -> Any:
+    """The in-place form of a composite: its result, copied over its input."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.copy_(function(self.clone(), *args, **kwargs))
+
+    call.__name__ = name
+    call.__doc__ = f"The in-place form of :func:`{name.rstrip('_')}`."
+    return call
+
+
+def reshaped(function: Any, name: str) -> Any:
+    """The in-place form of a view: the tensor becomes its own view."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = function(self, *args, **kwargs)
+        self._array = made._array
+        if made._node is not None:
+            self._node = made._node
+        return self
+
+    call.__name__ = name
+    call.__doc__ = f"The in-place form of :func:`{name.rstrip('_')}`; it copies nothing."
+    return call
+
+
+def give() -> None:
+    """Put all of the catalogue on `Tensor`."""
+    for entry in catalogue.values():
+        give_operators(entry)
+        op = entry.op
+        names = (entry.name, *entry.aliases)
+        if not entry.public or entry.home == "nn":
+            continue
+        if entry.method and (entry.home in ("", "linalg") or op is None):
+            method = as_method(entry)
+            for name in names:
+                if not name.startswith("linalg_") and name not in vars(Tensor):
+                    setattr(Tensor, name, method)
+        if op is not None and op.inplace and op.outputs is None:
+            for name in names:
+                if f"{name}_" not in vars(Tensor) and f"{name}_" not in catalogue:
+                    setattr(Tensor, f"{name}_", in_place(entry.function))
+        elif entry.name in RESHAPING:
+            for name in names:
+                setattr(Tensor, f"{name}_", reshaped(entry.function, f"{name}_"))
+        elif entry.name in COMPOSITES:
+            setattr(Tensor, f"{entry.name}_", over(entry.function, f"{entry.name}_"))
+    for name in ("mT", "mH", "H"):
+        setattr(Tensor, name, property(catalogue[name].function))
+    Tensor.T = property(catalogue["numpy_T"].function)  # type: ignore[attr-defined]
+    Tensor.real = property(catalogue["real"].function)  # type: ignore[attr-defined]
+    Tensor.imag = property(catalogue["imag"].function)  # type: ignore[attr-defined]
+    Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
+    Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+
+
+def getitem(self: Any, key: Any) -> Any:
+    return read(self, key)
+
+
+def setitem(self: Any, key: Any, value: Any) -> None:
+    store(self, key, value)
+
+
+from devtensor.ops.index import getitem as read  # noqa: E402
+from devtensor.ops.index import setitem as store  # noqa: E402
+
+give()

@@ -1,0 +1,82 @@
+"""Questions about tensors and types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor import dtype as dtypes
+from devtensor.launch import common_dtype
+from devtensor.limits import finfo, iinfo
+from devtensor.tensor import Tensor
+
+__all__ = [
+    "finfo",
+    "iinfo",
+    "is_complex",
+    "is_floating_point",
+    "is_inference",
+    "is_nonzero",
+    "is_storage",
+    "is_tensor",
+    "numel",
+    "result_type",
+    "scalar_tensor",
+    "typename",
+]
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj: Any) -> bool:
+    """Whether `obj` is a storage."""
+    return type(obj).__name__ == "Storage"
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether the type of `input` is a real floating one."""
+    return bool(input.dtype.kind == "float")
+
+
+def is_complex(input: Any) -> bool:
+    """Whether the type of `input` is complex."""
+    return bool(input.dtype.kind == "complex")
+
+
+def is_nonzero(input: Any) -> bool:
+    """Whether the one element of `input` is not zero."""
+    return bool(input)
+
+
+def is_inference(input: Any) -> bool:
+    """Whether `input` was made in inference mode."""
+    return bool(input.is_inference())
+
+
+def numel(input: Any) -> int:
+    """The number of elements."""
+    return int(input.numel())
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type; a tensor's as PyTorch spells it."""
+    if isinstance(obj, Tensor):
+        return str(obj.type())  # type: ignore[attr-defined]
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """The type of the result of arithmetic with two tensors or numbers."""
+    found = common_dtype([tensor1, tensor2])
+    assert found is not None
+    return found
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, **place: Any) -> Any:
+    """A 0-d tensor of a number, of the default dtype if none is given."""
+    from devtensor.host import tensor
+
+    place.pop("layout", None)
+    return tensor(s, dtype=dtype or dtypes.get_default_dtype(), **place)
