@@ -1,15 +1,36 @@
-"""The steps of the optimizers: for one parameter, its new values and those of the optimizer's memory of it.
+"""The steps of the optimizers: what a parameter becomes, and the optimizer's memory of it.
 
-Every formula takes the parameter, its gradient and the tensors that the optimizer keeps for it, and returns the new values of
-what it `writes`, in that order; None for what was None. `step` counts from 1.
+Every formula takes the parameter, its gradient and the tensors that the optimizer keeps for it, and
+returns the new values of what it `writes`, in that order; None for what was None. What it writes is
+the parameter and all inputs behind the gradient. `step` counts from 1.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from devtensor.example import positive
 from devtensor.op import op
+from devtensor.ops.elementwise import half
 
 SQUARES = ((2, 3), (2, 3), (2, 3), positive(2, 3))
+
+
+def wide(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """`formula` calculated in float32 for smaller types, in which an `eps` is nothing."""
+
+    @wraps(formula)
+    def widened(xp, *args, **options):
+        if not half(args[0]):
+            return formula(xp, *args, **options)
+        arrays = [xp.astype(x, xp.float32) if hasattr(x, "dtype") else x for x in args]
+        results = formula(xp, *arrays, **options)
+        return tuple([x if x is None else xp.astype(x, args[0].dtype) for x in results])
+
+    return widened
 
 
 def decayed(grad, param, weight_decay, maximize):
@@ -35,6 +56,7 @@ def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
         ((), (), (), {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ],
 )
+@wide
 def sgd_update(
     xp,
     param,
@@ -66,6 +88,7 @@ def sgd_update(
         ((), (), (), positive(), None, {"step": 2, "maximize": True}),
     ],
 )
+@wide
 def adam_update(
     xp,
     param,
@@ -101,6 +124,7 @@ def adam_update(
     writes=("param", "exp_avg", "exp_inf"),
     examples=[(*SQUARES, {"step": 2, "weight_decay": 0.1})],
 )
+@wide
 def adamax_update(
     xp,
     param,
@@ -129,6 +153,7 @@ def adamax_update(
     writes=("param", "exp_avg", "exp_avg_sq"),
     examples=[(*SQUARES, {"step": 2, "mu": 0.8, "mu_next": 0.85, "mu_product": 0.7})],
 )
+@wide
 def nadam_update(
     xp,
     param,
@@ -165,6 +190,7 @@ def nadam_update(
     writes=("param", "exp_avg", "exp_avg_sq"),
     examples=[(*SQUARES, {"step": 2}), (*SQUARES, {"step": 9, "weight_decay": 0.1})],
 )
+@wide
 def radam_update(
     xp,
     param,
@@ -185,15 +211,24 @@ def radam_update(
     param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
+    rate, rectified = radam_rates(lr, beta1, beta2, step)
+    change = rate * exp_avg
+    if rectified is not None:
+        change = change * (rectified / (xp.sqrt(exp_avg_sq) + eps))
+    return param - change, exp_avg, exp_avg_sq
+
+
+def radam_rates(lr, beta1, beta2, step):
+    """The rate of a step, and what divides the deviation; None while that is not known well."""
     correction2 = 1 - beta2**step
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * step * beta2**step / correction2
-    change = lr / (1 - beta1**step) * exp_avg
-    if length > 5:  # long enough for the variance to be known
-        known = (length - 4) * (length - 2) * longest
-        rectified = (known / ((longest - 4) * (longest - 2) * length)) ** 0.5
-        change = change * (correction2**0.5 * rectified / (xp.sqrt(exp_avg_sq) + eps))
-    return param - change, exp_avg, exp_avg_sq
+    rate = lr / (1 - beta1**step)
+    if length <= 5:
+        return rate, None
+    known = (length - 4) * (length - 2) * longest
+    rectified = (known / ((longest - 4) * (longest - 2) * length)) ** 0.5
+    return rate, correction2**0.5 * rectified
 
 
 @op(
@@ -202,6 +237,7 @@ def radam_update(
     writes=("param", "sum"),
     examples=[((2, 3), (2, 3), positive(2, 3), {"lr_decay": 0.1, "step": 3})],
 )
+@wide
 def adagrad_update(
     xp,
     param,
@@ -227,6 +263,7 @@ def adagrad_update(
     writes=("param", "square_avg", "acc_delta"),
     examples=[((2, 3), (2, 3), positive(2, 3), positive(2, 3), {"weight_decay": 0.1})],
 )
+@wide
 def adadelta_update(
     xp,
     param,
@@ -257,6 +294,7 @@ def adadelta_update(
         ((2, 3), (2, 3), positive(2, 3), (2, 3), (2, 3), {"momentum": 0.9, "alpha": 0.0}),
     ],
 )
+@wide
 def rmsprop_update(
     xp,
     param,
@@ -291,6 +329,7 @@ def rmsprop_update(
     writes=("param", "prev", "step_size"),
     examples=[((2, 3), (2, 3), (2, 3), positive(2, 3))],
 )
+@wide
 def rprop_update(
     xp,
     param,
@@ -321,6 +360,7 @@ def rprop_update(
     writes=("param", "ax"),
     examples=[((2, 3), (2, 3), (2, 3), {"mu": 0.5}), ((2, 3), (2, 3), (2, 3))],
 )
+@wide
 def asgd_update(
     xp, param, grad, ax, /, eta=1e-2, lambd=1e-4, mu=1.0, weight_decay=0.0, maximize=False
 ):
@@ -328,3 +368,97 @@ def asgd_update(
     grad = decayed(grad, param, weight_decay, maximize)
     param = param * (1 - lambd * eta) - eta * grad
     return param, param + 0 if mu == 1 else ax + (param - ax) * mu
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "row_var", "col_var", "variance"),
+    examples=[
+        ((2, 3), (2, 3), positive(2, 1), positive(1, 3), None, {"step": 2, "weight_decay": 0.1}),
+        ((3,), (3,), None, None, positive(3), {"step": 3, "maximize": True}),
+    ],
+)
+@wide
+def adafactor_update(
+    xp,
+    param,
+    grad,
+    row_var=None,
+    col_var=None,
+    variance=None,
+    /,
+    lr=1e-2,
+    beta2_decay=-0.8,
+    eps1=1e-7,
+    eps2=1e-3,
+    d=1.0,
+    weight_decay=0.0,
+    maximize=False,
+    step=1,
+):
+    """One step of `devtensor.optim.Adafactor`; in rows and columns, or with a whole `variance`."""
+    grad = -grad if maximize else grad
+    size = max(math.prod(param.shape), 1)
+    take = step**beta2_decay
+    rate = xp.sqrt(xp.sum(param * param) / size)
+    rate = xp.maximum(rate, eps2) * min(lr, step**-0.5)
+    if weight_decay != 0:
+        param = param * (1 - lr * weight_decay)
+    if variance is None:
+        squares = grad * grad
+        rows, columns = [max(n, 1) for n in grad.shape[-2:]]
+        row_mean = xp.sum(squares, axis=-1, keepdims=True) / columns
+        col_mean = xp.sum(squares, axis=-2, keepdims=True) / rows
+        row_var = row_var + (row_mean - row_var) * take
+        col_var = col_var + (col_mean - col_var) * take
+        mean = xp.maximum(xp.sum(row_var, axis=-2, keepdims=True) / rows, eps1)
+        estimate = row_var * col_var / mean
+    else:
+        estimate = variance = variance + (grad * grad - variance) * take
+    update = grad / xp.sqrt(xp.maximum(estimate, eps1 * eps1))
+    norm = xp.sqrt(xp.sum(update * update) / size) / d
+    param = param - rate / xp.maximum(norm, 1.0) * update
+    return param, row_var, col_var, variance
+
+
+@op(
+    public=False,
+    promotes=None,
+    writes=("param", "momentum_buffer"),
+    examples=[((2, 3), (2, 3), (2, 3), {"weight_decay": 0.1}), ((3, 2), (3, 2), (3, 2))],
+)
+@wide
+def muon_update(
+    xp,
+    param,
+    grad,
+    momentum_buffer,
+    /,
+    lr=1e-3,
+    rate=1e-3,
+    weight_decay=0.1,
+    momentum=0.95,
+    nesterov=True,
+    ns_coefficients=(3.4445, -4.775, 2.0315),
+    eps=1e-7,
+    ns_steps=5,
+):
+    """One step of `devtensor.optim.Muon`; `rate` is `lr` adjusted to the shape."""
+    momentum_buffer = momentum_buffer + (grad - momentum_buffer) * (1 - momentum)
+    update = grad + (momentum_buffer - grad) * momentum if nesterov else momentum_buffer
+    update = orthogonal(xp, update, ns_coefficients, eps, ns_steps)
+    return param * (1 - lr * weight_decay) - rate * update, momentum_buffer
+
+
+def orthogonal(xp, matrix, coefficients, eps, steps):
+    """A matrix near the nearest orthogonal one, by a quintic Newton-Schulz iteration."""
+    a, b, c = coefficients
+    tall = matrix.shape[0] > matrix.shape[1]
+    if tall:
+        matrix = matrix.T
+    matrix = matrix / xp.maximum(xp.sqrt(xp.sum(matrix * matrix)), eps)
+    for _ in range(steps):
+        gram = xp.matmul(matrix, matrix.T)
+        matrix = a * matrix + xp.matmul(b * gram + c * xp.matmul(gram, gram), matrix)
+    return matrix.T if tall else matrix
