@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from devtensor import dtype as dtypes
 from devtensor.backend import Backend
+from devtensor.dtype import OF, dtype
 
 from . import namespace
 from .extras_shape import root
@@ -47,9 +47,9 @@ class NumPy(Backend):
     def __init__(self) -> None:
         keep_freed_memory()
         super().__init__()
-        for native, t in list(dtypes.OF.items()):
+        for native, t in list(OF.items()):
             if isinstance(native, np.dtype):
-                dtypes.OF[native.type] = t
+                OF[native.type] = t
 
     def setup(self) -> None:
         """Make NumPy as silent as PyTorch where numbers overflow or are undefined.
@@ -58,7 +58,7 @@ class NumPy(Backend):
         """
         np.seterr(all="ignore")
 
-    def native_dtype(self, t: dtypes.dtype) -> Any:
+    def native_dtype(self, t: dtype) -> Any:
         """NumPy's dtype, which arrays have; bfloat16 only with the package ml_dtypes."""
         native = getattr(namespace, t.name, None)
         return None if native is None else np.dtype(native)

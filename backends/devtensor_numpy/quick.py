@@ -6,6 +6,7 @@ without dimensions.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,7 +30,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a data type is of a kind; bfloat16 is among the real floating ones."""
     if isinstance(kind, tuple):
-        return any(isdtype(dtype, k) for k in kind)
+        return builtins.any(isdtype(dtype, k) for k in kind)
     dtype = np.dtype(dtype)
     if not isinstance(kind, str):
         return bool(dtype == np.dtype(kind))

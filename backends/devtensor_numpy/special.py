@@ -4,7 +4,7 @@ In double precision they are right to a few units in the last place, except clos
 function away from 0, where the absolute error stays as small. Single precision is computed in
 double, half precision too; only `erf`, which networks use, has a formula of its own.
 
-Where SciPy is installed and quicker (by 3 to 5 times), large arrays go to it.
+Where SciPy is installed, quicker (by 3 to 5 times) and as accurate, large arrays go to it.
 """
 
 from __future__ import annotations
@@ -212,11 +212,19 @@ def lgamma_block(x: Array) -> Array:
     return out
 
 
+def lgamma_of_number(x: float) -> float:
+    """`lgamma`; Python's own loses digits near its zeros 1 and 2."""
+    if not 0.5 < x < 3:
+        return math.lgamma(x)
+    base, out = (x + 1 if x < 1 else x) - 2, 0.0
+    for c in reversed(table.LGAMMA):
+        out = out * base + c
+    return x * (x - 1) * out - math.log(x) if x < 1 else (x - 1) * (x - 2) * out
+
+
 def lgamma(x: Any) -> Array:
     """Natural logarithm of the absolute value of the gamma function."""
-    x = np.asarray(x)
-    found = evaluate(lgamma_block, x, scalar=math.lgamma, scipy="gammaln")
-    return np.where(x == -math.inf, -x, found) if _scipy else found  # Where SciPy has -inf.
+    return evaluate(lgamma_block, x, scalar=lgamma_of_number)
 
 
 DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160)
