@@ -1,18 +1,23 @@
-"""NumPy's own kernels against the common ones, on the examples of the catalogue."""
+"""The common kernels against NumPy's own, and on a library with the standard alone.
+
+The examples of the catalogue are the calls.
+"""
 
 import numpy as np
 import pytest
 
 import devtensor  # noqa: F401  (fills the catalogue)
+import devtensor_strict  # noqa: F401  (registers the device)
 from devtensor.backend import load
 from devtensor.device import device
+from devtensor.dtype import OF
 from devtensor.example import Sample
 from devtensor.launch import promote
 from devtensor.op import catalogue
 from devtensor.space import kernel_for, natives, space_of
 from devtensor.tensor import wrap
 
-CPU = device("cpu")
+CPU, STRICT = device("cpu"), device("strict:1")
 KERNELS = load("cpu").kernels
 
 
@@ -68,7 +73,7 @@ def test_overrides_are_of_operations():
     assert not KERNELS.keys() - catalogue.keys()
 
 
-def prepared(op, example, look):
+def prepared(op, example, look, place=CPU):
     """Arrays and parameters of a call, as a kernel gets them."""
     random = np.random.default_rng(0)
     args, kwargs = (
@@ -82,11 +87,15 @@ def prepared(op, example, look):
         if isinstance(x, tuple):
             x = Sample("normal", x)
         if isinstance(x, Sample):
-            return wrap(LOOKS[look](np.asarray(numbers(x, random))), CPU)
+            array = LOOKS[look](np.asarray(numbers(x, random)))
+            if place is not CPU:
+                native = place.backend.native[OF[array.dtype]]
+                array = place.backend.array(array, native, place.index)
+            return wrap(array, place)
         return x
 
-    tensors = promote(op, [tensor(x) for x in inputs], CPU)
-    return [None if x is None else x._array for x in tensors], natives(params, CPU)
+    tensors = promote(op, [tensor(x) for x in inputs], place)
+    return [None if x is None else x._array for x in tensors], natives(params, place)
 
 
 def attempt(call):
@@ -125,3 +134,35 @@ def test_override_equals_common_kernel(op, number, look):
         )
         if not op.view and not op.writes:
             assert not any(x is not None and np.may_share_memory(one, x) for x in ours)
+
+
+ALL = [
+    pytest.param(entry.op, number, id=f"{name}-{number}")
+    for name, entry in sorted(catalogue.items())
+    if entry.op is not None
+    for number in range(len(entry.op.examples))
+]
+
+
+def results(op, found):
+    """What a kernel returned, as a list."""
+    if op.outputs is None and not op.writes:
+        found = [found]
+    return [x for x in found if x is not None]
+
+
+@pytest.mark.parametrize("op, number", ALL)
+def test_common_kernel_needs_only_the_standard(op, number):
+    ours, params = prepared(op, op.examples[number], "double", STRICT)
+    found = results(op, kernel_for(op, STRICT)(*ours, **params))
+    theirs, params = prepared(op, op.examples[number], "double")
+    with np.errstate(all="ignore"):
+        wanted = results(op, op.kernel(space_of(CPU), *theirs, **params))
+    assert len(found) == len(wanted)
+    for one, two in zip(found, wanted, strict=True):
+        assert STRICT.backend.index_of(one) == STRICT.index
+        assert OF[one.dtype] is OF[two.dtype]
+        assert one.shape == two.shape
+        np.testing.assert_allclose(
+            one._array.astype(np.complex128), two.astype(np.complex128), rtol=1e-11, atol=1e-11
+        )
