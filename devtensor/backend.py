@@ -37,6 +37,9 @@ class Backend:
                 self.native[t] = native
                 dtypes.OF[native] = t
 
+    def setup(self) -> None:
+        """Make the library's settings that belong to a thread or context; called once in each."""
+
     def native_dtype(self, t: dtypes.dtype) -> Any:
         """The library's type object for `t`; None if it has none."""
         return getattr(self.xp, t.name, None)
@@ -133,6 +136,7 @@ def load(kind: str) -> Backend:
     if backend is None:
         make = _registered.get(kind) or _entry_points()[kind].load()
         backend = _loaded.setdefault(kind, make())
+        backend.setup()
     return backend
 
 

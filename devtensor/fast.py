@@ -1,15 +1,17 @@
 """The common cases of `launch`, asked no question that they do not raise.
 
-Each function here does what `launch` does when all inputs are tensors (or one is a number) of one
-type on one device and nobody watches; in every other case it calls `launch`. A test holds the two
-against each other.
+For each operation a function is written that does what `launch` does when all inputs are tensors
+(or one of them a number) of one type on one device, and nobody watches; in every other case it
+calls `launch`. A test holds the two against each other. The function is written and compiled when
+it is first called, so that importing the catalogue costs nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import get_ident
+from types import FunctionType
 from typing import Any
 
 from devtensor import dtype as dtypes
@@ -20,12 +22,17 @@ from devtensor.autograd.write import write, write_many
 from devtensor.device import device as Device
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, forms
-from devtensor.space import kernel_for, natives
+from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, constant, new
 
 Function = Callable[..., Any]
-mode_of = MODE.get
-new_node = Call.__new__
+MISSING = object()
+NUMBERS = (bool, int, float, complex)
+PARAMS: dict[str, Any] = {}
+"""The parameters of a launch whose rules ask for none."""
+
+
+# ---- what the written functions call
 
 
 class Taken(dict[Any, bool]):
@@ -56,6 +63,19 @@ class Bound(dict[Device, Function]):
         return kernel
 
 
+class Plans(dict[int, Any]):
+    """An operation's plans by the inputs that are tracked, as a number in binary."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.op = op
+
+    def __missing__(self, tracked: int) -> Any:
+        wanted = tuple([bool(tracked >> i & 1) for i in range(len(self.op.inputs))])
+        plan = self[tracked] = self.op.plan(wanted)
+        return plan
+
+
 _scalars: dict[Any, Tensor] = {}
 
 
@@ -66,7 +86,7 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
         return None
     try:
         made = constant(device.backend.array(number, dtype, device.index), device)
-    except OverflowError:
+    except (OverflowError, RuntimeError):
         return None
     # 0.0 and -0.0 would share a place, and NaN would find none.
     if number.__class__ is int or (number and not math.isnan(number)):
@@ -74,6 +94,16 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
             _scalars.clear()
         _scalars[number, number.__class__, dtype, device] = made
     return made
+
+
+def operand(value: Any) -> bool:
+    """Whether an operator takes `value` beside a tensor."""
+    return isinstance(value, (Tensor, *NUMBERS)) or (
+        hasattr(value, "__array__") and hasattr(value, "dtype")
+    )
+
+
+# ---- forms that take anything
 
 
 def general(op: Op) -> Function:
@@ -109,230 +139,203 @@ def factory(op: Op) -> Function:
     return call
 
 
-def unary(op: Op, slow: Function) -> Function:
-    """One tensor, no parameters."""
-    takes, bound = Taken(op), Bound(op)
+def fallback(op: Op) -> Function:
+    """What a written function calls when the case is not the common one."""
+    call = general(op)
 
-    def call(input: Any) -> Any:
-        if not isinstance(input, Tensor):
-            return slow(input)
-        array, device = input._array, input._device
-        if not takes[array.dtype]:
-            return slow(input)
-        edge = plan = None
-        mode = mode_of()
-        if mode is RECORD:
-            alias = input._alias
-            edge = input._node if alias is None else alias.live(input)
-            if edge is not None:
-                plan = op.plan((True,))
-                if edge is INFERENCE:
-                    return slow(input)
-        elif mode.plain and mode.thread == get_ident():
-            edge = mode.edge
+    def slow(given: dict[str, Any], named: dict[str, Any]) -> Any:
+        return call(**{k: v for k, v in given.items() if v is not MISSING}, **named)
+
+    return slow
+
+
+def operator_fallback(op: Op) -> Function:
+    """The same for an operator, which leaves what it does not know to the other operand."""
+    call = general(op)
+
+    def slow(given: dict[str, Any], named: dict[str, Any]) -> Any:
+        inputs = [given[name] for name in op.inputs]
+        return call(*inputs) if all(map(operand, inputs)) else NotImplemented
+
+    return slow
+
+
+# ---- the written functions
+
+
+def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
+    """The source of an operation's function, line by line.
+
+    Parameters
+    ----------
+    op : Op
+    order : tuple of int, optional
+        For an operator: the order in which it is given the inputs. The first is then a tensor.
+    """
+    inputs, count = op.inputs, len(op.inputs)
+    params = list(op.params)
+    numbers = op.promotes is not None and count == 2
+    if order is not None:
+        signature = [inputs[i] for i in order]
+        given, named = inputs, "None"
+    elif op.varargs is not None:
+        signature = [*(f"{n}=MISSING" for n in inputs), f"*{op.varargs}", "**_named"]
+        given, named = inputs, "_named"
+    else:
+        signature = [f"{n}={'None' if n in op.defaults else 'MISSING'}" for n in inputs]
+        keyword = False
+        for name in params:
+            if name not in op.positional and not keyword:
+                keyword = True
+                signature.append("*")
+            signature.append(f"{name}={f'default_{name}'}")
+        signature.append("**_named")
+        given, named = (*inputs, *params), "_named"
+    shown = ", ".join(f"{n!r}: {n}" for n in given)
+    slow = f"return slow({{{shown}}}, {named})"
+    lead = inputs[order[0] if order else 0]
+    yield f"def call({', '.join(signature)}):"
+    if op.varargs is not None and order is None:
+        name = op.varargs
+        yield f" if _named or not {name}:"
+        yield f"  if {name}: return general({', '.join(inputs)}, *{name}, **_named)"
+        yield f"  {slow}"
+        yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
+    elif order is None:
+        yield f" if _named: {slow}"
+        for name in params:
+            if "dtype" in name:
+                yield f" if {name} is not None: {slow}"
+            elif op.params[name] is EMPTY:
+                yield f" if {name} is MISSING: {slow}"
+    yield f" if {lead}.__class__ is not Tensor and not isinstance({lead}, Tensor): {slow}"
+    k = inputs.index(lead)
+    yield f" _a{k} = {lead}._array; _d = {lead}._device; _t = _a{k}.dtype"
+    for i, name in enumerate(inputs):
+        if name == lead:
+            continue
+        if name in op.defaults:
+            yield f" if {name} is None: _a{i} = None"
+            yield f" elif not isinstance({name}, Tensor): {slow}"
+            yield " else:"
+        elif numbers:
+            yield f" _c = {name}.__class__"
+            yield " if _c is float or _c is int:"
+            yield f"  _x = scalars.get(({name}, _c, _t, _d))"
+            yield "  if _x is None:"
+            yield f"   _x = scalar({name}, _t, _d)"
+            yield f"   if _x is None: {slow}"
+            yield f"  {name} = _x; _a{i} = _x._array"
+            yield f" elif _c is not Tensor and not isinstance({name}, Tensor): {slow}"
+            yield " else:"
         else:
-            return slow(input)
-        try:
-            result = bound[device](array)
-        except Exception:
-            return slow(input)
-        if result.__class__ is not array.__class__:
-            result = device.backend.xp.asarray(result)
-        out = new()
-        out._array = result
-        out._device = device
-        out._alias = out._rest = None
-        if plan is None:
-            out._node = edge if mode is not RECORD else None
-            return out
-        node = new_node(Call)
-        node.plan = plan
-        node.links = plan.link(edge, input, result)
-        node.clock = tick()
-        node.shape = result.shape
-        node.device = device
-        node.params = PARAMS
-        node.extra = None
-        out._node = node
-        return out
-
-    return call
-
-
-PARAMS: dict[str, Any] = {}
-"""The parameters of an operation without any."""
-
-
-def binary(op: Op, slow: Function) -> Function:
-    """Two tensors, or a tensor and a number, and no parameters."""
-    takes, bound = Taken(op), Bound(op)
-    number_too = op.promotes is not None
-
-    def call(input: Any, other: Any) -> Any:
-        if not isinstance(input, Tensor):
-            return slow(input, other)
-        array, device = input._array, input._device
-        dtype = array.dtype
-        if not isinstance(other, Tensor):
-            kind = other.__class__
-            if (kind is not float and kind is not int) or not number_too:
-                return slow(input, other)
-            number = _scalars.get((other, kind, dtype, device))
-            if number is None:
-                number = scalar(other, dtype, device)
-                if number is None:
-                    return slow(input, other)
-            b: Any = number
-            second = number._array
-        elif other._device is device and other._array.dtype is dtype:
-            b = other
-            second = other._array
+            yield f" if not isinstance({name}, Tensor): {slow}"
+            yield " else:"
+        yield f"  _a{i} = {name}._array"
+        same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""
+        yield f"  if {name}._device is not _d{same}: {slow}"
+    if op.accepts is not None or op.promotes == "float":
+        yield f" if not takes[_t]: {slow}"
+    if op.view:
+        yield f" if {lead}._node is INFERENCE: {slow}"
+    yield " _m = mode()"
+    yield " _tracked = 0"
+    yield " if _m is RECORD:"
+    for i, name in enumerate(inputs):
+        bit = 1 << i
+        if name in op.defaults:
+            yield f"  _e{i} = None if {name} is None else {name}._node if {name}._alias is None else {name}._alias.live({name})"  # noqa: E501
         else:
-            return slow(input, other)
-        if not takes[dtype]:
-            return slow(input, other)
-        plan = None
-        mode = mode_of()
-        if mode is RECORD:
-            alias = input._alias
-            edge = input._node if alias is None else alias.live(input)
-            alias = b._alias
-            edge2 = b._node if alias is None else alias.live(b)
-            if edge is not None:
-                if edge is INFERENCE or edge2 is INFERENCE:
-                    return slow(input, other)
-                plan = op.plan(BOTH if edge2 is not None else FIRST)
-            elif edge2 is not None:
-                if edge2 is INFERENCE:
-                    return slow(input, other)
-                plan = op.plan(SECOND)
-        elif mode.plain and mode.thread == get_ident():
-            edge = mode.edge
+            yield f"  _e{i} = {name}._node if {name}._alias is None else {name}._alias.live({name})"
+        yield f"  if _e{i} is not None:"
+        yield f"   if _e{i} is INFERENCE: {slow}"
+        yield f"   _tracked {'|=' if count > 1 else '='} {bit}"
+    yield "  _o_node = None"
+    yield " elif _m.plain and _m.thread == get_ident(): _o_node = _m.edge"
+    yield f" else: {slow}"
+    arguments = [f"_a{i}" for i in range(count)]
+    arguments += [f"{name}={name}" for name in params if "dtype" not in name]
+    call = f"bound[_d]({', '.join(arguments)})"
+    if op.params or op.view:
+        yield f" _r = {call}"
+    else:
+        yield f" try: _r = {call}"
+        yield f" except Exception: {slow}"
+    yield f" if _r.__class__ is not _a{k}.__class__: _r = _d.backend.xp.asarray(_r)"
+    yield " _o = new()"
+    yield " _o._array = _r; _o._device = _d; _o._node = _o_node; _o._alias = _o._rest = None"
+    packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
+    if op.view:
+        if op.view == "maybe":
+            yield f" if _d.backend.shares(_r, _a{k}):"
         else:
-            return slow(input, other)
-        try:
-            result = bound[device](array, second)
-        except Exception:
-            return slow(input, other)
-        if result.__class__ is not array.__class__:
-            result = device.backend.xp.asarray(result)
-        out = new()
-        out._array = result
-        out._device = device
-        out._alias = out._rest = None
-        if plan is None:
-            out._node = None if mode is RECORD else edge
-            return out
-        node = new_node(Call)
-        node.plan = plan
-        node.links = plan.link(edge, edge2, input, b, result)
-        node.clock = tick()
-        node.shape = result.shape
-        node.device = device
-        node.params = PARAMS
-        node.extra = None
-        out._node = node
-        return out
-
-    return call
+            yield " if True:"
+        yield f"  _p = {packed}"
+        yield f"  viewed(_o, {lead}, op, _p, None, _m.name); _o._node = None"
+        yield f" else: _p = {packed}"
+        packed = "_p"
+    if op.rules:
+        yield " if _tracked:"
+        yield "  _plan = plans[_tracked]"
+        yield "  if _plan is not None and tracks[_r.dtype]:"
+        yield "   _n = new_node(Call); _n.plan = _plan"
+        links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
+        yield f"   _n.links = _plan.link({', '.join(links)})"
+        yield "   _n.clock = tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
+        uses = packed if op.view or not params else f"{packed} if _plan.uses_params else PARAMS"
+        yield f"   _n.params = {uses}"
+        yield "   _o._node = _n"
+    yield " return _o"
 
 
-FIRST, SECOND, BOTH = (True, False), (False, True), (True, True)
+class Tracks(dict[Any, bool]):
+    """Whether results of a native type carry gradients, found when first asked."""
+
+    def __missing__(self, native: Any) -> bool:
+        self[native] = dtypes.of(native).kind in ("float", "complex")
+        return self[native]
 
 
-def with_params(op: Op, slow: Function) -> Function:
-    """Any number of tensors, and parameters; views, too."""
-    takes, bound = Taken(op), Bound(op)
-    count = len(op.inputs)
-    names = op.positional
-    defaults = {k: v for k, v in op.params.items() if v is not EMPTY}
-    required = len(op.params) - len(defaults)
-    has_dtype = any("dtype" in name for name in op.params)
-    one_type = op.promotes is not None
-    varargs, is_view, maybe = op.varargs is not None, bool(op.view), op.view == "maybe"
+SHARED: dict[str, Any] = {
+    "Call": Call, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS, "RECORD": RECORD,
+    "Tensor": Tensor, "get_ident": get_ident, "mode": MODE.get, "new": new,
+    "new_node": Call.__new__, "scalar": scalar, "scalars": _scalars, "tick": tick,
+    "tracks": Tracks(), "viewed": viewed,
+}  # fmt: skip
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        given = len(args)
-        if given < count or varargs:
-            return bound_call(args, kwargs)
-        params = defaults
-        if given > count or kwargs:
-            params = {**defaults, **dict(zip(names, args[count:], strict=False)), **kwargs}
-            if len(params) != len(op.params) or given - count > len(names):
-                return slow(*args, **kwargs)
-            for name in kwargs:
-                if name not in op.params:
-                    return slow(*args, **kwargs)
-        elif required:
-            return slow(*args, **kwargs)
-        return run(args[:count], params, args, kwargs)
 
-    def bound_call(args: Any, kwargs: Any) -> Any:
-        if "out" in kwargs:
-            return slow(*args, **kwargs)
-        inputs, params = op.bind(args, kwargs)
-        return run(inputs, params, args, kwargs)
+def stub(*args: Any, **kwargs: Any) -> Any:
+    """Stands for a function until it is first called; its globals are the function's own."""
+    specialise()  # type: ignore[name-defined]  # noqa: F821
+    return function(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
-    def run(inputs: Any, params: Any, args: Any, kwargs: Any) -> Any:
-        first = inputs[0]
-        if not isinstance(first, Tensor):
-            return slow(*args, **kwargs)
-        device = first._device
-        dtype = first._array.dtype
-        mode = mode_of()
-        recording = mode is RECORD
-        if not takes[dtype] or not (recording or (mode.plain and mode.thread == get_ident())):
-            return slow(*args, **kwargs)
-        edges: list[Any] = []
-        arrays: list[Any] = []
-        tracked = False
-        for x in inputs:
-            if x is None:
-                arrays.append(None)
-                edges.append(None)
-                continue
-            if not isinstance(x, Tensor) or x._device is not device:
-                return slow(*args, **kwargs)
-            array = x._array
-            if one_type and array.dtype is not dtype:
-                return slow(*args, **kwargs)
-            arrays.append(array)
-            if recording:
-                alias = x._alias
-                edge = x._node if alias is None else alias.live(x)
-                if edge is not None:
-                    if edge is INFERENCE:
-                        return slow(*args, **kwargs)
-                    tracked = True
-                edges.append(edge)
-        if is_view and first._node is INFERENCE:
-            return slow(*args, **kwargs)
-        result = bound[device](*arrays, **(natives(params, device) if has_dtype else params))
-        if result.__class__ is not first._array.__class__:
-            result = device.backend.xp.asarray(result)
-        out = new()
-        out._array = result
-        out._device = device
-        out._node = mode.edge
-        out._alias = out._rest = None
-        if is_view and (not maybe or device.backend.shares(result, first._array)):
-            viewed(out, first, op, params, None, mode.name)
-            out._node = None
-        if tracked:
-            plan = op.plan(tuple([edge is not None for edge in edges]))
-            if plan is not None and dtypes.OF[result.dtype].kind in ("float", "complex"):
-                node = new_node(Call)
-                node.plan = plan
-                node.links = plan.link(*edges, *inputs, result)
-                node.clock = tick()
-                node.shape = result.shape
-                node.device = device
-                node.params = params
-                node.extra = None
-                out._node = node
-        return out
 
-    return call
+def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
+    """An operation's function, or its operator's, that is written at the first call."""
+    space: dict[str, Any] = {
+        **SHARED,
+        "op": op,
+        "bound": Bound(op),
+        "takes": Taken(op),
+        "plans": Plans(op),
+        "general": general(op),
+        "slow": fallback(op) if order is None else operator_fallback(op),
+        "__builtins__": __builtins__,
+        "__name__": f"devtensor.fast.{op.name}",
+    }
+    for name, value in op.params.items():
+        space[f"default_{name}"] = MISSING if value is EMPTY else value
+    function = FunctionType(stub.__code__, space, op.name)
+
+    def specialise() -> None:
+        source = "\n".join(written(op, order))
+        exec(compile(source, f"<the fast form of {op.name}>", "exec"), space)
+        made = space["call"]
+        function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
+        function.__code__ = made.__code__
+
+    space.update(specialise=specialise, function=function)
+    return function
 
 
 def form(op: Op) -> Function:
@@ -345,21 +348,9 @@ def form(op: Op) -> Function:
         return step
     if not op.inputs:
         return factory(op)
-    slow = general(op)
     if op.star is not None or op.outputs is not None or op.among is not None:
-        return slow
-    if op.params or len(op.inputs) > 2 or op.view or op.defaults:
-        return with_params(op, slow)
-    core = unary(op, slow) if len(op.inputs) == 1 else binary(op, slow)
-    count = len(op.inputs)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != count:
-            return slow(*args, **kwargs)
-        return core(*args)
-
-    call.core = core  # type: ignore[attr-defined]
-    return call
+        return general(op)
+    return quick(op)
 
 
 def in_place_form(op: Op) -> Function:
@@ -375,6 +366,13 @@ def in_place_form(op: Op) -> Function:
     call.__name__ = call.__qualname__ = f"{op.name}_"
     call.__doc__ = f"The in-place form of :func:`{op.name}`: writes the result over its first input."
     return call
+
+
+def operator_form(op: Op, reflected: bool = False) -> Function:
+    """The method behind an operator; reflected, it is given the right operand first."""
+    if len(op.inputs) == 1:
+        return quick(op, (0,))
+    return quick(op, (1, 0) if reflected else (0, 1))
 
 
 forms[:] = [form, in_place_form]

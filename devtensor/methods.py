@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.fast import operand, operator_form
 from devtensor.op import Entry, catalogue, in_place
 from devtensor.tensor import Tensor
 
@@ -12,31 +13,7 @@ REFLECTED = (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
     "and", "or", "xor", "lshift", "rshift",
 )  # fmt: skip
-COMPARED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 UNARY = ("neg", "pos", "abs", "invert")
-NUMBERS = (bool, int, float, complex)
-
-
-def operand(value: Any) -> bool:
-    """Whether an operator takes `value` beside a tensor."""
-    return isinstance(value, (Tensor, *NUMBERS)) or (
-        hasattr(value, "__array__") and hasattr(value, "dtype")
-    )
-
-
-def operator_of(function: Any, reflected: bool) -> Callable[[Any, Any], Any]:
-    """A binary operator's method; NotImplemented for what is no operand."""
-    core = getattr(function, "core", function)
-
-    def forward(self: Any, other: Any) -> Any:
-        if isinstance(other, Tensor) or operand(other):
-            return core(self, other)
-        return NotImplemented
-
-    def backward(self: Any, other: Any) -> Any:
-        return core(other, self) if operand(other) else NotImplemented
-
-    return backward if reflected else forward
 
 
 def in_place_operator(write: Any) -> Callable[[Any, Any], Any]:
@@ -55,23 +32,13 @@ def give_operators(entry: Entry) -> None:
         return
     name = op.operator
     if name in UNARY:
-        setattr(Tensor, f"__{name}__", getattr(entry.function, "core", entry.function))
+        setattr(Tensor, f"__{name}__", operator_form(op))
         return
-    setattr(Tensor, f"__{name}__", operator_of(entry.function, False))
+    setattr(Tensor, f"__{name}__", operator_form(op))
     if name in REFLECTED:
-        setattr(Tensor, f"__r{name}__", operator_of(entry.function, True))
+        setattr(Tensor, f"__r{name}__", operator_form(op, reflected=True))
         if op.inplace:
             setattr(Tensor, f"__i{name}__", in_place_operator(in_place(entry.function)))
-
-
-def as_method(entry: Entry) -> Any:
-    """A function as a method: the quick form where it takes all that a method is given."""
-    function: Any = entry.function
-    core = getattr(function, "core", None)
-    if core is not None and entry.op is not None and len(entry.op.inputs) == 1:
-        core.__name__, core.__doc__ = entry.name, function.__doc__
-        return core
-    return function
 
 
 # Views whose in-place form changes how the tensor sees its own memory.
@@ -115,10 +82,9 @@ def give() -> None:
         if not entry.public or entry.home == "nn":
             continue
         if entry.method and (entry.home in ("", "linalg") or op is None):
-            method = as_method(entry)
             for name in names:
                 if not name.startswith("linalg_") and name not in vars(Tensor):
-                    setattr(Tensor, name, method)
+                    setattr(Tensor, name, entry.function)
         if op is not None and op.inplace and op.outputs is None:
             for name in names:
                 if f"{name}_" not in vars(Tensor) and f"{name}_" not in catalogue:

@@ -417,6 +417,7 @@ def walk_from(
             if edge is not None:
                 walk.captures.setdefault(edge.node, {})[edge.index] = place
         walk.needed = mark_needed([edge for edge, _ in roots], walk.captures)
+    current()  # a thread's first use of the library may be here
     with GradBlock(create_graph):
         for edge, g in roots:
             walk.deliver(edge, g)

@@ -20,6 +20,8 @@ from threading import get_ident
 from types import FrameType
 from typing import Any
 
+from devtensor.backend import loaded
+
 
 class Inference:
     """The place in the graph of tensors made in inference mode: none, for good."""
@@ -140,7 +142,11 @@ class Mode:
 RECORD = Mode((), 0)
 """The default. Launches compare with it by identity."""
 
-MODE: ContextVar[Mode] = ContextVar("mode", default=RECORD)
+FRESH = Mode((), 0)
+"""The default, in a context that no launch has run in: libraries may need to be set up there."""
+FRESH.plain = False
+
+MODE: ContextVar[Mode] = ContextVar("mode", default=FRESH)
 _stack: ContextVar[tuple[int, tuple[Entry, ...]]] = ContextVar("stack", default=(0, ()))
 
 
@@ -151,10 +157,20 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _set(stack: tuple[Entry, ...]) -> None:
+    if MODE.get() is FRESH:
+        prepare()
     thread = get_ident()
     mode = Mode(stack, thread) if stack else RECORD
     MODE.set(RECORD if mode.plain and mode.recording else mode)
     _stack.set((thread, stack))
+
+
+def prepare() -> None:
+    """Let the libraries in use make their settings for this context."""
+    for backend in loaded():
+        backend.setup()
+    if MODE.get() is FRESH:
+        MODE.set(RECORD)
 
 
 def current() -> Mode:
@@ -162,6 +178,9 @@ def current() -> Mode:
     mode = MODE.get()
     if mode is RECORD:
         return mode
+    if mode is FRESH:
+        prepare()
+        return RECORD
     if mode.thread != get_ident():
         return RECORD
     if not mode.bound:
