@@ -3,8 +3,8 @@
 Every random number is made from the bits of Philox4x32-10 (Salmon et al., "Parallel random numbers:
 as easy as 1, 2, 3", 2011), a function of a key and a counter. The key is the seed; the generator
 itself only counts. So the bits depend on the seed and on how much was drawn before, not on the
-device, and one default generator serves all devices: :func:`manual_seed` is all that a program needs
-to draw the same bits everywhere.
+device, and one default generator serves all devices: :func:`manual_seed` is all that a program
+needs to draw the same bits everywhere.
 """
 
 from __future__ import annotations

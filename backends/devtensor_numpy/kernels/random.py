@@ -1,0 +1,202 @@
+"""Random bits in few passes over arrays that stay in the processor's cache.
+
+Philox's four words are kept in two arrays of 64-bit numbers, the word to be multiplied next on top:
+``a = c0 << 32 | c1`` and ``b = c2 << 32 | c3``. A round is then ``a, b = (b >> 32) * m1 ^ a << 32
+^ k0 << 32`` and likewise for b: the product's lower half is already where it is wanted.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from devtensor.dtype import of
+from devtensor.ops import random as common
+
+from .linalg import Array
+
+WORD = 2**32
+SPAN = 2**64
+COUNTERS = 1 << 13
+"""Counters worked on at a time: a few arrays of so many numbers fit into the second cache."""
+BLOCK = 1 << 15
+"""Numbers of a distribution worked on at a time."""
+FEW = 256
+"""Draws of up to that many counters are cut out of tiles that are kept."""
+TILE = 1024
+"""Counters of a tile."""
+
+
+def scalar(value: int) -> Array:
+    """An array without dimensions: NumPy takes one sooner than a number."""
+    return np.array(value % SPAN, np.uint64)
+
+
+M0, M1 = (scalar(m) for m in common.MULTIPLIERS)
+HALF = scalar(32)
+PRODUCTS = np.arange(COUNTERS, dtype=np.uint64) * M0
+
+
+@lru_cache(16)
+def keys(seed: int) -> list[tuple[int, int]]:
+    """The keys of each round, on top of a 64-bit number."""
+    low, high = seed % WORD, seed // WORD
+    one, two = common.STEPS
+    return [
+        ((low + i * one) % WORD * WORD, (high + i * two) % WORD * WORD)
+        for i in range(common.ROUNDS)
+    ]
+
+
+@lru_cache(16)
+def late_keys(seed: int) -> list[tuple[Array, Array]]:
+    """The keys from the third round on, as arrays."""
+    return [(scalar(one), scalar(two)) for one, two in keys(seed)[2:]]
+
+
+def mix(seed: int, start: int, stream: int, both: Array, spare: Array) -> None:
+    """Write Philox of the counters from `start` on, first all of `a`, then all of `b`.
+
+    The upper half of the counters must be the same for all.
+    """
+    half = both.size // 2
+    a, b, left, right = both[:half], both[half:], spare[:half], spare[half:]
+    (one, two), (three, four) = keys(seed)[:2]
+    # Only `b` depends on the place after the first round, so `a` is one number.
+    np.add(PRODUCTS[:half], scalar(start % WORD * common.MULTIPLIERS[0]), out=b)
+    np.bitwise_xor(b, scalar(two), out=b)
+    first = stream * common.MULTIPLIERS[1] ^ start // WORD * WORD ^ one
+    np.right_shift(b, HALF, out=right)
+    np.multiply(right, M1, out=right)
+    np.bitwise_xor(right, scalar(first * WORD ^ three), out=a)
+    np.left_shift(b, HALF, out=b)
+    np.bitwise_xor(b, scalar(first // WORD * common.MULTIPLIERS[0] ^ four), out=b)
+    for one, two in late_keys(seed):
+        np.right_shift(both, HALF, out=spare)
+        np.multiply(left, M0, out=left)
+        np.multiply(right, M1, out=right)
+        np.left_shift(both, HALF, out=both)
+        np.bitwise_xor(a, right, out=a)
+        np.bitwise_xor(b, left, out=b)
+        np.bitwise_xor(a, one, out=a)
+        np.bitwise_xor(b, two, out=b)
+
+
+@lru_cache(8)
+def tile(seed: int, number: int, stream: int) -> Array:
+    """The bits of `TILE` counters, for many small draws."""
+    found = np.empty((TILE, 2), np.uint64)
+    fill(seed, number * TILE, stream, found)
+    found.flags.writeable = False
+    return found
+
+
+def fill(seed: int, start: int, stream: int, out: Array) -> None:
+    """Write the bits of the counters from `start` on, a row of two numbers to each."""
+    count = len(out)
+    space = np.empty((2, 2 * min(count, COUNTERS)), np.uint64)
+    at = 0
+    while at < count:
+        here = (start + at) % SPAN
+        step = min(COUNTERS, count - at, WORD - here % WORD)
+        both, spare = space[0, : 2 * step], space[1, : 2 * step]
+        mix(seed, here, stream, both, spare)
+        out[at : at + step, 0], out[at : at + step, 1] = both[:step], both[step:]
+        at += step
+
+
+def numbers_of(seed: int, offset: int, stream: int, count: int) -> Array:
+    """`count` random 64-bit numbers."""
+    counters = -(-count // 2)
+    if counters <= FEW:
+        number, first = divmod(offset, TILE)
+        rows = tile(seed, number, stream)[first : first + counters]
+        if len(rows) < counters:
+            more = tile(seed, (number + 1) % (SPAN // TILE), stream)
+            rows = np.concatenate([rows, more[: counters - len(rows)]])
+    else:
+        rows = np.empty((counters, 2), np.uint64)
+        fill(seed, offset, stream, rows)
+    return rows.reshape(-1)[:count]
+
+
+class Bits(common.Bits):
+    """Random bits, of all sizes the same memory."""
+
+    def numbers(self, count: int, stream: int = 0) -> Array:
+        return numbers_of(self.seed, self.offset, stream, count)
+
+    def words(self, count: int, stream: int = 0) -> Array:
+        return self.numbers(-(-count // 2), stream).view(np.uint32)[:count]
+
+    def parts(self, count: int, size: int) -> Array:
+        words = self.words(-(-count * size // 32))
+        return words.view(np.dtype(f"u{size // 8}"))[:count]
+
+
+def philox(xp: Any, /, count: int, seed: int, offset: int, stream: int = 0) -> Array:
+    """`philox` of many counters at once."""
+    words = Bits(np, seed, offset).words(count, stream)
+    return words if words.flags.writeable else words.copy()
+
+
+def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Array:
+    """`draw` in blocks."""
+    real, many, values = common.parts(of(dtype), how, values)
+    native = np.dtype(dtype) if many == 1 else np.dtype(real.name)
+    sample, count = common.DISTRIBUTIONS[how].sample, many * math.prod(size)
+    bits = Bits(xp, seed, offset)
+    if count <= BLOCK:
+        flat = sample(bits, count, native, *values)
+        if flat.dtype != native:
+            flat = flat.astype(native)
+    else:
+        flat = np.empty(count, native)
+        per_counter = 128 // common.width(how, values, real)
+        for start in range(0, count, BLOCK):
+            bits.offset = (offset + start // per_counter) % SPAN
+            step = min(BLOCK, count - start)
+            flat[start : start + step] = sample(bits, step, native, *values)
+    return (flat if many == 1 else flat.view(dtype)).reshape(size)
+
+
+def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array:
+    """`permutation` by sorting numbers that hold a place below what is left of a key."""
+    keys = numbers_of(seed, offset, 0, n)
+    size = max(n - 1, 0).bit_length()
+    low = np.uint64(2**size - 1)
+    packed = keys & ~low | np.arange(n, dtype=np.uint64)
+    packed.sort()
+    order = (packed & low).astype(np.int64)
+    packed >>= np.uint64(size)
+    same = packed[1:] == packed[:-1]
+    if same.any():  # what was cut off decides; the other keys keep the tied ones in their places
+        tied = np.zeros(n, np.bool_)
+        tied[1:] |= same
+        tied[:-1] |= same
+        some = order[tied]
+        order[tied] = some[np.argsort(keys[some], stable=True)]
+    return order.astype(dtype, copy=False)
+
+
+def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
+    """`dropped` in blocks."""
+    if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
+        return common.dropped.kernel(xp, input, mask, scale)
+    out = np.empty(input.shape, input.dtype)
+    x, kept, made = input.reshape(-1), mask.reshape(-1), out.reshape(-1)
+    factor = np.array(scale, input.dtype)
+    for start in range(0, x.size, BLOCK):
+        some = slice(start, start + BLOCK)
+        np.multiply(x[some], factor, out=made[some])
+        np.multiply(made[some], kept[some], out=made[some])
+    return out
+
+
+KERNELS = {"dropped": dropped}
+if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads them
+    KERNELS |= {"philox": philox, "draw": draw, "permutation": permutation}
