@@ -12,7 +12,7 @@ __all__ = ["ALIGNMENT", "Archive", "ArchiveWriter"]
 
 ALIGNMENT = 64
 FULL = 0xFFFFFFFF
-FLAGS = 0x0808  # names are UTF-8; a descriptor follows the data
+UTF8, DESCRIBED = 0x0800, 0x0008
 LOCAL = struct.Struct("<4s5H3L2H")
 CENTRAL = struct.Struct("<4s6H3L5H2L")
 # What compressed records may expand to: this, or this many times the file.
@@ -45,6 +45,8 @@ class ArchiveWriter:
         crc = zlib.crc32(data) if self.checksums else 0
         path = f"{self.root}/{name}".encode()
         size, start = len(data), self.position
+        # A descriptor follows the data, if there are any.
+        flags = UTF8 | DESCRIBED * (size > 0)
         large, far = size >= FULL, start >= FULL
         extra = b""
         if large or far:
@@ -54,7 +56,7 @@ class ArchiveWriter:
         padding = -used % ALIGNMENT
         self.put(
             LOCAL.pack(
-                b"PK\3\4", 0, FLAGS, 0, 0, 0, 0, 0, 0, len(path), len(extra) + 4 + padding
+                b"PK\3\4", 0, flags, 0, 0, 0, 0, 0, 0, len(path), len(extra) + 4 + padding
             )
             + path + extra + b"FB" + struct.pack("<H", padding) + b"Z" * padding
         )  # fmt: skip
@@ -66,7 +68,7 @@ class ArchiveWriter:
         extra = struct.pack(f"<2H{len(fields)}Q", 1, 8 * len(fields), *fields) if fields else b""
         self.directory += (
             CENTRAL.pack(
-                b"PK\1\2", 0, 0, FLAGS, 0, 0, 0, crc, min(size, FULL), min(size, FULL), len(path),
+                b"PK\1\2", 0, 0, flags, 0, 0, 0, crc, min(size, FULL), min(size, FULL), len(path),
                 len(extra), 0, 0, 0, 0, min(start, FULL),
             )
             + path + extra

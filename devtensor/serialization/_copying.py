@@ -7,8 +7,8 @@ import pickle
 from typing import Any
 
 import devtensor as dt
-from devtensor import dtype as dtypes
 from devtensor.device import device
+from devtensor.dtype import dtype as DType
 from devtensor.serialization._memory import Memory, Storage, contiguous, raw
 from devtensor.serialization._rebuild import set_state
 from devtensor.tensor import Tensor
@@ -44,7 +44,7 @@ def reduce_tensor(tensor: Tensor, protocol: int = 2) -> tuple[Any, ...]:
 
 def rebuild_tensor(
     data: Any,
-    dtype: dtypes.dtype,
+    dtype: DType,
     place: str,
     size: tuple[int, ...],
     strides: tuple[int, tuple[int, ...]] | None,

@@ -8,8 +8,9 @@ import warnings
 from typing import Any
 
 import devtensor as dt
-from devtensor import dtype as dtypes
 from devtensor.device import device as Device
+from devtensor.dtype import bfloat16, bool_, float32, uint8
+from devtensor.dtype import dtype as DType
 from devtensor.errors import DevtensorWarning
 from devtensor.tensor import Tensor
 
@@ -26,7 +27,7 @@ def raw(tensor: Tensor) -> memoryview:
     return view
 
 
-def over(buffer: Any, dtype: dtypes.dtype) -> Tensor:
+def over(buffer: Any, dtype: DType) -> Tensor:
     """A flat tensor on the host that shares memory with a writable buffer."""
     if not len(buffer):
         return dt.empty(0, dtype=dtype, device="cpu")
@@ -87,7 +88,7 @@ class Storage:
     ----------
     buffer : writable bytes-like
         The bytes, on the host.
-    dtype : dtype
+    dtype : devtensor.dtype
         What the file says the elements are.
     swapped : bool
         Whether the bytes of an element stand in the other order than this machine's.
@@ -95,10 +96,10 @@ class Storage:
 
     __slots__ = ("_flats", "buffer", "device", "dtype", "swapped")
 
-    def __init__(self, buffer: Any, dtype: dtypes.dtype, swapped: bool = False) -> None:
+    def __init__(self, buffer: Any, dtype: DType, swapped: bool = False) -> None:
         self.buffer, self.dtype, self.swapped = buffer, dtype, swapped
         self.device = Device("cpu")
-        self._flats: dict[dtypes.dtype, Tensor] = {}
+        self._flats: dict[DType, Tensor] = {}
 
     def nbytes(self) -> int:
         """The number of bytes."""
@@ -109,7 +110,7 @@ class Storage:
 
     def data_ptr(self) -> int:
         """The address of the first byte; 0 if there is none."""
-        return over(self.buffer, dtypes.uint8).data_ptr() if len(self.buffer) else 0
+        return over(self.buffer, uint8).data_ptr() if len(self.buffer) else 0
 
     def to(self, device: Any) -> Storage:
         """The same bytes for tensors on another device."""
@@ -129,39 +130,40 @@ class Storage:
         """The same bytes for tensors on an XPU device."""
         return self.to("xpu" if device is None else Device("xpu", device))
 
-    def flat(self, dtype: dtypes.dtype) -> Tensor:
+    def flat(self, dtype: DType) -> Tensor:
         """All elements as one tensor on the device; the same one each time."""
         found = self._flats.get(dtype)
         if found is None:
             found = self._flats[dtype] = self._make(dtype)
         return found
 
-    def _make(self, dtype: dtypes.dtype) -> Tensor:
+    def _make(self, dtype: DType, again: bool = False) -> Tensor:
         buffer = self.buffer
         whole = len(buffer) // dtype.itemsize * dtype.itemsize
         if whole != len(buffer):
             buffer = memoryview(buffer)[:whole]
         if self.swapped:
             buffer = swap(buffer, dtype)
-        if dtype is dtypes.bool_ and bytes(buffer).strip(b"\0\1"):
+        if dtype is bool_ and bytes(buffer).strip(b"\0\1"):
             buffer = bytearray(bytes(buffer).translate(TRUTH))
-        if dtype is dtypes.bfloat16 and not has_bfloat16(self.device):
-            warnings.warn(
-                f"The file holds bfloat16 tensors, which {self.device} does not have; they are "
-                "read as float32, with the same values.",
-                DevtensorWarning,
-                stacklevel=2,
-            )
-            buffer, dtype = widen(buffer), dtypes.float32
+        if dtype is bfloat16 and not has_bfloat16(self.device):
+            if not again:
+                warnings.warn(
+                    f"The file holds bfloat16 tensors, which {self.device} does not have; they "
+                    "are read as float32, with the same values.",
+                    DevtensorWarning,
+                    stacklevel=2,
+                )
+            buffer, dtype = widen(buffer), float32
         return over(buffer, dtype).to(self.device)
 
     def filled(self) -> None:
         """Bring the tensors made so far up to date with bytes that were read after them."""
         for dtype, flat in self._flats.items():
             with dt.no_grad():
-                flat.copy_(self._make(dtype))
+                flat.copy_(self._make(dtype, again=True))
 
-    def tensor(self, dtype: dtypes.dtype, offset: Any, size: Any, stride: Any) -> Tensor:
+    def tensor(self, dtype: DType, offset: Any, size: Any, stride: Any) -> Tensor:
         """A tensor that sees this memory.
 
         Raises
@@ -179,7 +181,7 @@ class Storage:
         return flat.as_strided(size, stride, offset).data
 
     def _check(
-        self, dtype: dtypes.dtype, offset: Any, size: Any, stride: Any
+        self, dtype: DType, offset: Any, size: Any, stride: Any
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         size, stride = tuple(size), tuple(stride)
         numbers = (offset, *size, *stride)
@@ -211,7 +213,7 @@ class Storage:
 
 def has_bfloat16(device: Device) -> bool:
     """Whether tensors on `device` can be bfloat16."""
-    return all(dtypes.bfloat16 in d.backend.native for d in (Device("cpu"), device))
+    return all(bfloat16 in d.backend.native for d in (Device("cpu"), device))
 
 
 def widen(buffer: Any) -> bytearray:
@@ -223,7 +225,7 @@ def widen(buffer: Any) -> bytearray:
     return wide
 
 
-def swap(buffer: Any, dtype: dtypes.dtype) -> bytearray:
+def swap(buffer: Any, dtype: DType) -> bytearray:
     """The bytes of numbers with the order in each number turned round."""
     width = dtype.itemsize // (2 if dtype.is_complex else 1)
     turned = bytearray(len(buffer))

@@ -9,8 +9,9 @@ from functools import cache
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-from devtensor import dtype as dtypes
 from devtensor.device import device
+from devtensor.dtype import ALL, uint8, uint16, uint32, uint64
+from devtensor.dtype import dtype as DType
 from devtensor.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 from devtensor.serialization import _rebuild
 from devtensor.size import Size
@@ -18,7 +19,7 @@ from devtensor.tensor import Tensor
 
 __all__ = ["StorageType", "checked", "find", "storage_type", "text", "torch_name"]
 
-WIDE_UNSIGNED = (dtypes.uint16, dtypes.uint32, dtypes.uint64)
+WIDE_UNSIGNED = (uint16, uint32, uint64)
 
 
 class StorageType:
@@ -27,13 +28,13 @@ class StorageType:
     Attributes
     ----------
     name : str
-    dtype : dtype
+    dtype : devtensor.dtype
         Of the elements; uint8 for ``UntypedStorage``.
     """
 
     __slots__ = ("dtype", "name")
 
-    def __init__(self, name: str, dtype: dtypes.dtype) -> None:
+    def __init__(self, name: str, dtype: DType) -> None:
         self.name, self.dtype = name, dtype
 
     def __repr__(self) -> str:
@@ -43,10 +44,10 @@ class StorageType:
         return storage_type, (self.name,)
 
 
-UNTYPED = StorageType("UntypedStorage", dtypes.uint8)
+UNTYPED = StorageType("UntypedStorage", uint8)
 STORAGES = {
     f"{dtype.legacy}Storage": StorageType(f"{dtype.legacy}Storage", dtype)
-    for dtype in dtypes.ALL
+    for dtype in ALL
     if dtype not in WIDE_UNSIGNED
 }
 STORAGES["UntypedStorage"] = UNTYPED
@@ -91,7 +92,7 @@ def fixed() -> dict[tuple[str, str], Any]:
     table["torch", "Size"] = Size
     table["torch", "Tensor"] = Tensor
     table["torch", "device"] = device
-    for dtype in dtypes.ALL:
+    for dtype in ALL:
         table["torch", dtype.name] = dtype
     return table
 

@@ -161,7 +161,7 @@ def safe(file: Any, persistent_load: Callable[[Any], Any], encoding: str = "utf-
             "`devtensor.serialization.add_safe_globals` allows are read, and nothing in the file "
             "is run. If, and only if, you trust the source of the file, `weights_only=False` reads "
             "the rest; it can execute arbitrary code."
-        ) from None
+        ) from error.__cause__
 
 
 def unsafe(

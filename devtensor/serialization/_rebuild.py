@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor import dtype as dtypes
+from devtensor.dtype import dtype as DType
 from devtensor.nn.parameter import Buffer, Parameter
 from devtensor.serialization._memory import Storage
 from devtensor.tensor import Tensor
@@ -47,11 +47,11 @@ def _rebuild_tensor_v3(
     stride: Any,
     requires_grad: bool,
     backward_hooks: Any,
-    dtype: dtypes.dtype,
+    dtype: DType,
     metadata: Any = None,
 ) -> Tensor:
     """The same for a dtype that has no storage class."""
-    if not isinstance(storage, Storage) or not isinstance(dtype, dtypes.dtype):
+    if not isinstance(storage, Storage) or not isinstance(dtype, DType):
         raise TypeError("a tensor needs a storage and a dtype, and the file gives something else")
     tensor = storage.tensor(dtype, storage_offset, size, stride)
     return finish(tensor, requires_grad, metadata)

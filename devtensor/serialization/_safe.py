@@ -64,6 +64,7 @@ class Unpickler:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.user = _allowed.by_name()
+        self.foreign: Exception | None = None
 
     def load(self) -> Any:
         """Read, and leave the file behind the pickle's end.
@@ -92,6 +93,8 @@ class Unpickler:
         except EOFError:
             raise
         except BROKEN as error:
+            if error is self.foreign:
+                raise
             raise UnpicklingError(
                 f"the pickle is damaged ({type(error).__name__}: {error})"
             ) from error
@@ -211,7 +214,12 @@ class Unpickler:
             )
         if len(saved_id) < 5 or not isinstance(saved_id[1], StorageType):
             raise UnpicklingError("the pickle is damaged: a storage without a type")
-        self.stack.append(self.persistent_load(saved_id))
+        try:
+            storage = self.persistent_load(saved_id)
+        except Exception as error:  # the file's fault is not that of a user's map_location
+            self.foreign = error
+            raise
+        self.stack.append(storage)
 
     # -- containers ------------------------------------------------------------------------
 
