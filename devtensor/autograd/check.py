@@ -1,0 +1,558 @@
+"""Holds gradients against finite differences: `gradcheck` and `gradgradcheck`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import devtensor as dt
+from devtensor.autograd.engine import grad
+from devtensor.autograd.function import Function
+from devtensor.autograd.modes import enable_grad, no_grad
+from devtensor.tensor import Tensor
+
+__all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
+
+Tensors = tuple[Any, ...]
+Matrix = Any
+"""A Jacobian: a row to each element of the input, a column to each element of the output."""
+
+
+class GradcheckError(RuntimeError):
+    """A gradient is not what finite differences say."""
+
+
+class Limits(NamedTuple):
+    """How closely the two must agree."""
+
+    eps: float
+    atol: float
+    rtol: float
+    nondet_tol: float
+    check_grad_dtypes: bool
+    fast_mode: bool
+
+    def agree(self, analytical: Matrix, numerical: Matrix) -> bool:
+        """Whether two Jacobians are the same within the tolerances."""
+        dtype = dt.promote_types(analytical.dtype, numerical.dtype)
+        return bool(
+            dt.allclose(analytical.to(dtype), numerical.to(dtype), rtol=self.rtol, atol=self.atol)
+        )
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+) -> bool:
+    """Hold the gradients of `func` against finite differences (``torch.autograd.gradcheck``).
+
+    Parameters
+    ----------
+    func : callable
+        Takes the inputs and returns a Tensor or a tuple of Tensors.
+    inputs : Tensor or tuple of Tensor
+        Those that require gradients are checked; they should be float64 or complex128.
+    eps : float
+        How far an element is moved, up and down.
+    atol, rtol : float
+        The tolerances, as in ``allclose``.
+    raise_exception : bool
+        Whether a failure is an error, or the result False.
+    nondet_tol : float
+        By how much a second backward pass may differ from the first.
+    check_undefined_grad : bool
+        Whether the backward must do with outputs that no gradient reaches.
+    check_grad_dtypes : bool
+        Whether gradients must have the type of their input.
+    check_batched_grad : bool
+        Whether ``grad(..., is_grads_batched=True)`` must agree with single calls.
+    check_backward_ad : bool
+        Whether to check the backward at all.
+    fast_mode : bool
+        Compare one random projection of each Jacobian instead of all its elements.
+    masked : bool, optional
+        Accepted and without effect: there are no sparse tensors.
+
+    Returns
+    -------
+    bool
+        True if all agree.
+
+    Raises
+    ------
+    GradcheckError
+        If they do not, and `raise_exception` is true.
+    ValueError
+        If no input requires gradients.
+    NotImplementedError
+        If `check_forward_ad` is asked for: there is no forward mode.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> x = dt.tensor([0.5, 2.0], dtype=dt.float64, requires_grad=True)
+    >>> dt.autograd.gradcheck(dt.sin, (x,))
+    True
+    """
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError(
+            "Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError(
+            "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+        )
+    if check_forward_ad:
+        raise NotImplementedError("gradcheck: there is no forward mode, so check_forward_ad=True cannot be checked")  # fmt: skip
+    limits = Limits(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode)
+    try:
+        check(func, as_tuple(inputs), limits, check_undefined_grad, check_batched_grad)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+) -> bool:
+    """Hold second derivatives against differences of the first (``torch.autograd.gradgradcheck``).
+
+    Parameters
+    ----------
+    func : callable
+        Takes the inputs and returns a Tensor or a tuple of Tensors.
+    inputs : Tensor or tuple of Tensor
+    grad_outputs : Tensor or tuple of Tensor, optional
+        The gradients of the outputs; random ones if not given.
+    gen_non_contig_grad_outputs : bool
+        Whether the random ones have gaps between their elements.
+    check_fwd_over_rev : bool
+        There is no forward mode, so True raises NotImplementedError.
+    check_rev_over_rev : bool
+        Whether to check at all.
+    eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, check_grad_dtypes, \
+check_batched_grad, fast_mode, masked
+        As in :func:`gradcheck`.
+
+    Returns
+    -------
+    bool
+        True if all agree.
+
+    Raises
+    ------
+    GradcheckError
+        If they do not, and `raise_exception` is true.
+    """
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError(
+            "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
+        )
+    if check_undefined_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_undefined_grad=True requires check_rev_over_rev to be True")
+    if check_batched_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_batched_grad=True requires check_rev_over_rev to be True")
+    given = as_tuple(inputs)
+    if grad_outputs is None:
+        outputs = differentiable(func(*given))
+        generator = dt.Generator().manual_seed(0)
+        gradients = tuple(
+            random_like(x, generator, gen_non_contig_grad_outputs).requires_grad_() for x in outputs
+        )
+    else:
+        gradients = as_tuple(grad_outputs)
+    count = len(given)
+    wanted = [i for i, x in enumerate(given) if tracked(x)]
+
+    def first_derivative(*args: Any) -> Tensors:
+        outputs = differentiable(func(*args[:count]))
+        found = grad(
+            outputs, [args[i] for i in wanted], args[count:], create_graph=True, allow_unused=True
+        )
+        return tuple(g for g in found if g is not None)
+
+    return gradcheck(
+        first_derivative,
+        (*given, *gradients),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
+        fast_mode=fast_mode,
+        masked=masked,
+    )
+
+
+# ---- inputs and outputs
+
+
+def as_tuple(value: Any) -> Tensors:
+    """One thing or a sequence of things as a tuple."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def tracked(value: Any) -> bool:
+    """Whether it is a tensor that requires gradients."""
+    return isinstance(value, Tensor) and bool(value.requires_grad)
+
+
+def differentiable(outputs: Any) -> Tensors:
+    """The outputs that a backward pass can begin at."""
+    return tuple(x for x in as_tuple(outputs) if tracked(x))
+
+
+def random_like(tensor: Any, generator: Any, gaps: bool) -> Any:
+    """Numbers from -1 to 1 in the shape of a tensor, perhaps with gaps between them in memory."""
+    shape = (*tensor.shape, 2) if gaps else tuple(tensor.shape)
+    made = dt.rand(shape, generator=generator, dtype=tensor.dtype, device=tensor.device) * 2 - 1
+    return (made[..., 0] if gaps else made).detach()
+
+
+def check_inputs(inputs: Tensors) -> None:
+    """Refuse inputs for which finite differences would be wrong."""
+    for place, x in enumerate(inputs):
+        if not tracked(x):
+            continue
+        if x.dtype not in (dt.float64, dt.complex128):
+            warnings.warn(
+                f"Input #{place} requires gradient and is not a double precision floating point or "
+                "complex. This check will likely fail if all the inputs are not of double precision "
+                "floating point or complex. ",
+                stacklevel=4,
+            )
+        if any(n > 1 and step == 0 for n, step in zip(x.shape, x.stride(), strict=True)):
+            raise RuntimeError(
+                f"The {place}th input has a dimension with stride 0. gradcheck only supports inputs "
+                "that are non-overlapping to be able to compute the numerical gradients correctly. "
+                "You should call .contiguous on the input before passing it to gradcheck."
+            )
+    if not any(tracked(x) for x in inputs):
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, "
+            "but none of them have requires_grad=True."
+        )
+
+
+# ---- the checks
+
+
+def check(func: Any, inputs: Tensors, limits: Limits, undefined: bool, batched: bool) -> None:
+    """Make all checks."""
+    check_inputs(inputs)
+    with enable_grad():
+        outputs = differentiable(func(*inputs))
+        if not outputs:
+            check_constant(func, inputs, limits)
+        if any(x.is_complex() for x in outputs):
+            for name, pick in (("imaginary", dt.imag), ("real", dt.real)):
+                prefix = f"While considering the {name} part of complex outputs only, "
+                check_jacobians(partial(part_of, func, pick), inputs, limits, prefix)
+        else:
+            check_jacobians(func, inputs, limits, "")
+        if batched:
+            for output in outputs:
+                check_batched(output, inputs)
+        check_zero(outputs, inputs)
+        if undefined:
+            check_undefined(func, inputs)
+
+
+def part_of(func: Any, pick: Any, *inputs: Any) -> Tensors:
+    """The outputs of a function, the complex ones reduced to one of their parts."""
+    return tuple(
+        pick(x) if isinstance(x, Tensor) and x.is_complex() else x
+        for x in as_tuple(func(*inputs))
+    )
+
+
+def check_constant(func: Any, inputs: Tensors, limits: Limits) -> None:
+    """Check that outputs without a gradient do not depend on the inputs."""
+    for place, x in enumerate(inputs):
+        if tracked(x):
+            for column in numerical(func, inputs, place, limits.eps):
+                if bool(dt.any(column != 0)):
+                    raise GradcheckError("Numerical gradient for function expected to be zero")
+
+
+def check_jacobians(func: Any, inputs: Tensors, limits: Limits, prefix: str) -> None:
+    """Compare the derivatives of each output with respect to each input."""
+    outputs = as_tuple(func(*inputs))
+    wanted = [place for place, x in enumerate(inputs) if tracked(x)]
+    if limits.fast_mode:
+        check_projections(func, inputs, outputs, wanted, limits, prefix)
+        return
+    columns = [numerical(func, inputs, place, limits.eps) for place in wanted]
+    for number, output in enumerate(outputs):
+        if not tracked(output):
+            continue
+        found = analytical(output, [inputs[place] for place in wanted], limits)
+        for j, (one, other) in enumerate(zip(found, columns, strict=True)):
+            if not limits.agree(one, other[number]):
+                raise GradcheckError(prefix + mismatch(number, j, one, other[number]))
+
+
+def mismatch(output: int, place: int, one: Matrix, other: Matrix) -> str:
+    """The message for two Jacobians that differ."""
+    return (
+        f"Jacobian mismatch for output {output:d} with respect to input {place:d},\n"
+        f"numerical:{other}\nanalytical:{one}\n"
+    )
+
+
+# ---- finite differences
+
+
+def elements(tensor: Any) -> Iterator[tuple[int, ...]]:
+    """The index of every element."""
+    return product(*(range(n) for n in tensor.shape))
+
+
+def moved(inputs: Tensors, place: int, change: Callable[[Any], None]) -> Tensors:
+    """The inputs, with a copy in one place that `change` has written to."""
+    with no_grad():
+        copy = inputs[place].detach().clone()
+        change(copy)
+    return (*inputs[:place], copy.requires_grad_(), *inputs[place + 1 :])
+
+
+def evaluated(func: Any, inputs: Tensors) -> list[Any]:
+    """The values of a function's outputs."""
+    return [x.detach().clone() for x in as_tuple(func(*inputs)) if isinstance(x, Tensor)]
+
+
+def slopes(
+    func: Any, inputs: Tensors, place: int, eps: float, step: Callable[[Any, Any], None]
+) -> list[Any]:
+    """The change of each output, when one input is changed by ``step(copy, eps)``."""
+    up = evaluated(func, moved(inputs, place, lambda copy: step(copy, eps)))
+    down = evaluated(func, moved(inputs, place, lambda copy: step(copy, -eps)))
+    for a, b in zip(up, down, strict=True):
+        for what, x, y in (("shape", a.shape, b.shape), ("dtype", a.dtype, b.dtype)):
+            if x != y:
+                raise AssertionError(
+                    f"Expected `func` to return outputs with the same {what} when inputs are "
+                    f"perturbed by {eps}, but got: {what}s {x} and {y}."
+                )
+    return [(a - b) / (2 * eps) for a, b in zip(up, down, strict=True)]
+
+
+def numerical(func: Any, inputs: Tensors, place: int, eps: float) -> list[Matrix]:
+    """The Jacobian of each output with respect to one input, by central differences."""
+    x = inputs[place]
+    rows: list[list[Any]] = []
+    for index in elements(x):
+
+        def step(copy: Any, by: Any, index: Any = index) -> None:
+            copy[index] += by
+
+        changes = slopes(func, inputs, place, eps, step)
+        if x.is_complex():
+            turned = slopes(func, inputs, place, eps, lambda copy, by, s=step: s(copy, by * 1j))
+            changes = [a + 1j * b for a, b in zip(changes, turned, strict=True)]
+        rows.append([change.reshape(-1) for change in changes])
+    if not rows:
+        outputs = evaluated(func, inputs)
+        return [dt.zeros(0, x.numel(), dtype=x.dtype, device=x.device) for x in outputs]
+    return [dt.stack(list(column)) for column in zip(*rows, strict=True)]
+
+
+# ---- backward passes
+
+
+def pulled(output: Any, wanted: Sequence[Any], gradient: Any, limits: Limits) -> list[Any]:
+    """The gradients of the inputs, from two passes that must agree."""
+    found = [
+        grad([output], wanted, [gradient], retain_graph=True, allow_unused=True) for _ in range(2)
+    ]
+    result = []
+    for x, one, other in zip(wanted, *found, strict=True):
+        if one is None:
+            result.append(dt.zeros_like(x))
+            continue
+        if limits.check_grad_dtypes and one.dtype != x.dtype:
+            raise GradcheckError("Gradient has dtype mismatch")
+        if one.shape != x.shape:
+            raise GradcheckError("Analytical gradient has incorrect size")
+        if not bool(dt.all(dt.abs(one - other) <= limits.nondet_tol)):
+            raise GradcheckError(
+                "Backward is not reentrant, i.e., running backward with same input and grad_output "
+                "multiple times gives different values, although analytical gradient matches "
+                f"numerical gradient.The tolerance for nondeterminism was {limits.nondet_tol}."
+            )
+        result.append(one.detach())
+    return result
+
+
+def analytical(output: Any, wanted: Sequence[Any], limits: Limits) -> list[Matrix]:
+    """The Jacobian of an output with respect to each of the wanted inputs, by backward passes."""
+    columns = []
+    for index in elements(output):
+        gradient = dt.zeros_like(output).detach()
+        gradient[index] = 1
+        columns.append([g.reshape(-1) for g in pulled(output, wanted, gradient, limits)])
+    if not columns:
+        return [dt.zeros(x.numel(), 0, dtype=x.dtype, device=x.device) for x in wanted]
+    return [dt.stack(list(rows), dim=1) for rows in zip(*columns, strict=True)]
+
+
+def check_projections(
+    func: Any, inputs: Tensors, outputs: Tensors, wanted: list[int], limits: Limits, prefix: str
+) -> None:
+    """Compare one number to each pair of output and input: the Jacobian between two random vectors."""
+    generator = dt.Generator().manual_seed(0)
+    for number, output in enumerate(outputs):
+        if not tracked(output):
+            continue
+        left = random_like(output, generator, False)
+        found = pulled(output, [inputs[place] for place in wanted], left, limits)
+        for j, (place, g) in enumerate(zip(wanted, found, strict=True)):
+            right = random_like(inputs[place], generator, False)
+
+            def step(copy: Any, by: Any, right: Any = right) -> None:
+                copy += right * by
+
+            slope = slopes(func, inputs, place, limits.eps, step)[number]
+            one = dt.real(dt.sum(g * right.conj())) if g.is_complex() else dt.sum(g * right)
+            other = dt.sum(slope * left)
+            # The errors of all elements add up in the one number.
+            scale = math.sqrt(max(1, output.numel() * g.numel()))
+            if not limits._replace(atol=limits.atol * scale).agree(one, other):
+                raise GradcheckError(
+                    prefix
+                    + mismatch(number, j, one, other)
+                    + "\nThe above quantities relating the numerical and analytical jacobians are "
+                    "computed in fast mode; run without fast_mode to see the whole Jacobians."
+                )
+
+
+def check_batched(output: Any, inputs: Tensors) -> None:
+    """Compare gradients taken many at a time with those taken one by one."""
+    wanted = [x for x in inputs if tracked(x)]
+    generator = dt.Generator().manual_seed(0)
+    rows = [random_like(output, generator, False) for _ in range(2)]
+    each = [grad(output, wanted, g, retain_graph=True, allow_unused=True) for g in rows]
+    try:
+        found = grad(
+            [output],
+            wanted,
+            [dt.stack(rows)],
+            retain_graph=True,
+            allow_unused=True,
+            is_grads_batched=True,
+        )
+    except RuntimeError as error:
+        raise GradcheckError(f"While computing batched gradients, got: {error}") from error
+    for place, (many, *single) in enumerate(zip(found, *each, strict=True)):
+        if many is not None and not dt.allclose(many, dt.stack(single)):
+            raise GradcheckError(
+                f"For input {place}, batched gradients differ from those taken one by one:\n"
+                f"got:\n{many}\n\nexpected:\n{dt.stack(single)}"
+            )
+
+
+def check_zero(outputs: Tensors, inputs: Tensors) -> None:
+    """Check that a gradient of zeros gives zeros of the right kind."""
+    wanted = [x for x in inputs if tracked(x)]
+    if not outputs:
+        return
+    zeros = [dt.zeros_like(x).detach() for x in outputs]
+    found = grad(outputs, wanted, zeros, allow_unused=True, retain_graph=True)
+    for g, x in zip(found, wanted, strict=True):
+        if g is None:
+            continue
+        if bool(dt.any(g != 0)):
+            raise GradcheckError("backward not multiplied by grad_output")
+        for what, one, other in (
+            ("type", g.dtype, x.dtype),
+            ("device", g.device, x.device),
+            ("size", g.shape, x.shape),
+        ):
+            if one != other:
+                raise GradcheckError(f"grad is incorrect {what}")
+
+
+class Undefined(Function):
+    """Passes its input on, and no gradient back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> None:
+        return None
+
+
+def check_undefined(func: Any, inputs: Tensors) -> None:
+    """Check that the backward does with outputs that no gradient reaches: with none, and with one missing."""
+    wanted = [x for x in inputs if tracked(x)]
+    count = len(differentiable(func(*inputs)))
+    without: list[set[int]] = [set(range(count))]
+    if count > 1:
+        without += [{number} for number in range(count)]
+    advice = (
+        'function with "check_undefined_grad=False" to disable the feature, or return None (or '
+        "zeros) from backward for gradients that are None"
+    )
+    for missing in without:
+        outputs = [
+            Undefined.apply(x) if number in missing else x
+            for number, x in enumerate(differentiable(func(*inputs)))
+        ]
+        if not outputs:
+            return
+        try:
+            found = grad(outputs, wanted, [dt.zeros_like(x).detach() for x in outputs], allow_unused=True)
+        except RuntimeError as error:
+            raise GradcheckError(
+                "Expected backward function to handle undefined output grads. Call this " + advice
+            ) from error
+        if any(g is not None and bool(dt.any(g != 0)) for g in found):
+            raise GradcheckError(
+                "Expected all input grads to be undefined or zero when all output grads are "
+                "undefined or zero. Call this " + advice
+            )
