@@ -13,7 +13,7 @@ from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import dtype as Dtype
 from devtensor.op import catalogue, composite, derivative, in_place, op
-from devtensor.ops.shape import spread
+from devtensor.ops.shape import expanded, spread
 from devtensor.space import native
 from devtensor.tensor import Tensor, wrap
 
@@ -205,10 +205,8 @@ def copied_from(xp: Any, input: Any, src: Any, /) -> Any:
     try:
         src = xp.broadcast_to(src, input.shape)
     except ValueError:
-        raise RuntimeError(
-            f"The expanded size of the tensor must match the existing size: a source of shape "
-            f"{list(src.shape)} cannot be broadcast to the target's shape {list(input.shape)}"
-        ) from None
+        expanded(src.shape, input.shape)  # names the dimension that does not fit
+        raise
     if src.dtype == input.dtype:
         return src
     if dtypes.of(src.dtype).kind == "complex" and dtypes.of(input.dtype).kind != "complex":

@@ -13,6 +13,7 @@ from devtensor.dtype import complex128, float64, get_default_dtype, of
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
+from devtensor.tensor import on_tensor
 
 LN2, LN10 = math.log(2), math.log(10)
 ARITHMETIC = ("float", "complex", "int")
@@ -1359,6 +1360,15 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None or other is None:
         raise TypeError("where() takes both input and other, or neither of them")
     return choose(condition, input, other)
+
+
+@on_tensor
+class Where:
+    """The method `where`, whose first argument is the condition."""
+
+    def where(self: Any, condition: Any, other: Any) -> Any:
+        """The tensor where `condition` is true, else `other`; see :func:`where`."""
+        return choose(condition, self, other)
 
 
 # ---- numbers as they are stored ----

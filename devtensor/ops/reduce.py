@@ -606,10 +606,10 @@ def extreme_with_place(xp: Any, name: str, input: Any, dim: int, keepdim: bool) 
 
 
 def unpicked(
-    xp: Any, g: Any, input_shape: Sequence[int], indices: Any, dim: int, keepdim: bool
+    xp: Any, gs: Any, input_shape: Sequence[int], indices: Any, dim: int, keepdim: bool
 ) -> Any:
     """The gradient, back at the elements that were picked along `dim`."""
-    dim = axis(dim, len(input_shape))
+    g, dim = gs[0], axis(dim, len(input_shape))
     if not keepdim and len(input_shape):
         g, indices = xp.expand_dims(g, axis=dim), xp.expand_dims(indices, axis=dim)
     return xp.gather_spread(g, indices, tuple(input_shape), dim)
@@ -1189,8 +1189,8 @@ def running_extreme(xp: Any, name: str, input: Any, dim: int) -> tuple[Any, Any]
     return xp.astype(values, input.dtype, copy=False), places
 
 
-def running_rule(xp: Any, g: Any, input_shape: Sequence[int], indices: Any, dim: int) -> Any:
-    return xp.gather_spread(g, indices, tuple(input_shape), axis(dim, len(input_shape)))
+def running_rule(xp: Any, gs: Any, input_shape: Sequence[int], indices: Any, dim: int) -> Any:
+    return xp.gather_spread(gs[0], indices, tuple(input_shape), axis(dim, len(input_shape)))
 
 
 RUNNING_EXAMPLES = [

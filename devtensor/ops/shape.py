@@ -10,6 +10,7 @@ from typing import Any
 from devtensor.dtype import dtype as Dtype
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
+from devtensor.ops.elementwise import conj
 from devtensor.size import Size
 
 # ---- helpers
@@ -1915,21 +1916,6 @@ def imaginary_part(xp: Any, input: Any, /) -> Any:
 
 
 derivative(imaginary_part, input=lambda xp, g, input_dtype: xp.astype(g, input_dtype) * 1j)
-
-
-@op(promotes=None, method=False, examples=[((2, 3),)])
-def conj_physical(xp: Any, input: Any, /) -> Any:
-    """The complex conjugate, computed at once."""
-    return xp.conj(input) if xp.isdtype(input.dtype, "complex floating") else copied(xp, input)
-
-
-derivative(conj_physical, input=lambda xp, g: xp.conj(g))
-
-
-@composite(method=True, examples=[((2, 3),)])
-def conj(input: Any) -> Any:
-    """The complex conjugate; a real tensor itself."""
-    return conj_physical(input) if input.dtype.is_complex else input
 
 
 @composite(method=True, examples=[((2, 3),)])

@@ -41,9 +41,9 @@ def _sorted(
     return xp.take_along_axis(input, order, axis=dim), order
 
 
-def _unsorted(xp: Any, g: Any, input_shape: Any, indices: Any, dim: int) -> Any:
+def _unsorted(xp: Any, gs: Any, input_shape: Any, indices: Any, dim: int) -> Any:
     """The gradient, back where its elements came from."""
-    return xp.gather_spread(g, indices, input_shape, axis(dim, len(input_shape)))
+    return xp.gather_spread(gs[0], indices, input_shape, axis(dim, len(input_shape)))
 
 
 @op(
@@ -176,8 +176,10 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
     return values[key], indices[key]
 
 
-def _kthvalue_rule(xp: Any, g: Any, input_shape: Any, indices: Any, dim: int, keepdim: bool) -> Any:
-    dim = axis(dim, len(input_shape))
+def _kthvalue_rule(
+    xp: Any, gs: Any, input_shape: Any, indices: Any, dim: int, keepdim: bool
+) -> Any:
+    g, dim = gs[0], axis(dim, len(input_shape))
     if not keepdim and len(input_shape):
         g, indices = xp.expand_dims(g, axis=dim), xp.expand_dims(indices, axis=dim)
     return xp.gather_spread(g, indices, input_shape, dim)

@@ -333,6 +333,7 @@ def test_gather_without_dimensions():
     same(lambda m, x, i: (m.take_along_dim(x, i), x.take(i)), CUBE, ints(2, 5, high=24))
 
 
+@pytest.mark.filterwarnings("ignore:The reduce argument of torch.scatter:UserWarning")
 @pytest.mark.parametrize(
     "src", [floats(2, 2, 3, seed=1), floats(3, 3, 4, seed=1)], ids=["equal", "larger"]
 )
@@ -491,7 +492,7 @@ def test_searchsorted():
     )
     same(lambda m, e: (m.searchsorted(e[0, 0], 0.3), m.bucketize(0.3, e[0, 0])), edges, grad=False)
     same(
-        lambda m, e, w: m.searchsorted(e.flip(2), w, sorter=m.arange(5, -1, -1).expand(2, 3, 6)),
+        lambda m, e, w: m.searchsorted(e.flip(2), w, sorter=m.arange(5, -1, -1).repeat(2, 3, 1)),
         edges,
         wanted,
         grad=False,
