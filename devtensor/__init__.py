@@ -22,8 +22,10 @@ from devtensor.autograd.anomaly import (
 from devtensor.autograd.mode import is_grad_enabled, is_inference_mode_enabled
 from devtensor.autograd.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from devtensor.errors import DevtensorWarning, OutOfMemoryError, UntrackedViewWarning, UnusedModeWarning
+from devtensor.ledger import ledger
 from devtensor.host import as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from devtensor.op import catalogue as _catalogue
+from devtensor.op import in_place as _in_place
 from devtensor.ops.convert import detach
 from devtensor.printing import set_printoptions
 from devtensor.queries import *
@@ -33,12 +35,14 @@ from devtensor.tensor import Tensor
 
 def _shelf() -> dict[str, Any]:
     """The catalogue's public names at the top of the package."""
-    return {
-        name: entry.function
-        for entry in _catalogue.values()
-        if entry.public and entry.home == ""
-        for name in (entry.name, *entry.aliases)
-    }
+    shelf: dict[str, Any] = {}
+    for entry in _catalogue.values():
+        if entry.public and entry.home == "":
+            for name in (entry.name, *entry.aliases):
+                shelf[name] = entry.function
+                if entry.op is not None and entry.op.inplace and len(entry.op.inputs) == 1:
+                    shelf[f"{name}_"] = _in_place(entry.function)
+    return shelf
 
 
 globals().update(_shelf())
@@ -52,8 +56,15 @@ from devtensor.dtype import (
 )  # fmt: skip
 from devtensor.dtype import bool_ as bool
 
+from math import e, inf, nan, pi
+
+newaxis = None
 half, double, cfloat, cdouble, short, long = float16, float64, complex64, complex128, int16, int64
 float, int = float32, int32
 
-from devtensor import autograd, linalg, nn
+from devtensor import autograd, linalg, nn, optim, random, serialization, special, utils
+from devtensor.random import (
+    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)  # fmt: skip
+from devtensor.serialization import load, save
 # isort: on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from math import prod
 from typing import Any
 
 from . import dtype as dtypes
@@ -103,6 +104,18 @@ class Backend:
     def storage_offset(self, array: Any) -> int:
         """How many elements lie between the start of the allocation and the first element."""
         return 0
+
+    def itemsize(self, array: Any) -> int:
+        """Bytes of one element."""
+        return int(array.dtype.itemsize)
+
+    def nbytes(self, array: Any) -> int:
+        """Bytes of all elements."""
+        return prod(array.shape) * self.itemsize(array)
+
+    def allocated(self, array: Any) -> int:
+        """Bytes of the allocation in which `array` lies."""
+        return self.nbytes(array)
 
     def synchronize(self, index: int | None) -> None:
         """Wait for the work under way on a device."""

@@ -35,32 +35,31 @@ PARAMS: dict[str, Any] = {}
 # ---- what the written functions call
 
 
-class Taken(dict[Any, bool]):
-    """Which native types an operation computes in as they are, found when first asked."""
+def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
+    """Whether an operation computes in a native type as it is; the last such type is kept."""
+    known: dict[Any, bool] = {}
 
-    def __init__(self, op: Op) -> None:
-        super().__init__()
-        self.op = op
+    def taken(native: Any) -> bool:
+        if native not in known:
+            kind = dtypes.of(native).kind
+            floats = op.promotes != "float" or kind in ("float", "complex")
+            known[native] = floats and (op.accepts is None or kind in op.accepts)
+        if known[native]:
+            space["taken"] = native
+        return known[native]
 
-    def __missing__(self, native: Any) -> bool:
-        kind = dtypes.of(native).kind
-        op = self.op
-        fits = op.accepts is None or kind in op.accepts
-        floats = op.promotes != "float" or kind in ("float", "complex")
-        self[native] = fits and floats
-        return self[native]
+    return taken
 
 
-class Bound(dict[Device, Function]):
-    """An operation's kernels by device, found when first asked."""
+def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], Function]:
+    """Finds an operation's kernel on a device; the last one is kept."""
 
-    def __init__(self, op: Op) -> None:
-        super().__init__()
-        self.op = op
-
-    def __missing__(self, device: Device) -> Function:
-        kernel = self[device] = kernel_for(self.op, device)
+    def use(device: Device) -> Function:
+        kernel = kernel_for(op, device)
+        space["here"] = device, kernel  # one object, so that threads never see half of it
         return kernel
+
+    return use
 
 
 class Plans(dict[int, Any]):
@@ -180,7 +179,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         given, named = inputs, "None"
     elif op.varargs is not None:
         signature = [*(f"{n}=MISSING" for n in inputs), f"*{op.varargs}", "**_named"]
-        given, named = inputs, "_named"
+        given, named = (*inputs, op.varargs), "_named"
     else:
         signature = [f"{n}={'None' if n in op.defaults else 'MISSING'}" for n in inputs]
         keyword = False
@@ -235,7 +234,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""
         yield f"  if {name}._device is not _d{same}: {slow}"
     if op.accepts is not None or op.promotes == "float":
-        yield f" if not takes[_t]: {slow}"
+        yield f" if _t is not taken and not take(_t): {slow}"
     if op.view:
         yield f" if {lead}._node is INFERENCE: {slow}"
     yield " _m = mode()"
@@ -255,7 +254,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f" else: {slow}"
     arguments = [f"_a{i}" for i in range(count)]
     arguments += [f"{name}={name}" for name in params if "dtype" not in name]
-    call = f"bound[_d]({', '.join(arguments)})"
+    yield " _k = here; _k = _k[1] if _k[0] is _d else use_device(_d)"
+    call = f"_k({', '.join(arguments)})"
     if op.params or op.view:
         yield f" _r = {call}"
     else:
@@ -276,8 +276,9 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         packed = "_p"
     if op.rules:
         yield " if _tracked:"
+        check = " and tracks[_r.dtype]" if op.promotes is None else ""
         yield "  _plan = plans[_tracked]"
-        yield "  if _plan is not None and tracks[_r.dtype]:"
+        yield f"  if _plan is not None{check}:"
         yield "   _n = new_node(Call); _n.plan = _plan"
         links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
         yield f"   _n.links = _plan.link({', '.join(links)})"
@@ -315,14 +316,15 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
     space: dict[str, Any] = {
         **SHARED,
         "op": op,
-        "bound": Bound(op),
-        "takes": Taken(op),
+        "here": (None, None),
+        "taken": None,
         "plans": Plans(op),
         "general": general(op),
         "slow": fallback(op) if order is None else operator_fallback(op),
         "__builtins__": __builtins__,
         "__name__": f"devtensor.fast.{op.name}",
     }
+    space.update(take=take(op, space), use_device=use_device(op, space))
     for name, value in op.params.items():
         space[f"default_{name}"] = MISSING if value is EMPTY else value
     function = FunctionType(stub.__code__, space, op.name)

@@ -50,7 +50,7 @@ def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | N
     inputs = promote(op, inputs, device)
     arrays = [x._array if x is not None else None for x in inputs]
     edges = [edge_of(x) for x in inputs] if mode.recording and (op.rules or op.view) else []
-    result = kernel_for(op, device)(*arrays, **natives(params, device))
+    result = run(op, arrays, params, device)
     if op.outputs is None:
         outs: Any = made(result, device, mode)
     else:
@@ -65,6 +65,39 @@ def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | N
     if op.outputs is None:
         return outs
     return op.packed(*outs) if op.packed is not list else tuple(outs)
+
+
+def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> Any:
+    """Call the kernel; if shapes do not broadcast, say so as PyTorch does."""
+    try:
+        return kernel_for(op, device)(*arrays, **natives(params, device))
+    except ValueError:  # a library on shapes
+        if op.elementwise:
+            broadcast([tuple(a.shape) for a in arrays if a is not None])
+        raise
+
+
+def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape to which all broadcast.
+
+    Raises
+    ------
+    RuntimeError
+        If there is none.
+    """
+    found: list[int] = []  # from the last dimension on
+    for shape in shapes:
+        found += [1] * (len(shape) - len(found))
+        for i, n in enumerate(reversed(shape)):
+            if n != found[i] and 1 not in (n, found[i]):
+                raise RuntimeError(
+                    f"The size of tensor a ({found[i]}) must match the size of tensor b ({n}) at "
+                    f"non-singleton dimension {max(map(len, shapes)) - 1 - i}: shapes "
+                    f"{', '.join(str(list(s)) for s in shapes)} do not broadcast"
+                )
+            if n != 1:
+                found[i] = n
+    return tuple(reversed(found))
 
 
 def made(array: Any, device: Device, mode: Mode) -> Tensor:

@@ -13,26 +13,17 @@ from devtensor.nn import (
     _functional_resize,
     _functional_window,
 )
-from devtensor.op import catalogue
+from devtensor.op import catalogue, in_place
 
 # Functions of the whole package that are expected here too.
 SHARED = (
-    "celu",
-    "channel_shuffle",
-    "cosine_similarity",
-    "dropout",
-    "pairwise_distance",
-    "pdist",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "prelu",
-    "relu",
-    "rrelu",
-    "selu",
-    "sigmoid",
-    "tanh",
-    "threshold",
-)
+    "adaptive_avg_pool1d", "adaptive_max_pool1d", "alpha_dropout", "avg_pool1d", "bilinear",
+    "binary_cross_entropy_with_logits", "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
+    "dropout", "feature_alpha_dropout", "hardshrink", "logsigmoid", "max_pool1d", "max_pool2d",
+    "max_pool3d", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "prelu",
+    "relu", "rrelu", "selu", "sigmoid", "tanh", "threshold",
+)  # fmt: skip
 
 
 def gather() -> dict[str, Any]:
@@ -51,6 +42,8 @@ def gather() -> dict[str, Any]:
         if entry.home == "nn" or name in SHARED:
             shelf[name] = entry.function
     shelf |= {name: getattr(_functional_forms, name) for name in _functional_forms.__all__}
+    for name in ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold"):
+        shelf[f"{name}_"] = in_place(shelf[name])
     for name in _functional_forms.INPLACE:
         if name in shelf:
             shelf[name] = _functional_forms.with_inplace(shelf[name])

@@ -1,18 +1,8 @@
-"""The operations, one file a family."""
+"""The operations, one file a family. A file that is put here is part of the catalogue."""
 
-from devtensor.ops import (
-    activation,
-    attention,
-    compare,
-    convert,
-    create,
-    elementwise,
-    index,
-    linalg,
-    linear,
-    loss,
-    optimizer,
-    reduce,
-    shape,
-    sort,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in sorted(found.name for found in iter_modules(__path__)):
+    if _module != "__main__":
+        import_module(f"{__name__}.{_module}")
