@@ -9,9 +9,9 @@ from devtensor.autograd.mode import INFERENCE, Mode, current
 from devtensor.autograd.node import Call, Part
 from devtensor.autograd.saved import record, refuse_inference, users_line
 from devtensor.autograd.view import View, edge_of, live, memory_of, refusal, requires_grad
-from devtensor.launch import promote
+from devtensor.launch import promote, run
 from devtensor.op import Op, catalogue
-from devtensor.space import kernel_for, natives
+from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, wrap
 
 
@@ -102,7 +102,7 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
             if place >= 0 and not part:
                 refuse_inference(op, name, operands[place])
     arrays = [None if x is None else x._array for x in operands]
-    result = kernel_for(op, device)(*arrays, **natives(params, device))
+    result = run(op, arrays, params, device)
     check_result(op, result, target)
     memory = memory_of(target)
     if plan is not None:
