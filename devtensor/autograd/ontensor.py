@@ -12,7 +12,7 @@ from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.node import Leaf, Part, extra_of
 from devtensor.autograd.view import View, edge_of, live, memory_of, requires_grad
 from devtensor.hooks import HookDict, RemovableHandle
-from devtensor.ops.convert import detach
+from devtensor.ops.convert import alias, detach
 from devtensor.tensor import Tensor, on_tensor, rest_of, wrap
 
 
@@ -294,6 +294,14 @@ class Graph:
         if rest.post_hooks is None:
             rest.post_hooks = HookDict()
         return RemovableHandle.add(rest.post_hooks, hook)
+
+    def as_subclass(self: Any, cls: Any) -> Any:
+        """The same memory, in the same place in the graph, as a tensor of the class `cls`."""
+        if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+            raise TypeError(f"as_subclass(): cls must be a subclass of Tensor, got {cls!r}")
+        made = alias(self)
+        made.__class__ = cls
+        return made
 
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: bool = False) -> Any:
