@@ -1,16 +1,20 @@
 """Backends: what a library must offer beside the array API, tested on bare arrays."""
 
+import asyncio
+import contextvars
 import math
 import subprocess
 import sys
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import scipy.special
 import torch
 
+import devtensor as dt
 import devtensor_numpy
 import devtensor_strict  # noqa: F401  (registers the second device)
 from devtensor.backend import load
@@ -717,6 +721,39 @@ def test_setup_silences_numpy_in_a_thread():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def overflow():
+    """What NumPy warns of: division by zero, overflow, invalid operations and conversions."""
+    x = dt.zeros(3)
+    assert (dt.log(x) == -math.inf).all()
+    assert (x / x).isnan().all()
+    assert (dt.exp(x + 1e5) == math.inf).all()
+    assert (dt.full((3,), 1e300, dtype=dt.float64).to(dt.float32) == math.inf).all()
+    dt.full((3,), math.nan).to(dt.int64)
+    x.requires_grad_()
+    dt.sqrt(x).sum().backward()
+    assert (x.grad == math.inf).all()
+    return True
+
+
+def test_operations_are_silent_everywhere():
+    assert overflow()
+    assert contextvars.Context().run(overflow)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(overflow).result()
+
+        def within_modes():
+            with dt.no_grad():
+                dt.log(dt.zeros(3))
+            return overflow()
+
+        assert pool.submit(contextvars.Context().run, within_modes).result()
+
+    async def task():
+        return overflow()
+
+    assert asyncio.run(task())
 
 
 @pytest.mark.skipif(

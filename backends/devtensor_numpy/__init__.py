@@ -73,11 +73,14 @@ class NumPy(Backend):
         RuntimeError
             If a number in a sequence does not fit into an integer type.
         """
-        if native.kind in "iu" and not isinstance(data, (np.ndarray, np.generic)):
+        if data.__class__ is float and native.kind not in "iu":
+            return np.array(data, native)
+        if isinstance(data, (np.ndarray, np.generic)):
+            with np.errstate(all="ignore"):
+                return np.array(namespace.astype(data, native, copy=False), order="C")
+        if native.kind in "iu":
             return integers(data, native)
         with np.errstate(all="ignore"):
-            if isinstance(data, (np.ndarray, np.generic)):
-                return np.array(namespace.astype(data, native, copy=False), order="C")
             return np.array(data, native)
 
     def adopt(self, data: Any) -> Any:
@@ -142,7 +145,10 @@ class NumPy(Backend):
 def integers(data: Any, native: Any) -> Array:
     """Numbers as integers, cut towards 0; negative ones may wrap around in unsigned types."""
     if isinstance(data, int):
-        return np.array(data % (1 << 64), np.uint64).astype(native)
+        try:
+            return np.array(data, native)
+        except OverflowError:
+            return np.array(data % (1 << 64), np.uint64).astype(native)
     values = np.array(data)
     if values.dtype == native or values.dtype.kind == "b" or not values.size:
         return values.astype(native, copy=False)
