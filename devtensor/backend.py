@@ -93,6 +93,13 @@ class Backend:
         """Whether a result of reshaping lies in the memory of what was reshaped."""
         return self.pointer(one) == self.pointer(two)
 
+    def overlaps(self, array: Any) -> bool:
+        """Whether several elements share one place in memory, as in an expanded array."""
+        strides = self.strides(array)
+        return 0 in strides and any(
+            n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
+        )
+
     def added(self, into: Any, other: Any) -> Any:
         """The sum of two arrays, written into the first if that is possible."""
         return into + other

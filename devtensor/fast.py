@@ -16,14 +16,14 @@ from typing import Any
 
 from devtensor import dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
-from devtensor.autograd.node import Call, tick
+from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many
 from devtensor.device import device as Device
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, forms
 from devtensor.space import kernel_for
-from devtensor.tensor import Tensor, constant, new
+from devtensor.tensor import Tensor, constant, new, wrap
 
 Function = Callable[..., Any]
 MISSING = object()
@@ -93,6 +93,44 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
             _scalars.clear()
         _scalars[number, number.__class__, dtype, device] = made
     return made
+
+
+def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
+    """Tensors around the arrays that a kernel returned."""
+    cls = device.backend.array_types[0]
+    outs: list[Tensor | None] = []
+    for array in arrays:
+        if array is None:
+            outs.append(None)
+            continue
+        if array.__class__ is not cls:
+            array = device.backend.xp.asarray(array)
+        outs.append(wrap(array, device, edge))
+    return outs
+
+
+def follow(
+    plan: Any, links: tuple[Any, ...], outs: list[Tensor | None], device: Device, params: Any
+) -> None:
+    """Put a launch with several results on the tape."""
+    if not any(out is not None and TRACKS[out._array.dtype] for out in outs):
+        return
+    shapes = tuple([() if out is None else out._array.shape for out in outs])
+    node = Call(plan, links, shapes, device, params)
+    for index, out in enumerate(outs):
+        if out is not None and TRACKS[out._array.dtype]:
+            out._node = Part(node, index, shapes[index])
+
+
+class Tracks(dict[Any, bool]):
+    """Whether results of a native type carry gradients, found when first asked."""
+
+    def __missing__(self, native: Any) -> bool:
+        self[native] = dtypes.of(native).kind in ("float", "complex")
+        return self[native]
+
+
+TRACKS = Tracks()
 
 
 def operand(value: Any) -> bool:
@@ -261,10 +299,20 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     else:
         yield f" try: _r = {call}"
         yield f" except Exception: {slow}"
+    packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
+    links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
+    if op.outputs is not None:
+        yield " _o = several(_r, _d, _o_node)"
+        if op.rules:
+            yield " if _tracked:"
+            yield "  _plan = plans[_tracked]"
+            yield "  if _plan is not None:"
+            yield f"   follow(_plan, _plan.link({', '.join(links)}), _o, _d, {packed})"
+        yield " return op.packed(*_o)"
+        return
     yield f" if _r.__class__ is not _a{k}.__class__: _r = _d.backend.xp.asarray(_r)"
     yield " _o = new()"
     yield " _o._array = _r; _o._device = _d; _o._node = _o_node; _o._alias = _o._rest = None"
-    packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
     if op.view:
         if op.view == "maybe":
             yield f" if _d.backend.shares(_r, _a{k}):"
@@ -280,7 +328,6 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield "  _plan = plans[_tracked]"
         yield f"  if _plan is not None{check}:"
         yield "   _n = new_node(Call); _n.plan = _plan"
-        links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
         yield f"   _n.links = _plan.link({', '.join(links)})"
         yield "   _n.clock = tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
         uses = packed if op.view or not params else f"{packed} if _plan.uses_params else PARAMS"
@@ -289,19 +336,11 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield " return _o"
 
 
-class Tracks(dict[Any, bool]):
-    """Whether results of a native type carry gradients, found when first asked."""
-
-    def __missing__(self, native: Any) -> bool:
-        self[native] = dtypes.of(native).kind in ("float", "complex")
-        return self[native]
-
-
 SHARED: dict[str, Any] = {
     "Call": Call, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS, "RECORD": RECORD,
     "Tensor": Tensor, "get_ident": get_ident, "mode": MODE.get, "new": new,
     "new_node": Call.__new__, "scalar": scalar, "scalars": _scalars, "tick": tick,
-    "tracks": Tracks(), "viewed": viewed,
+    "tracks": TRACKS, "viewed": viewed, "several": several, "follow": follow,
 }  # fmt: skip
 
 
@@ -343,14 +382,19 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
 def form(op: Op) -> Function:
     """The function that users call."""
     if op.writes:
+        count, every = len(op.inputs), len(op.inputs) + len(op.positional)
 
         def step(*args: Any, **kwargs: Any) -> None:
-            write_many(op, *op.bind(args, kwargs))
+            if kwargs or len(args) != every:
+                inputs, params = op.bind(args, kwargs)
+                args = (*inputs, *[params[name] for name in op.positional])
+            write_many(op, args[:count], args[count:])
 
         return step
     if not op.inputs:
         return factory(op)
-    if op.star is not None or op.outputs is not None or op.among is not None:
+    listed = op.outputs is list or (op.view and op.outputs is not None)
+    if op.star is not None or listed or op.among is not None:
         return general(op)
     return quick(op)
 

@@ -254,7 +254,7 @@ class Plan:
         self.pull = eval(self.source, scope)
         self.saves = tuple(found)
         self.plain = op.star is None
-        self.link = linker(op, wanted, found) if self.plain and op.outputs is None else None
+        self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
         self.outs = any(save.place < 0 and not save.part for save in found)
         return self
 
@@ -274,14 +274,16 @@ class Plan:
 
 
 def linker(op: Op, wanted: tuple[bool, ...], saves: list[Save]) -> Function:
-    """Compile the making of a node's links from edges, tensors and the result's array."""
+    """Compile the making of a node's links from edges, tensors and the resulting array or arrays."""
     count = range(len(wanted))
     parts = {"": "", "shape": "._array.shape", "dtype": "._array.dtype"}
-    of_out = {"": "out", "shape": "out.shape", "dtype": "out.dtype"}
     shown = [f"e{i}" for i in count if wanted[i]]
-    shown += [
-        f"x{s.place}{parts[s.part]}" if s.place >= 0 else of_out[s.part] for s in saves
-    ]
+    for save in saves:
+        if save.place >= 0:
+            shown.append(f"x{save.place}{parts[save.part]}")
+        else:
+            one = "out" if op.outputs is None else f"out[{~save.place}]"
+            shown.append(f"{one}.{save.part}" if save.part else one)
     taken = [*(f"e{i}" for i in count), *(f"x{i}" for i in count), "out"]
     made: Function = eval(f"lambda {', '.join(taken)}: ({', '.join(shown)},)")
     return made

@@ -53,15 +53,11 @@ def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
                 f"({op.name}_() on a leaf of shape {list(target._array.shape)}; write under "
                 "no_grad(), or to a clone)"
             )
-    array = target._array
-    strides = target._device.backend.strides(array)
-    if 0 in strides and any(
-        n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
-    ):
+    if target._device.backend.overlaps(target._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
-            f"single memory location. Please clone() the tensor before performing the operation: "
-            f"{op.name}_() got an expanded tensor of shape {list(array.shape)}"
+            "single memory location. Please clone() the tensor before performing the operation: "
+            f"{op.name}_() got an expanded tensor of shape {list(target._array.shape)}"
         )
 
 
@@ -170,21 +166,27 @@ def rebase(target: Tensor, node: Any, memory: Any, device: Any) -> None:
     memory.rebased = memory.stamp
 
 
-def write_many(op: Op, inputs: list[Any], params: dict[str, Any]) -> None:
-    """Run `op` and put its results into the inputs that it `writes`: a step of an optimizer."""
+def write_many(op: Op, inputs: Any, params: Any) -> None:
+    """Run `op` and put its results into the inputs that it `writes`: a step of an optimizer.
+
+    Parameters
+    ----------
+    op : Op
+    inputs, params : sequence
+        Its inputs and parameters in order.
+    """
     mode = current()
     targets = [inputs[op.inputs.index(name)] for name in op.writes]
     for target in targets:
         if target is not None:
-            check_writable(op, target, mode, requires_grad(target))
+            check_writable(op, target, mode, mode.recording and requires_grad(target))
     device = targets[0]._device
     arrays = [None if x is None else x._array for x in inputs]
-    results = kernel_for(op, device)(*arrays, **params)
-    line = f"{op.name} at {users_line(2)[0]}"
+    results = kernel_for(op, device)(*arrays, *params)
     for target, result in zip(targets, results, strict=True):
         if target is not None and result is not None:
             if result is not target._array:
                 device.backend.write(target._array, result)
-            memory_of(target).written(line)
+            memory_of(target).written(op.name)
     for book in mode.ledgers:
         book.add(op, [t for t in targets if t is not None], None, mode, written=True)
