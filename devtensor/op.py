@@ -189,6 +189,9 @@ class Plan:
         How many gradients are wanted.
     pull : callable
         ``pull(xp, g, saved, params)`` gives the wanted gradients as a tuple.
+    back : callable or None
+        The same for bare arrays and the links of a node: it opens what was saved and delivers
+        the gradients; False if something must be looked at more closely.
     uses_params : bool
     plain : bool
         Whether nothing that is saved is itself a group of tensors.
@@ -199,7 +202,7 @@ class Plan:
     """
 
     __slots__ = (
-        "edges", "link", "op", "outs", "plain", "pull", "saves", "source", "uses_params", "wanted"
+        "back", "edges", "link", "op", "outs", "plain", "pull", "saves", "source", "uses_params", "wanted"
     )  # fmt: skip
 
     @classmethod
@@ -244,17 +247,18 @@ class Plan:
 
         if "together" in op.rules:
             body = call("together", 0)
+            calls_of = (body, [f"r[{i}]" for i, want in enumerate(wanted) if want])
             if not all(wanted):
-                picked = ", ".join(f"r[{i}]" for i, want in enumerate(wanted) if want)
-                body = f"(lambda r: ({picked},))({body})"
+                body = f"(lambda r: ({', '.join(calls_of[1])},))({body})"
         else:
-            calls = [call(where[i], i) for i, want in enumerate(wanted) if want]
-            body = f"({', '.join(calls)},)"
+            calls_of = ("", [call(where[i], i) for i, want in enumerate(wanted) if want])
+            body = f"({', '.join(calls_of[1])},)"
         self.source = f"lambda xp, g, s, p: {body}"
         self.pull = eval(self.source, scope)
         self.saves = tuple(found)
         self.plain = op.star is None
         self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
+        self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.outs = any(save.place < 0 and not save.part for save in found)
         return self
 
@@ -287,6 +291,44 @@ def linker(op: Op, wanted: tuple[bool, ...], saves: list[Save]) -> Function:
     taken = [*(f"e{i}" for i in count), *(f"x{i}" for i in count), "out"]
     made: Function = eval(f"lambda {', '.join(taken)}: ({', '.join(shown)},)")
     return made
+
+
+def backward(
+    op: Op, scope: dict[str, Any], calls: tuple[str, list[str]], saves: list[Save], edges: int
+) -> Function:
+    """Compile a plan's common way back; see `Plan`."""
+    taken = [*(f"e{i}" for i in range(edges)), *(f"v{k}" for k in range(len(saves)))]
+    lines = ["def back(xp, g, links, clock, p, deliver):"]
+    if saves:
+        lines.append(f" if len(links) != {len(taken)}: return False")
+    lines.append(f" {', '.join(taken)}, = links")
+    for k, save in enumerate(saves):
+        if save.part:
+            continue
+        if save.place < 0:
+            lines.append(f" if v{k}.__class__ is Packed: return False")
+            continue
+        lines.append(f" if v{k} is not None:" if op.inputs[save.place] in op.defaults else " if 1:")
+        lines.append(f"  if v{k}.__class__ is Packed: return False")
+        lines.append(f"  a = v{k}._alias")
+        lines.append("  if a is not None and a.memory.stamp > clock: return False")
+        lines.append(f"  v{k} = v{k}._array")
+    first, each = calls
+    if first:
+        lines.append(f" r = {first}")
+    lines += [f" deliver(e{i}, {one})" for i, one in enumerate(each)]
+    lines.append(" return True")
+    source = "\n".join(lines)
+    for k in range(len(saves)):
+        source = source.replace(f"s[{k}]", f"v{k}")
+    space = {**scope, "Packed": packed[0]}
+    exec(source, space)
+    made: Function = space["back"]
+    return made
+
+
+packed: list[type] = []
+"""The class of what hooks have put away; `devtensor.autograd.saved` puts it here."""
 
 
 def places(op: Op, number: int) -> list[str]:

@@ -117,7 +117,9 @@ def gradcheck(
             "Expected at least one of check_forward_ad or check_backward_ad to be True"
         )
     if check_batched_grad and not check_backward_ad:
-        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+        raise AssertionError(
+            "Setting check_batched_grad=True requires check_backward_ad to be True"
+        )
     if check_batched_forward_grad and not check_forward_ad:
         raise AssertionError(
             "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
@@ -187,9 +189,13 @@ check_batched_grad, fast_mode, masked
             "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
         )
     if check_undefined_grad and not check_rev_over_rev:
-        raise AssertionError("Setting check_undefined_grad=True requires check_rev_over_rev to be True")
+        raise AssertionError(
+            "Setting check_undefined_grad=True requires check_rev_over_rev to be True"
+        )
     if check_batched_grad and not check_rev_over_rev:
-        raise AssertionError("Setting check_batched_grad=True requires check_rev_over_rev to be True")
+        raise AssertionError(
+            "Setting check_batched_grad=True requires check_rev_over_rev to be True"
+        )
     given = as_tuple(inputs)
     if grad_outputs is None:
         outputs = differentiable(func(*given))
@@ -304,8 +310,7 @@ def check(func: Any, inputs: Tensors, limits: Limits, undefined: bool, batched: 
 def part_of(func: Any, pick: Any, *inputs: Any) -> Tensors:
     """The outputs of a function, the complex ones reduced to one of their parts."""
     return tuple(
-        pick(x) if isinstance(x, Tensor) and x.is_complex() else x
-        for x in as_tuple(func(*inputs))
+        pick(x) if isinstance(x, Tensor) and x.is_complex() else x for x in as_tuple(func(*inputs))
     )
 
 
@@ -546,7 +551,9 @@ def check_undefined(func: Any, inputs: Tensors) -> None:
         if not outputs:
             return
         try:
-            found = grad(outputs, wanted, [dt.zeros_like(x).detach() for x in outputs], allow_unused=True)
+            found = grad(
+                outputs, wanted, [dt.zeros_like(x).detach() for x in outputs], allow_unused=True
+            )
         except RuntimeError as error:
             raise GradcheckError(
                 "Expected backward function to handle undefined output grads. Call this " + advice

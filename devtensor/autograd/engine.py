@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -19,7 +19,7 @@ from devtensor.autograd.view import edge_of, live, memory_of
 from devtensor.op import catalogue
 from devtensor.ops.shape import spread
 from devtensor.space import natives, space_of
-from devtensor.tensor import Tensor, rest_of, wrap
+from devtensor.tensor import Constant, Tensor, rest_of, wrap
 
 _anomaly = [False, True]
 """Whether NaN is looked for in every process's gradient, and whether it is an error."""
@@ -57,70 +57,90 @@ class Walk:
 
     # ---- gradients on their way
 
-    def deliver(self, edge: Any, g: Any) -> None:
-        """Add a gradient to what waits for a node."""
-        shape = edge.shape
-        if g.shape != shape:
-            g = self.fitted(g, shape, edge)
-        node = edge
-        if edge.__class__ is Part:
-            node = edge.node
-            waiting = self.arrived.get(node)
-            if waiting is None:
-                if self.needed is not None and node not in self.needed:
-                    return
-                waiting = self.arrived[node] = [None] * node.count
-                heappush(self.heap, (-node.clock, node))
-            one = waiting[edge.index]
-            waiting[edge.index] = g if one is None else one + g
-            return
-        waiting = self.arrived.get(node)
-        if waiting is None:
-            if self.needed is not None and node not in self.needed:
-                return
-            if node.count != 1:
-                g = [g] + [None] * (node.count - 1)
-            self.arrived[node] = g
-            if node.__class__ is Leaf:
-                self.leaves.append(node)
-            else:
-                heappush(self.heap, (-node.clock, node))
-        elif node in self.owned:
-            self.arrived[node] = node.device.backend.added(waiting, g)
-        elif waiting.__class__ is list:
-            waiting[0] = g if waiting[0] is None else waiting[0] + g
-        else:
-            self.arrived[node] = waiting + g
-            if not self.create_graph:
-                self.owned.add(node)
+    def carrier(self) -> Callable[[Any, Any], None]:
+        """The function that adds a gradient to what waits for a node."""
+        arrived, heap, owned, leaves = self.arrived, self.heap, self.owned, self.leaves
+        needed, fitted, create_graph = self.needed, self.fitted, self.create_graph
 
-    def fitted(self, g: Any, shape: tuple[int, ...], edge: Any) -> Any:
+        def deliver(edge: Any, g: Any) -> None:
+            if g is None:
+                return
+            if g.shape != edge.shape:
+                g = fitted(g, edge)
+            if edge.__class__ is Part:
+                node = edge.node
+                waiting = arrived.get(node)
+                if waiting is None:
+                    if needed is not None and node not in needed:
+                        return
+                    waiting = arrived[node] = [None] * node.count
+                    heappush(heap, (-node.clock, node))
+                one = waiting[edge.index]
+                waiting[edge.index] = g if one is None else one + g
+                return
+            waiting = arrived.get(edge)
+            if waiting is None:
+                if needed is not None and edge not in needed:
+                    return
+                arrived[edge] = g
+                if edge.__class__ is Leaf:
+                    leaves.append(edge)
+                else:
+                    heappush(heap, (-edge.clock, edge))
+            elif edge in owned:
+                arrived[edge] = edge.device.backend.added(waiting, g)
+            else:
+                arrived[edge] = waiting + g
+                if not create_graph:
+                    owned.add(edge)
+
+        return deliver
+
+    def fitted(self, g: Any, edge: Any) -> Any:
         """A gradient summed down to the shape of what it belongs to."""
-        if tuple(g.shape) == tuple(shape):
+        if tuple(g.shape) == tuple(edge.shape):
             return g
         xp = TENSORS if self.create_graph else space_of(edge.node.device)
-        return spread(xp, g, shape)
+        return spread(xp, g, edge.shape)
 
-    def run(self) -> None:
-        """Go back until nothing waits."""
-        heap, arrived = self.heap, self.arrived
+    def run(self, roots: list[tuple[Any, Any]]) -> None:
+        """Go back from the roots until nothing waits."""
+        heap, arrived, owned, deliver = self.heap, self.arrived, self.owned, self.carrier()
+        for edge, g in roots:
+            deliver(edge, g)
+        roots.clear()
+        edge = g = None
+        common = not self.create_graph and not self.captures and not _anomaly[0]
+        keep, space, device = self.keep, None, None
         while heap:
             node: Any = heappop(heap)[1]
             g = arrived.pop(node)
-            self.owned.discard(node)
+            if owned:
+                owned.discard(node)
+            if common and node.__class__ is Call and node.extra is None:
+                plan, links = node.plan, node.links
+                if plan.back is not None:
+                    if node.device is not device:
+                        device = node.device
+                        space = space_of(device)
+                    params = natives(node.params, device) if plan.uses_params else None
+                    if plan.back(space, g, links, node.clock, params, deliver):
+                        if not keep and plan.saves and links[-1].__class__ is not Constant:
+                            node.links = links[: plan.edges]
+                        continue
             if node.extra is not None or node in self.captures:
                 g = self.observed(node, g)
             if self.needed is None or self.needed[node] is True:
                 steps = pull(node, self, g) if node.__class__ is Call else node.go(self, g)
                 for edge, one in steps:
-                    if one is not None and edge is not None:
-                        self.deliver(edge, one)
+                    if edge is not None:
+                        deliver(edge, one)
         for leaf in self.leaves:
             g = arrived.pop(leaf)
             if leaf.extra is not None or leaf in self.captures:
                 g = self.observed(leaf, g)
             if self.accumulate or leaf not in self.captures:
-                self.settle(leaf, g, leaf in self.owned)
+                self.settle(leaf, g, leaf in owned)
 
     def observed(self, node: Node, g: Any) -> Any:
         """Show a gradient to the hooks that hang on a node; they may replace it."""
@@ -419,10 +439,7 @@ def walk_from(
         walk.needed = mark_needed([edge for edge, _ in roots], walk.captures)
     current()  # a thread's first use of the library may be here
     with GradBlock(create_graph):
-        for edge, g in roots:
-            walk.deliver(edge, g)
-        roots.clear()
-        walk.run()
+        walk.run(roots)
     if targets is None:
         return []
     return [walk.captured.get(place) for place in range(len(targets))]

@@ -11,6 +11,7 @@ from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
 from devtensor.autograd.view import memory_of
 from devtensor.dtype import of
+from devtensor.op import packed as packed_classes
 from devtensor.tensor import Constant, Tensor, wrap
 
 REFUSED = (
@@ -53,6 +54,9 @@ class Packed:
                 f"type {type(tensor).__name__}"
             )
         return tensor
+
+
+packed_classes.append(Packed)
 
 
 class without_hooks(Block):
