@@ -187,11 +187,15 @@ LARGE = {
 }
 """Calls of a size at which kernels cut their work up, and such as they must refuse."""
 
+SKIPPED = {("norm_slopes", "half")}
+"""Where the inputs cannot have that look: statistics of half precision are kept in single."""
+
 CASES = [
     pytest.param(catalogue[name].op, example, look, id=f"{name}-{number}-{look}")
     for name in sorted(KERNELS.keys() & catalogue.keys())
     for number, example in enumerate((*catalogue[name].op.examples, *LARGE.get(name, ())))
     for look in LOOKS
+    if (name, look) not in SKIPPED
 ]
 
 
@@ -255,7 +259,8 @@ def test_override_equals_common_kernel(op, example, look):
             assert one is None
             continue
         assert one.shape == two.shape
-        assert one.dtype == two.dtype
+        if op.name != "max_windows" or two.dtype.kind == "f":  # Its numbers may be short.
+            assert one.dtype == two.dtype
         assert op.view is not True or one.size == 0 or np.may_share_memory(one, ours[0])
         exact = two.dtype.kind not in "fc"
         close = 0 if exact else CLOSE[look]

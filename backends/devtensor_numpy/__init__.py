@@ -11,7 +11,7 @@ import numpy as np
 from devtensor.backend import Backend
 from devtensor.dtype import OF, dtype
 
-from . import namespace
+from . import namespace, quick
 from .extras_shape import root
 from .kernels import KERNELS
 
@@ -77,7 +77,7 @@ class NumPy(Backend):
             return np.array(data, native)
         if isinstance(data, (np.ndarray, np.generic)):
             with np.errstate(all="ignore"):
-                return np.array(namespace.astype(data, native, copy=False), order="C")
+                return np.array(quick.astype(data, native, copy=False), order="C")
         if native.kind in "iu":
             return integers(data, native)
         with np.errstate(all="ignore"):

@@ -79,35 +79,42 @@ def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = No
 
 # ---- reductions ----
 
+_add: Any = np.add.reduce
+_multiply: Any = np.multiply.reduce
+_maximum: Any = np.maximum.reduce
+_minimum: Any = np.minimum.reduce
+_or: Any = np.logical_or.reduce
+_and: Any = np.logical_and.reduce
+
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum."""
-    return np.add.reduce(x, axis, dtype, None, keepdims)
+    return _add(x, axis, dtype, None, keepdims)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The product."""
-    return np.multiply.reduce(x, axis, dtype, None, keepdims)
+    return _multiply(x, axis, dtype, None, keepdims)
 
 
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The largest number."""
-    return np.maximum.reduce(x, axis, None, None, keepdims)
+    return _maximum(x, axis, None, None, keepdims)
 
 
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The smallest number."""
-    return np.minimum.reduce(x, axis, None, None, keepdims)
+    return _minimum(x, axis, None, None, keepdims)
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether something is true."""
-    return np.logical_or.reduce(x, axis, None, None, keepdims)
+    return _or(x, axis, None, None, keepdims)
 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether everything is true."""
-    return np.logical_and.reduce(x, axis, None, None, keepdims)
+    return _and(x, axis, None, None, keepdims)
 
 
 # ---- another shape ----
@@ -181,7 +188,7 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The order of the elements; NaN is the largest."""
-    kind = "stable" if stable else None
+    kind: Any = "stable" if stable else None
     if not descending:
         return np.argsort(x, axis=axis, kind=kind)
     if not stable:

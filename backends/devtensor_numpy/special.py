@@ -73,8 +73,8 @@ def evaluate(
     with np.errstate(all="ignore"):
         if scipy is not None and x.size > FEW and (library := scipy_special(x.size)):
             plain = x.dtype == np.float32 or x.dtype == np.float64
-            found = getattr(library, scipy)(x if plain else x.astype(np.float64))
-            return found.astype(dtype, copy=False)
+            function: Any = getattr(library, scipy)
+            return np.asarray(function(x if plain else x.astype(np.float64)), dtype)
         flat, out = x.reshape(-1), np.empty(x.size, dtype)
         for start in range(0, x.size, BLOCK):
             some = slice(start, start + BLOCK)
@@ -180,10 +180,10 @@ def lgamma_large(x: Array) -> Array:
 def lgamma_small(x: Array) -> Array:
     """`lgamma` of numbers from 0 to 3."""
     low = x < 1
-    t = np.where(low, x + 1, x) - 2
-    return np.where(low, x * (x - 1), (x - 1) * (x - 2)) * powers(t, table.LGAMMA) - np.where(
-        low, np.log(x), 0.0
-    )
+    polynomial = powers(np.where(low, x + 1, x) - 2, table.LGAMMA)
+    factor = np.where(low, x * (x - 1), (x - 1) * (x - 2))
+    out: Array = factor * polynomial - np.where(low, np.log(x), 0.0)
+    return out
 
 
 def lgamma_positive(x: Array) -> Array:
