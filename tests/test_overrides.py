@@ -12,10 +12,10 @@ from devtensor.backend import load
 from devtensor.device import device
 from devtensor.dtype import OF
 from devtensor.example import Sample, bools, distinct, fixed, ints, positive, unit
-from devtensor.launch import promote
+from devtensor.launch import launch, promote
 from devtensor.op import catalogue
 from devtensor.space import kernel_for, natives, space_of
-from devtensor.tensor import wrap
+from devtensor.tensor import Tensor, wrap
 
 CPU, STRICT = device("cpu"), device("strict:1")
 KERNELS = load("cpu").kernels
@@ -203,8 +203,8 @@ def test_overrides_are_of_operations():
     assert sorted(KERNELS.keys() - catalogue.keys()) == []
 
 
-def prepared(op, example, look, place=CPU):
-    """Arrays and parameters of a call, as a kernel gets them."""
+def tensors(op, example, look, place):
+    """The inputs of a call as tensors and numbers, and its parameters."""
     random = np.random.default_rng(0)
     args, kwargs = (
         (example[:-1], example[-1]) if example and isinstance(example[-1], dict) else (example, {})
@@ -216,16 +216,22 @@ def prepared(op, example, look, place=CPU):
     def tensor(x):
         if isinstance(x, tuple):
             x = Sample("normal", x)
-        if isinstance(x, Sample):
-            array = LOOKS[look](np.asarray(numbers(x, random)))
-            if place is not CPU:
-                native = place.backend.native[OF[array.dtype]]
-                array = place.backend.array(array, native, place.index)
-            return wrap(array, place)
-        return x
+        if not isinstance(x, Sample):
+            return x
+        array = LOOKS[look](np.asarray(numbers(x, random)))
+        if place is not CPU:
+            native = place.backend.native[OF[array.dtype]]
+            array = place.backend.array(array, native, place.index)
+        return wrap(array, place)
 
-    tensors = promote(op, [tensor(x) for x in inputs], place)
-    return [None if x is None else x._array for x in tensors], natives(params, place)
+    return [tensor(x) for x in inputs], params
+
+
+def prepared(op, example, look, place=CPU):
+    """Arrays and parameters of a call, as a kernel gets them."""
+    inputs, params = tensors(op, example, look, place)
+    promoted = promote(op, inputs, place)
+    return [None if x is None else x._array for x in promoted], natives(params, place)
 
 
 def attempt(call):
@@ -301,3 +307,31 @@ def test_common_kernel_needs_only_the_standard(op, number):
         np.testing.assert_allclose(
             one._array.astype(np.complex128), two.astype(np.complex128), rtol=1e-11, atol=1e-11
         )
+
+
+def gradients(op, example, place):
+    """The gradients of a sum over all results."""
+    inputs, params = tensors(op, example, "double", place)
+    leaves = [x for x in inputs if isinstance(x, Tensor) and x.dtype.kind in ("float", "complex")]
+    for x in leaves:
+        x.requires_grad_()
+    found = launch(op, inputs, params)
+    total = 0
+    for x in found if isinstance(found, tuple) else (found,):
+        if x is not None and x.requires_grad:
+            total = total + (x * x.detach().conj()).real.sum()
+    if isinstance(total, Tensor):
+        total.backward()
+    return [x.grad for x in leaves]
+
+
+@pytest.mark.parametrize("op, number", [case for case in ALL if case.values[0].rules])
+def test_rules_need_only_the_standard(op, number):
+    found = gradients(op, op.examples[number], STRICT)
+    wanted = gradients(op, op.examples[number], CPU)
+    for one, two in zip(found, wanted, strict=True):
+        assert (one is None) == (two is None)
+        if two is not None:
+            assert one.device is STRICT
+            assert one.dtype is two.dtype
+            np.testing.assert_allclose(one._array._array, two._array, rtol=1e-9, atol=1e-9)
