@@ -100,6 +100,13 @@ class Backend:
             n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
         )
 
+    def reused(self, kernel: Any, arrays: Any, others: int) -> Any:
+        """The kernel's result in the memory of the first array; None if that cannot be.
+
+        `others` is how many references to the array there are besides those of the caller.
+        """
+        return None
+
     def added(self, into: Any, other: Any) -> Any:
         """The sum of two arrays, written into the first if that is possible."""
         return into + other

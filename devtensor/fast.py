@@ -9,6 +9,8 @@ it is first called, so that importing the catalogue costs nothing.
 from __future__ import annotations
 
 import math
+import sys
+import weakref
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import FunctionType
@@ -22,7 +24,7 @@ from devtensor.autograd.write import write, write_many
 from devtensor.device import device as Device
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, forms
-from devtensor.space import kernel_for
+from devtensor.space import kernel_for, plain_for
 from devtensor.tensor import Tensor, constant, new, wrap
 
 Function = Callable[..., Any]
@@ -51,13 +53,13 @@ def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
     return taken
 
 
-def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], Function]:
-    """Finds an operation's kernel on a device; the last one is kept."""
+def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], tuple[Any, ...]]:
+    """Finds an operation's kernels on a device, with parameters and without; the last are kept."""
 
-    def use(device: Device) -> Function:
-        kernel = kernel_for(op, device)
-        space["here"] = device, kernel  # one object, so that threads never see half of it
-        return kernel
+    def use(device: Device) -> tuple[Device, Function, Function]:
+        # One object, so that threads never see half of it.
+        space["here"] = found = device, kernel_for(op, device), plain_for(op, device)
+        return found
 
     return use
 
@@ -292,13 +294,25 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f" else: {slow}"
     arguments = [f"_a{i}" for i in range(count)]
     arguments += [f"{name}={name}" for name in params if "dtype" not in name]
-    yield " _k = here; _k = _k[1] if _k[0] is _d else use_device(_d)"
-    call = f"_k({', '.join(arguments)})"
-    if op.params or op.view:
-        yield f" _r = {call}"
-    else:
-        yield f" try: _r = {call}"
-        yield f" except Exception: {slow}"
+    yield " _k = here"
+    yield " if _k[0] is not _d: _k = use_device(_d)"
+    plain = f"_k({', '.join(f'_a{i}' for i in range(count))})"
+    deep = ""
+    if params:
+        default = " and ".join(f"{n} is default_{n}" for n in params if "dtype" not in n)
+        yield f" if {default or 'True'}:"
+        deep = " "
+    yield f"{deep} _k = _k[2]"
+    if op.elementwise and order is None:
+        yield f"{deep} if _o_node is INFERENCE and refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
+        yield f"{deep}  _r = reuse(_k, {lead}, _d, ({', '.join(arguments[:count])},))"
+        yield f"{deep}  if _r is not None:"
+        yield f"{deep}   {lead}._array = None"
+        yield f"{deep}   return wrap(_r, _d, INFERENCE)"
+    yield f"{deep} try: _r = {plain}"
+    yield f"{deep} except Exception: {slow}"
+    if params:
+        yield f" else: _r = _k[1]({', '.join(arguments)})"
     packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
     links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
     if op.outputs is not None:
@@ -336,7 +350,44 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield " return _o"
 
 
+def reuse(kernel: Function, dying: Tensor, device: Device, arrays: tuple[Any, ...]) -> Any:
+    """The result in the memory of an operand that nobody else can see; None if that cannot be."""
+    if dying.__class__ is not Tensor or weakref.getweakrefcount(dying):
+        return None
+    return device.backend.reused(kernel, arrays, sys.getrefcount(dying._array) - SEEN)
+
+
+def calibrate() -> tuple[int, int]:
+    """How often a temporary is counted inside a function that it was passed to, and its array.
+
+    Returns -1 for the first where temporaries cannot be told from what a variable holds.
+    """
+
+    class Thing:
+        slot: Any = None
+
+        def method(self, *_: Any, **__: Any) -> int:
+            return sys.getrefcount(self)
+
+    held = Thing()
+    dying = Thing().method()
+    apart = held.method() > dying and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+    def inner(thing: Thing, arrays: tuple[Any, ...]) -> int:
+        return sys.getrefcount(thing.slot)
+
+    def outer(thing: Thing) -> int:
+        array = thing.slot
+        return inner(thing, (array,))
+
+    held.slot = object()
+    return (dying if apart else -1), outer(held)
+
+
+DYING, SEEN = calibrate()
+
 SHARED: dict[str, Any] = {
+    "DYING": DYING, "refs": sys.getrefcount, "reuse": reuse, "wrap": wrap,
     "Call": Call, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS, "RECORD": RECORD,
     "Tensor": Tensor, "get_ident": get_ident, "mode": MODE.get, "new": new,
     "new_node": Call.__new__, "scalar": scalar, "scalars": _scalars, "tick": tick,
@@ -355,7 +406,7 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
     space: dict[str, Any] = {
         **SHARED,
         "op": op,
-        "here": (None, None),
+        "here": (None, None, None),
         "taken": None,
         "plans": Plans(op),
         "general": general(op),

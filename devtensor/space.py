@@ -12,7 +12,7 @@ from typing import Any
 
 from devtensor import dtype as dtypes
 from devtensor.device import device as Device
-from devtensor.op import Op, catalogue
+from devtensor.op import EMPTY, Op, catalogue
 
 
 class Space:
@@ -104,6 +104,16 @@ def kernel_for(op: Op, device: Device) -> Callable[..., Any]:
         ready = direct or partial(kernel, space)
         ready = op.bound[device] = backend.bind(ready, device.index)
         return ready
+
+
+def plain_for(op: Op, device: Device) -> Callable[..., Any]:
+    """The kernel for a call in which all parameters have their defaults."""
+    backend = device.backend
+    kernel = backend.kernels.get(op.name, op.kernel)
+    direct = None
+    if all(default is not EMPTY for default in op.params.values()):
+        direct = library_function(kernel, space_of(device), len(op.inputs))
+    return backend.bind(direct, device.index) if direct else kernel_for(op, device)
 
 
 class _Probe:

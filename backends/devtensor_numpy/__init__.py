@@ -18,6 +18,7 @@ from .kernels import KERNELS
 __all__ = ["NumPy"]
 
 Array = np.ndarray[Any, Any]
+REUSED = 1 << 16  # Bytes from which on a new array costs more than finding out whether it is needed.
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # From malloc.h.
 
 
@@ -134,6 +135,26 @@ class NumPy(Backend):
         """How many elements lie before the first one in the memory of the array looked at."""
         owner = root(array)
         return (self.pointer(array) - self.pointer(owner)) // array.itemsize
+
+    def overlaps(self, array: Array) -> bool:
+        """Whether several elements share one place in memory, as in an expanded array."""
+        return 0 in array.strides and super().overlaps(array)
+
+    def reused(self, kernel: Any, arrays: Any, others: int) -> Any:
+        """The result of a function of NumPy's own, written over a large array that nobody keeps."""
+        first = arrays[0]
+        if others or first.nbytes < REUSED or not isinstance(kernel, np.ufunc):
+            return None
+        flags = first.flags
+        if not (flags.owndata and flags.writeable and flags.c_contiguous):
+            return None
+        for other in arrays[1:]:
+            if other.ndim and (other is first or other.shape != first.shape):
+                return None
+        try:
+            return kernel(*arrays, out=first, casting="no")
+        except TypeError:  # the result has another type
+            return None
 
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""

@@ -50,17 +50,33 @@ class Entry:
         False for a bare call, which an enclosing block's end undoes.
     settled : bool
         Whether a bare call can no longer become a block.
-    line : str
-        Where it was made, as ``"file:line"``.
+    before : tuple or None
+        The stack beneath it and its mode, as they were when it was put on top.
+    place : tuple
+        Where it was made: a code object and an offset in it, or a text.
     """
 
-    __slots__ = ("kind", "line", "open", "owner", "settled", "value")
+    __slots__ = ("before", "kind", "open", "owner", "place", "settled", "value")
 
     def __init__(
-        self, kind: str, value: Any, owner: FrameType | None, opened: bool, line: str
+        self, kind: str, value: Any, owner: FrameType | None, opened: bool, place: Any
     ) -> None:
-        self.kind, self.value, self.owner, self.open, self.line = kind, value, owner, opened, line
+        self.kind = kind
+        self.value = value
+        self.owner = owner
+        self.open = opened
+        self.place = place
         self.settled = False
+        self.before: Any = None
+
+    @property
+    def line(self) -> str:
+        """Where it was made, as ``"file:line"``."""
+        if isinstance(self.place, str):
+            return self.place
+        code, offset = self.place
+        number = next((n for a, b, n in code.co_lines() if a <= offset < b), code.co_firstlineno)
+        return f"{code.co_filename}:{number}"
 
 
 class Mode:
@@ -86,8 +102,8 @@ class Mode:
         Whether a generator's frame must be looked for first.
     thread : int
         The thread in which it holds.
-    line : str
-        The line that set the flags, "" for the defaults.
+    setter : Entry or None
+        What set the flags; None for the defaults.
     """
 
     __slots__ = (
@@ -98,9 +114,9 @@ class Mode:
         "hooks",
         "inference",
         "ledgers",
-        "line",
         "plain",
         "recording",
+        "setter",
         "thread",
     )
 
@@ -109,29 +125,35 @@ class Mode:
         inference = anomaly = bound = False
         hooks: Any = None
         ledgers: tuple[Any, ...] = ()
-        line = ""
+        setter: Entry | None = None
         for entry in stack:
             kind, value = entry.kind, entry.value
-            bound = bound or entry.owner is not None
+            if entry.owner is not None:
+                bound = True
             if kind == "grad":
                 grad = outer = value
-                line = entry.line
+                setter = entry
             elif kind == "inference":
                 # Leaving inference mode restores the flag around it, also inside `no_grad`.
                 inference, grad = value, outer and not value
-                line = entry.line
+                setter = entry
             elif kind == "hooks":
                 hooks = value
             elif kind == "ledger":
                 ledgers = (*ledgers, value)
             else:
                 anomaly = value
-        self.grad, self.inference, self.line = grad, inference, line
+        self.grad, self.inference, self.setter = grad, inference, setter
         self.recording = grad and not inference
         self.edge = INFERENCE if inference else None
         self.hooks, self.ledgers, self.anomaly = hooks, ledgers, anomaly
         self.bound, self.thread = bound, thread
         self.plain = hooks is None and not ledgers and not anomaly and not bound
+
+    @property
+    def line(self) -> str:
+        """The line that set the flags, "" for the defaults."""
+        return self.setter.line if self.setter is not None else ""
 
     @property
     def name(self) -> str:
@@ -157,8 +179,6 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _set(stack: tuple[Entry, ...]) -> None:
-    if MODE.get() is FRESH:
-        prepare()
     thread = get_ident()
     mode = Mode(stack, thread) if stack else RECORD
     MODE.set(RECORD if mode.plain and mode.recording else mode)
@@ -210,6 +230,9 @@ _SUSPENDS = CO_GENERATOR | CO_ASYNC_GENERATOR
 
 def owner_of(frame: FrameType | None) -> FrameType | None:
     """The frame to which a block opened in `frame` is bound, if it can be suspended."""
+    if frame is not None and not frame.f_code.co_flags & _SUSPENDS:
+        if frame.f_code.co_filename != _CONTEXTLIB:
+            return None
     while frame is not None:
         caller = frame.f_back
         if frame.f_code.co_flags & _SUSPENDS:
@@ -223,16 +246,20 @@ def owner_of(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-def line_of(frame: FrameType | None) -> str:
-    """A frame's place as text."""
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
+def place_of(frame: FrameType) -> tuple[Any, int]:
+    """Where a frame is, told at little cost."""
+    return frame.f_code, frame.f_lasti
 
 
 def push(entry: Entry) -> None:
     """Put an entry on the stack; of settled bare calls in a row only the last one counts."""
+    if MODE.get() is FRESH:
+        prepare()
     stack = entries()
     if len(stack) > 1 and stack[-1].settled and stack[-2].settled:
         stack = (*stack[:-2], stack[-1])
+    else:
+        entry.before = stack, MODE.get()
     _set((*stack, entry))
 
 
@@ -246,7 +273,11 @@ def opened(entry: Entry, owner: FrameType | None) -> None:
 def remove(entry: Entry) -> None:
     """Take an entry off the stack, and the bare calls made after it."""
     stack = entries()
-    if entry in stack:
+    before = entry.before
+    if stack and stack[-1] is entry and before is not None and len(before[0]) == len(stack) - 1:
+        MODE.set(before[1])  # the common case: nothing has changed beneath it
+        _stack.set((get_ident(), before[0]))
+    elif entry in stack:
         at = stack.index(entry)
         _set(stack[:at] + tuple([e for e in stack[at + 1 :] if e.open]))
 
@@ -256,7 +287,7 @@ class Block:
 
     kind = ""
     _line = ""
-    _unused: tuple[str, int] | None = None
+    _unused: tuple[Any, int] | None = None
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -267,8 +298,8 @@ class Block:
 
     def _open(self, frame: FrameType) -> None:
         self._unused = None
-        line = self._line or line_of(frame)
-        entry = Entry(self.kind, self._value, owner_of(frame), True, line)
+        place = self._line or (frame.f_code, frame.f_lasti)
+        entry = Entry(self.kind, self._value, owner_of(frame), True, place)
         self._entries.append(entry)
         push(entry)
 

@@ -8,10 +8,9 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Generator
-from types import FrameType
 from typing import Any, TypeVar
 
-from devtensor.autograd.mode import Block, Entry, line_of, opened, owner_of, push, remove
+from devtensor.autograd.mode import Block, Entry, opened, owner_of, place_of, push, remove
 from devtensor.errors import UnusedModeWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,21 +106,22 @@ def decorated(function: Any, make: Maker) -> Any:
     )
 
 
-def users_frame() -> FrameType:
-    """The frame from which this module was called."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+def users_place() -> tuple[Any, int]:
+    """Where this module was called from."""
+    frame = sys._getframe(2)
+    here = globals()
+    while frame.f_back is not None and frame.f_globals is here:
         frame = frame.f_back
-    return frame
+    return place_of(frame)
 
 
 class GradMode(Block):
     """What the four have in common."""
 
     def __init__(self, value: bool) -> None:
-        super().__init__(value)
-        frame = users_frame()
-        self._unused = frame.f_code.co_filename, frame.f_lineno
+        self._value = value
+        self._entries = []
+        self._unused = users_place()
 
     def _again(self, line: str) -> GradMode:
         made = type(self)(self._value) if self.kind == "inference" else type(self)()  # type: ignore[call-arg]
@@ -131,20 +131,20 @@ class GradMode(Block):
     def __call__(self, function: F) -> F:
         self._unused = None
         code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", 0)
-        line = f"{code.co_filename}:{code.co_firstlineno}" if code else line_of(users_frame())
+        line = f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
         made: F = decorated(function, functools.partial(self._again, line))
         return made
 
     def __del__(self) -> None:
         if self._unused is not None:
-            file, line = self._unused
+            file, _, line = Entry("", None, None, False, self._unused).line.rpartition(":")
             with contextlib.suppress(Exception):  # the interpreter may be ending
                 warnings.warn_explicit(
                     f"{type(self).__name__}() was made but never entered, so it did nothing; write "
                     f"`with {type(self).__name__}():` or put it above a function as a decorator",
                     UnusedModeWarning,
                     file,
-                    line,
+                    int(line),
                 )
 
 
@@ -239,7 +239,7 @@ class set_grad_enabled(GradMode):
         super().__init__(mode)
         self.mode = mode
         self._unused = None
-        self._made = Entry("grad", mode, None, False, line_of(users_frame()))
+        self._made = Entry("grad", mode, None, False, users_place())
         push(self._made)
 
     def _again(self, line: str) -> GradMode:
