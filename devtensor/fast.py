@@ -47,7 +47,7 @@ def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
             floats = op.promotes != "float" or kind in ("float", "complex")
             known[native] = floats and (op.accepts is None or kind in op.accepts)
         if known[native]:
-            space["taken"] = native
+            space["_taken"] = native
         return known[native]
 
     return taken
@@ -58,7 +58,7 @@ def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], tuple[Any, .
 
     def use(device: Device) -> tuple[Device, Function, Function]:
         # One object, so that threads never see half of it.
-        space["here"] = found = device, kernel_for(op, device), plain_for(op, device)
+        space["_here"] = found = device, kernel_for(op, device), plain_for(op, device)
         return found
 
     return use
@@ -231,13 +231,13 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         signature.append("**_named")
         given, named = (*inputs, *params), "_named"
     shown = ", ".join(f"{n!r}: {n}" for n in given)
-    slow = f"return slow({{{shown}}}, {named})"
+    slow = f"return _slow({{{shown}}}, {named})"
     lead = inputs[order[0] if order else 0]
     yield f"def call({', '.join(signature)}):"
     if op.varargs is not None and order is None:
         name = op.varargs
         yield f" if _named or not {name}:"
-        yield f"  if {name}: return general({', '.join(inputs)}, *{name}, **_named)"
+        yield f"  if {name}: return _general({', '.join(inputs)}, *{name}, **_named)"
         yield f"  {slow}"
         yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
     elif order is None:
@@ -260,9 +260,9 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         elif numbers:
             yield f" _c = {name}.__class__"
             yield " if _c is float or _c is int:"
-            yield f"  _x = scalars.get(({name}, _c, _t, _d))"
+            yield f"  _x = _scalars.get(({name}, _c, _t, _d))"
             yield "  if _x is None:"
-            yield f"   _x = scalar({name}, _t, _d)"
+            yield f"   _x = _scalar({name}, _t, _d)"
             yield f"   if _x is None: {slow}"
             yield f"  {name} = _x; _a{i} = _x._array"
             yield f" elif _c is not Tensor and not isinstance({name}, Tensor): {slow}"
@@ -274,10 +274,10 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""
         yield f"  if {name}._device is not _d{same}: {slow}"
     if op.accepts is not None or op.promotes == "float":
-        yield f" if _t is not taken and not take(_t): {slow}"
+        yield f" if _t is not _taken and not _take(_t): {slow}"
     if op.view:
         yield f" if {lead}._node is INFERENCE: {slow}"
-    yield " _m = mode()"
+    yield " _m = _mode()"
     yield " _tracked = 0"
     yield " if _m is RECORD:"
     for i, name in enumerate(inputs):
@@ -290,12 +290,12 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f"   if _e{i} is INFERENCE: {slow}"
         yield f"   _tracked {'|=' if count > 1 else '='} {bit}"
     yield "  _o_node = None"
-    yield " elif _m.plain and _m.thread == get_ident(): _o_node = _m.edge"
+    yield " elif _m.plain and _m.thread == _get_ident(): _o_node = _m.edge"
     yield f" else: {slow}"
     arguments = [f"_a{i}" for i in range(count)]
     arguments += [f"{name}={name}" for name in params if "dtype" not in name]
-    yield " _k = here"
-    yield " if _k[0] is not _d: _k = use_device(_d)"
+    yield " _k = _here"
+    yield " if _k[0] is not _d: _k = _use_device(_d)"
     plain = f"_k({', '.join(f'_a{i}' for i in range(count))})"
     deep = ""
     if params:
@@ -304,11 +304,11 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         deep = " "
     yield f"{deep} _k = _k[2]"
     if op.elementwise and order is None:
-        yield f"{deep} if _o_node is INFERENCE and refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
-        yield f"{deep}  _r = reuse(_k, {lead}, _d, ({', '.join(arguments[:count])},))"
+        yield f"{deep} if _o_node is INFERENCE and _refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
+        yield f"{deep}  _r = _reuse(_k, {lead}, _d, ({', '.join(arguments[:count])},))"
         yield f"{deep}  if _r is not None:"
         yield f"{deep}   {lead}._array = None"
-        yield f"{deep}   return wrap(_r, _d, INFERENCE)"
+        yield f"{deep}   return _wrap(_r, _d, INFERENCE)"
     yield f"{deep} try: _r = {plain}"
     yield f"{deep} except Exception: {slow}"
     if params:
@@ -316,16 +316,16 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
     links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
     if op.outputs is not None:
-        yield " _o = several(_r, _d, _o_node)"
+        yield " _o = _several(_r, _d, _o_node)"
         if op.rules:
             yield " if _tracked:"
-            yield "  _plan = plans[_tracked]"
+            yield "  _plan = _plans[_tracked]"
             yield "  if _plan is not None:"
-            yield f"   follow(_plan, _plan.link({', '.join(links)}), _o, _d, {packed})"
-        yield " return op.packed(*_o)"
+            yield f"   _follow(_plan, _plan.link({', '.join(links)}), _o, _d, {packed})"
+        yield " return _op.packed(*_o)"
         return
     yield f" if _r.__class__ is not _a{k}.__class__: _r = _d.backend.xp.asarray(_r)"
-    yield " _o = new()"
+    yield " _o = _new()"
     yield " _o._array = _r; _o._device = _d; _o._node = _o_node; _o._alias = _o._rest = None"
     if op.view:
         if op.view == "maybe":
@@ -333,17 +333,17 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         else:
             yield " if True:"
         yield f"  _p = {packed}"
-        yield f"  viewed(_o, {lead}, op, _p, None, _m.name); _o._node = None"
+        yield f"  _viewed(_o, {lead}, _op, _p, None, _m.name); _o._node = None"
         yield f" else: _p = {packed}"
         packed = "_p"
     if op.rules:
         yield " if _tracked:"
-        check = " and tracks[_r.dtype]" if op.promotes is None else ""
-        yield "  _plan = plans[_tracked]"
+        check = " and _tracks[_r.dtype]" if op.promotes is None else ""
+        yield "  _plan = _plans[_tracked]"
         yield f"  if _plan is not None{check}:"
-        yield "   _n = new_node(Call); _n.plan = _plan"
+        yield "   _n = _new_node(Call); _n.plan = _plan"
         yield f"   _n.links = _plan.link({', '.join(links)})"
-        yield "   _n.clock = tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
+        yield "   _n.clock = _tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
         uses = packed if op.view or not params else f"{packed} if _plan.uses_params else PARAMS"
         yield f"   _n.params = {uses}"
         yield "   _o._node = _n"
@@ -387,34 +387,35 @@ def calibrate() -> tuple[int, int]:
 DYING, SEEN = calibrate()
 
 SHARED: dict[str, Any] = {
-    "DYING": DYING, "refs": sys.getrefcount, "reuse": reuse, "wrap": wrap,
-    "Call": Call, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS, "RECORD": RECORD,
-    "Tensor": Tensor, "get_ident": get_ident, "mode": MODE.get, "new": new,
-    "new_node": Call.__new__, "scalar": scalar, "scalars": _scalars, "tick": tick,
-    "tracks": TRACKS, "viewed": viewed, "several": several, "follow": follow,
+    "Call": Call, "DYING": DYING, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS,
+    "RECORD": RECORD, "Tensor": Tensor, "_follow": follow, "_get_ident": get_ident,
+    "_mode": MODE.get, "_new": new, "_new_node": Call.__new__, "_refs": sys.getrefcount,
+    "_reuse": reuse, "_scalar": scalar, "_scalars": _scalars, "_several": several, "_tick": tick,
+    "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
 }  # fmt: skip
+"""Globals of the written functions. Names of parameters begin with no underscore."""
 
 
 def stub(*args: Any, **kwargs: Any) -> Any:
     """Stands for a function until it is first called; its globals are the function's own."""
-    specialise()  # type: ignore[name-defined]  # noqa: F821
-    return function(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+    _specialise()  # type: ignore[name-defined]  # noqa: F821
+    return _function(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
     """An operation's function, or its operator's, that is written at the first call."""
     space: dict[str, Any] = {
         **SHARED,
-        "op": op,
-        "here": (None, None, None),
-        "taken": None,
-        "plans": Plans(op),
-        "general": general(op),
-        "slow": fallback(op) if order is None else operator_fallback(op),
+        "_op": op,
+        "_here": (None, None, None),
+        "_taken": None,
+        "_plans": Plans(op),
+        "_general": general(op),
+        "_slow": fallback(op) if order is None else operator_fallback(op),
         "__builtins__": __builtins__,
         "__name__": f"devtensor.fast.{op.name}",
     }
-    space.update(take=take(op, space), use_device=use_device(op, space))
+    space.update(_take=take(op, space), _use_device=use_device(op, space))
     for name, value in op.params.items():
         space[f"default_{name}"] = MISSING if value is EMPTY else value
     function = FunctionType(stub.__code__, space, op.name)
@@ -426,7 +427,7 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
         function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
         function.__code__ = made.__code__
 
-    space.update(specialise=specialise, function=function)
+    space.update(_specialise=specialise, _function=function)
     return function
 
 
