@@ -12,7 +12,7 @@ from operator import index as as_int
 from typing import Any
 
 from devtensor.dtype import bool_, int32, int64, uint8
-from devtensor.example import bools, distinct, fixed, ints
+from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.create import tensor_of
@@ -512,7 +512,11 @@ def _no_element(index: Any, count: int) -> IndexError:
 
 
 @composite(
-    method=True, examples=[((2, 3), fixed([0, -1]), (2,)), ((2, 3), fixed([0, 0]), (2,), True)]
+    method=True,
+    examples=[
+        ((2, 3), fixed([0, -1]), normal(2)),
+        ((2, 3), fixed([0, 0]), normal(2), True),
+    ],
 )
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy of `input` whose flattened elements at `index` are `source`, or have it added."""
@@ -1248,8 +1252,8 @@ def _part_arguments(
 @composite(
     method=True,
     examples=[
-        ((3, 4), 0, ints(5, high=3), (5, 4)),
-        ((3, 4), 1, ints(2, high=4), (3, 2), {"alpha": 2.0}),
+        ((3, 4), 0, ints(5, high=3), normal(5, 4)),
+        ((3, 4), 1, ints(2, high=4), normal(3, 2), {"alpha": 2.0}),
     ],
 )
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
@@ -1298,7 +1302,11 @@ derivative(
 
 
 @composite(
-    method=True, examples=[((3, 4), 0, fixed([2, 0]), (2, 4)), ((3, 4), 1, fixed([3, 1]), (3, 2))]
+    method=True,
+    examples=[
+        ((3, 4), 0, fixed([2, 0]), normal(2, 4)),
+        ((3, 4), 1, fixed([3, 1]), normal(3, 2)),
+    ],
 )
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` whose parts `index` along `dim` are those of `source`."""
@@ -1350,7 +1358,7 @@ def index_fill_(input: Any, dim: int, index: Any, value: Any) -> Any:
     return input
 
 
-@composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), 1)])
+@composite(method=True, examples=[((3, 4), 2, 0), ((2, 3), fixed([2, 0]), 0), ((2, 3), 2), (ints(3),)])
 def repeat_interleave(
     input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:

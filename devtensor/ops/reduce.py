@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.dtype import float64, of
-from devtensor.example import bools, distinct, fixed, ints
+from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
@@ -655,7 +655,7 @@ derivative(min_dim, input=unpicked)
         (distinct(2, 3),),
         (distinct(2, 3), 1),
         (distinct(2, 3), {"dim": 0, "keepdim": True}),
-        ((2, 3), (2, 3)),
+        ((2, 3), normal(2, 3)),
         (ints(3),),
     ],
 )
@@ -695,7 +695,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         (distinct(2, 3),),
         (distinct(2, 3), 1),
         (distinct(2, 3), {"dim": 0, "keepdim": True}),
-        ((2, 3), (2, 3)),
+        ((2, 3), normal(2, 3)),
         (ints(3),),
     ],
 )

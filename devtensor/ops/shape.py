@@ -1457,7 +1457,7 @@ def column_stack(tensors: Sequence[Any]) -> Any:
     return cat([reshape(x, (-1, 1)) if x.ndim <= 1 else x for x in parts], dim=1)
 
 
-@composite(examples=[([(2, 3), (), (2,)],)])
+@composite(examples=[((2, 3), (), (2,))])
 def block_diag(*tensors: Any) -> Any:
     """A matrix with the given ones along its diagonal and zeros elsewhere."""
     rows = []
