@@ -267,6 +267,7 @@ def test_override_equals_common_kernel(op, example, look):
         assert one.shape == two.shape
         if op.name != "max_windows" or two.dtype.kind == "f":  # Its numbers may be short.
             assert one.dtype == two.dtype
+        assert min(one.strides, default=0) >= 0
         assert op.view is not True or one.size == 0 or np.may_share_memory(one, ours[0])
         exact = two.dtype.kind not in "fc"
         close = 0 if exact else CLOSE[look]

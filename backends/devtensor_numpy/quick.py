@@ -186,19 +186,24 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
 # ---- order ----
 
 
+def backwards(x: Any, axis: int) -> Array:
+    """`x` backwards, copied: strides below 0 do not leave the library."""
+    return np.ascontiguousarray(np.flip(x, axis))
+
+
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The order of the elements; NaN is the largest."""
     kind: Any = "stable" if stable else None
     if not descending:
         return np.argsort(x, axis=axis, kind=kind)
     if not stable:
-        return np.flip(np.argsort(x, axis=axis), axis)
+        return backwards(np.argsort(x, axis=axis), axis)
     # Backwards twice, so that equal elements keep their order.
-    backwards = np.argsort(np.flip(x, axis), axis=axis, kind=kind)
-    return np.flip(x.shape[axis] - 1 - backwards, axis)
+    order = np.argsort(np.flip(x, axis), axis=axis, kind=kind)
+    return backwards(x.shape[axis] - 1 - order, axis)
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in order; NaN is the largest."""
     found = np.sort(x, axis=axis, kind="stable" if stable else None)
-    return np.flip(found, axis) if descending else found
+    return backwards(found, axis) if descending else found
