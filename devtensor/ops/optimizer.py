@@ -2,7 +2,8 @@
 
 Every formula takes the parameter, its gradient and the tensors that the optimizer keeps for it, and
 returns the new values of what it `writes`, in that order; None for what was None. What it writes is
-the parameter and all inputs behind the gradient. `step` counts from 1.
+the parameter and all inputs behind the gradient. The last of these are numbers without dimensions,
+kept by the host: `step` says how many steps were made before this one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from devtensor.example import positive
+from devtensor.example import fixed, positive
 from devtensor.op import op
 from devtensor.ops.elementwise import half
 
+PAIR = ((2, 3), (2, 3))
 SQUARES = ((2, 3), (2, 3), (2, 3), positive(2, 3))
+SMALL = fixed([[0.1, 0.2, 0.3], [-0.1, -0.2, 0.0]])
+SECOND = fixed(1.0)
 
 
 def wide(formula: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,9 +30,14 @@ def wide(formula: Callable[..., Any]) -> Callable[..., Any]:
     def widened(xp, *args, **options):
         if not half(args[0]):
             return formula(xp, *args, **options)
-        arrays = [xp.astype(x, xp.float32) if hasattr(x, "dtype") else x for x in args]
-        results = formula(xp, *arrays, **options)
-        return tuple([x if x is None else xp.astype(x, args[0].dtype) for x in results])
+        small = [hasattr(x, "dtype") and half(x) for x in args]
+        given = [xp.astype(x, xp.float32) if s else x for x, s in zip(args, small, strict=True)]
+        new = list(formula(xp, *given, **options))
+        for i, value in enumerate(new):
+            place = i + 1 if i else 0  # behind the parameter stands its gradient
+            if value is not None and small[place]:
+                new[i] = xp.astype(value, args[place].dtype)
+        return tuple(new)
 
     return widened
 
@@ -51,8 +60,8 @@ def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
     promotes=None,
     writes=("param", "momentum_buffer"),
     examples=[
-        ((2, 3), (2, 3), None, {"lr": 0.1, "weight_decay": 0.2, "maximize": True}),
-        ((2, 3), (2, 3), (2, 3), {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}),
+        (*PAIR, None, {"lr": 0.1, "weight_decay": 0.2, "maximize": True}),
+        (*PAIR, (2, 3), {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}),
         ((), (), (), {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ],
 )
@@ -81,11 +90,11 @@ def sgd_update(
 @op(
     public=False,
     promotes=None,
-    writes=("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    writes=("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"),
     examples=[
-        (*SQUARES, None, {"step": 3, "weight_decay": 0.1}),
-        (*SQUARES, positive(2, 3), {"step": 1, "weight_decay": 0.1, "decoupled": True}),
-        ((), (), (), positive(), None, {"step": 2, "maximize": True}),
+        (*SQUARES, None, SECOND, {"weight_decay": 0.1}),
+        (*SQUARES, positive(2, 3), fixed(0.0), {"weight_decay": 0.1, "decoupled": True}),
+        ((), (), (), positive(), None, SECOND, {"maximize": True}),
     ],
 )
 @wide
@@ -95,7 +104,8 @@ def adam_update(
     grad,
     exp_avg,
     exp_avg_sq,
-    max_exp_avg_sq=None,
+    max_exp_avg_sq,
+    step,
     /,
     lr=1e-3,
     beta1=0.9,
@@ -104,25 +114,25 @@ def adam_update(
     weight_decay=0.0,
     decoupled=False,
     maximize=False,
-    step=1,
 ):
     """One step of `devtensor.optim.Adam`, and with `decoupled` of `devtensor.optim.AdamW`."""
+    count = float(step) + 1
     param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
     largest = exp_avg_sq
     if max_exp_avg_sq is not None:
         max_exp_avg_sq = largest = xp.maximum(max_exp_avg_sq, exp_avg_sq)
-    denominator = xp.sqrt(largest) / (1 - beta2**step) ** 0.5 + eps
-    param = param - lr / (1 - beta1**step) * exp_avg / denominator
-    return param, exp_avg, exp_avg_sq, max_exp_avg_sq
+    denominator = xp.sqrt(largest) / (1 - beta2**count) ** 0.5 + eps
+    param = param - lr / (1 - beta1**count) * exp_avg / denominator
+    return param, exp_avg, exp_avg_sq, max_exp_avg_sq, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "exp_avg", "exp_inf"),
-    examples=[(*SQUARES, {"step": 2, "weight_decay": 0.1})],
+    writes=("param", "exp_avg", "exp_inf", "step"),
+    examples=[(*SQUARES, SECOND, {"weight_decay": 0.1})],
 )
 @wide
 def adamax_update(
@@ -131,6 +141,7 @@ def adamax_update(
     grad,
     exp_avg,
     exp_inf,
+    step,
     /,
     lr=2e-3,
     beta1=0.9,
@@ -138,20 +149,23 @@ def adamax_update(
     eps=1e-8,
     weight_decay=0.0,
     maximize=False,
-    step=1,
 ):
     """One step of `devtensor.optim.Adamax`."""
     grad = decayed(grad, param, weight_decay, maximize)
     exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
     exp_inf = xp.maximum(exp_inf * beta2, xp.abs(grad) + eps)
-    return param - lr / (1 - beta1**step) * exp_avg / exp_inf, exp_avg, exp_inf
+    rate = lr / (1 - beta1 ** (float(step) + 1))
+    return param - rate * exp_avg / exp_inf, exp_avg, exp_inf, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "exp_avg", "exp_avg_sq"),
-    examples=[(*SQUARES, {"step": 2, "mu": 0.8, "mu_next": 0.85, "mu_product": 0.7})],
+    writes=("param", "exp_avg", "exp_avg_sq", "step", "mu_product"),
+    examples=[
+        (*SQUARES, SECOND, fixed(0.45), {"momentum_decay": 0.1}),
+        (*SQUARES, SECOND, fixed(0.45), {"weight_decay": 0.1, "decoupled": True}),
+    ],
 )
 @wide
 def nadam_update(
@@ -160,35 +174,44 @@ def nadam_update(
     grad,
     exp_avg,
     exp_avg_sq,
+    step,
+    mu_product,
     /,
     lr=2e-3,
     beta1=0.9,
     beta2=0.999,
     eps=1e-8,
     weight_decay=0.0,
+    momentum_decay=4e-3,
     decoupled=False,
     maximize=False,
-    mu=0.9,
-    mu_next=0.9,
-    mu_product=0.9,
-    step=1,
 ):
-    """One step of `devtensor.optim.NAdam`; `mu_product` includes this step's `mu`."""
+    """One step of `devtensor.optim.NAdam`; `mu_product` is that of all its momenta so far."""
+    count = float(step) + 1
+    mu, mu_next = nadam_momenta(beta1, momentum_decay, count)
+    mu_product = mu_product * mu
+    product = float(mu_product)
     param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
-    denominator = xp.sqrt(exp_avg_sq / (1 - beta2**step)) + eps
-    of_grad = lr * (1 - mu) / (1 - mu_product)
-    of_average = lr * mu_next / (1 - mu_product * mu_next)
+    denominator = xp.sqrt(exp_avg_sq / (1 - beta2**count)) + eps
+    of_grad = lr * (1 - mu) / (1 - product)
+    of_average = lr * mu_next / (1 - product * mu_next)
     param = param - (of_grad * grad + of_average * exp_avg) / denominator
-    return param, exp_avg, exp_avg_sq
+    return param, exp_avg, exp_avg_sq, step + 1, mu_product
+
+
+def nadam_momenta(beta1, momentum_decay, count):
+    """The momentum of step number `count`, and of the next."""
+    first, second = [1 - 0.5 * 0.96 ** (n * momentum_decay) for n in (count, count + 1)]
+    return beta1 * first, beta1 * second
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "exp_avg", "exp_avg_sq"),
-    examples=[(*SQUARES, {"step": 2}), (*SQUARES, {"step": 9, "weight_decay": 0.1})],
+    writes=("param", "exp_avg", "exp_avg_sq", "step"),
+    examples=[(*SQUARES, SECOND), (*SQUARES, fixed(8.0), {"weight_decay": 0.1})],
 )
 @wide
 def radam_update(
@@ -197,6 +220,7 @@ def radam_update(
     grad,
     exp_avg,
     exp_avg_sq,
+    step,
     /,
     lr=1e-3,
     beta1=0.9,
@@ -205,25 +229,24 @@ def radam_update(
     weight_decay=0.0,
     decoupled=False,
     maximize=False,
-    step=1,
 ):
     """One step of `devtensor.optim.RAdam`."""
     param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
-    rate, rectified = radam_rates(lr, beta1, beta2, step)
+    rate, rectified = radam_rates(lr, beta1, beta2, float(step) + 1)
     change = rate * exp_avg
     if rectified is not None:
         change = change * (rectified / (xp.sqrt(exp_avg_sq) + eps))
-    return param - change, exp_avg, exp_avg_sq
+    return param - change, exp_avg, exp_avg_sq, step + 1
 
 
-def radam_rates(lr, beta1, beta2, step):
+def radam_rates(lr, beta1, beta2, count):
     """The rate of a step, and what divides the deviation; None while that is not known well."""
-    correction2 = 1 - beta2**step
+    correction2 = 1 - beta2**count
     longest = 2 / (1 - beta2) - 1
-    length = longest - 2 * step * beta2**step / correction2
-    rate = lr / (1 - beta1**step)
+    length = longest - 2 * count * beta2**count / correction2
+    rate = lr / (1 - beta1**count)
     if length <= 5:
         return rate, None
     known = (length - 4) * (length - 2) * longest
@@ -234,8 +257,8 @@ def radam_rates(lr, beta1, beta2, step):
 @op(
     public=False,
     promotes=None,
-    writes=("param", "sum"),
-    examples=[((2, 3), (2, 3), positive(2, 3), {"lr_decay": 0.1, "step": 3})],
+    writes=("param", "sum", "step"),
+    examples=[(*PAIR, positive(2, 3), SECOND, {"lr_decay": 0.1, "weight_decay": 0.1})],
 )
 @wide
 def adagrad_update(
@@ -243,25 +266,26 @@ def adagrad_update(
     param,
     grad,
     sum,
+    step,
     /,
     lr=1e-2,
     lr_decay=0.0,
     eps=1e-10,
     weight_decay=0.0,
     maximize=False,
-    step=1,
 ):
     """One step of `devtensor.optim.Adagrad`."""
     grad = decayed(grad, param, weight_decay, maximize)
     sum = sum + grad * grad
-    return param - lr / (1 + (step - 1) * lr_decay) * grad / (xp.sqrt(sum) + eps), sum
+    rate = lr / (1 + float(step) * lr_decay)
+    return param - rate * grad / (xp.sqrt(sum) + eps), sum, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "square_avg", "acc_delta"),
-    examples=[((2, 3), (2, 3), positive(2, 3), positive(2, 3), {"weight_decay": 0.1})],
+    writes=("param", "square_avg", "acc_delta", "step"),
+    examples=[(*PAIR, positive(2, 3), positive(2, 3), SECOND, {"weight_decay": 0.1})],
 )
 @wide
 def adadelta_update(
@@ -270,6 +294,7 @@ def adadelta_update(
     grad,
     square_avg,
     acc_delta,
+    step,
     /,
     lr=1.0,
     rho=0.9,
@@ -282,16 +307,16 @@ def adadelta_update(
     square_avg = square_avg * rho + (1 - rho) * (grad * grad)
     delta = xp.sqrt(acc_delta + eps) / xp.sqrt(square_avg + eps) * grad
     acc_delta = acc_delta * rho + (1 - rho) * (delta * delta)
-    return param - lr * delta, square_avg, acc_delta
+    return param - lr * delta, square_avg, acc_delta, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "square_avg", "grad_avg", "momentum_buffer"),
+    writes=("param", "square_avg", "grad_avg", "momentum_buffer", "step"),
     examples=[
-        ((2, 3), (2, 3), positive(2, 3), None, None, {"weight_decay": 0.1}),
-        ((2, 3), (2, 3), positive(2, 3), (2, 3), (2, 3), {"momentum": 0.9, "alpha": 0.0}),
+        (*PAIR, positive(2, 3), None, None, SECOND, {"weight_decay": 0.1}),
+        (*PAIR, positive(2, 3), SMALL, (2, 3), SECOND, {"momentum": 0.9, "alpha": 0.9}),
     ],
 )
 @wide
@@ -300,8 +325,9 @@ def rmsprop_update(
     param,
     grad,
     square_avg,
-    grad_avg=None,
-    momentum_buffer=None,
+    grad_avg,
+    momentum_buffer,
+    step,
     /,
     lr=1e-2,
     alpha=0.99,
@@ -320,14 +346,14 @@ def rmsprop_update(
     change = grad / (xp.sqrt(variance) + eps)
     if momentum_buffer is not None:
         momentum_buffer = change = momentum * momentum_buffer + change
-    return param - lr * change, square_avg, grad_avg, momentum_buffer
+    return param - lr * change, square_avg, grad_avg, momentum_buffer, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "prev", "step_size"),
-    examples=[((2, 3), (2, 3), (2, 3), positive(2, 3))],
+    writes=("param", "prev", "step_size", "step"),
+    examples=[(*PAIR, (2, 3), positive(2, 3), SECOND)],
 )
 @wide
 def rprop_update(
@@ -336,6 +362,7 @@ def rprop_update(
     grad,
     prev,
     step_size,
+    step,
     /,
     shrink=0.5,
     grow=1.2,
@@ -351,32 +378,56 @@ def rprop_update(
     factor = xp.where(agreement > 0, one * grow, xp.where(agreement < 0, one * shrink, one))
     step_size = xp.minimum(xp.maximum(step_size * factor, one * smallest), one * largest)
     grad = xp.where(agreement < 0, zero, grad)
-    return param - xp.sign(grad) * step_size, grad, step_size
+    return param - xp.sign(grad) * step_size, grad, step_size, step + 1
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "ax"),
-    examples=[((2, 3), (2, 3), (2, 3), {"mu": 0.5}), ((2, 3), (2, 3), (2, 3))],
+    writes=("param", "ax", "step", "eta", "mu"),
+    examples=[
+        (*PAIR, (2, 3), SECOND, fixed(0.02), fixed(0.5), {"t0": 1.0}),
+        (*PAIR, (2, 3), SECOND, fixed(0.02), fixed(1.0), {"weight_decay": 0.1}),
+    ],
 )
 @wide
 def asgd_update(
-    xp, param, grad, ax, /, eta=1e-2, lambd=1e-4, mu=1.0, weight_decay=0.0, maximize=False
+    xp,
+    param,
+    grad,
+    ax,
+    step,
+    eta,
+    mu,
+    /,
+    lr=1e-2,
+    lambd=1e-4,
+    alpha=0.75,
+    t0=1e6,
+    weight_decay=0.0,
+    maximize=False,
 ):
-    """One step of `devtensor.optim.ASGD`."""
+    """One step of `devtensor.optim.ASGD`, with the rates `eta` and `mu`, and those of the next."""
+    rate, share = float(eta), float(mu)
     grad = decayed(grad, param, weight_decay, maximize)
-    param = param * (1 - lambd * eta) - eta * grad
-    return param, param + 0 if mu == 1 else ax + (param - ax) * mu
+    param = param * (1 - lambd * rate) - rate * grad
+    ax = param + 0 if share == 1 else ax + (param - ax) * share
+    rate, share = asgd_rates(lr, lambd, alpha, t0, float(step) + 1)
+    return param, ax, step + 1, eta * 0 + rate, mu * 0 + share
+
+
+def asgd_rates(lr, lambd, alpha, t0, count):
+    """The rates after `count` steps: of the parameter, and of the mean."""
+    return lr / (1 + lambd * lr * count) ** alpha, 1 / max(1, count - t0)
 
 
 @op(
     public=False,
     promotes=None,
-    writes=("param", "row_var", "col_var", "variance"),
+    writes=("param", "row_var", "col_var", "variance", "step"),
     examples=[
-        ((2, 3), (2, 3), positive(2, 1), positive(1, 3), None, {"step": 2, "weight_decay": 0.1}),
-        ((3,), (3,), None, None, positive(3), {"step": 3, "maximize": True}),
+        (*PAIR, positive(2, 1), positive(1, 3), None, SECOND, {"weight_decay": 0.1}),
+        ((3,), (3,), None, None, positive(3), SECOND, {"maximize": True}),
     ],
 )
 @wide
@@ -384,25 +435,28 @@ def adafactor_update(
     xp,
     param,
     grad,
-    row_var=None,
-    col_var=None,
-    variance=None,
+    row_var,
+    col_var,
+    variance,
+    step,
     /,
     lr=1e-2,
     beta2_decay=-0.8,
-    eps1=1e-7,
+    eps1=None,
     eps2=1e-3,
     d=1.0,
     weight_decay=0.0,
     maximize=False,
-    step=1,
 ):
     """One step of `devtensor.optim.Adafactor`; in rows and columns, or with a whole `variance`."""
+    count = float(step) + 1
+    if eps1 is None:
+        eps1 = float(xp.finfo(param.dtype).eps)
     grad = -grad if maximize else grad
     size = max(math.prod(param.shape), 1)
-    take = step**beta2_decay
+    take = count**beta2_decay
     rate = xp.sqrt(xp.sum(param * param) / size)
-    rate = xp.maximum(rate, eps2) * min(lr, step**-0.5)
+    rate = xp.maximum(rate, eps2) * min(lr, count**-0.5)
     if weight_decay != 0:
         param = param * (1 - lr * weight_decay)
     if variance is None:
@@ -419,14 +473,17 @@ def adafactor_update(
     update = grad / xp.sqrt(xp.maximum(estimate, eps1 * eps1))
     norm = xp.sqrt(xp.sum(update * update) / size) / d
     param = param - rate / xp.maximum(norm, 1.0) * update
-    return param, row_var, col_var, variance
+    return param, row_var, col_var, variance, step + 1
 
 
 @op(
     public=False,
     promotes=None,
     writes=("param", "momentum_buffer"),
-    examples=[((2, 3), (2, 3), (2, 3), {"weight_decay": 0.1}), ((3, 2), (3, 2), (3, 2))],
+    examples=[
+        (*PAIR, (2, 3), {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}),
+        ((3, 2), (3, 2), (3, 2), {"nesterov": False}),
+    ],
 )
 @wide
 def muon_update(
@@ -436,15 +493,20 @@ def muon_update(
     momentum_buffer,
     /,
     lr=1e-3,
-    rate=1e-3,
     weight_decay=0.1,
     momentum=0.95,
     nesterov=True,
     ns_coefficients=(3.4445, -4.775, 2.0315),
     eps=1e-7,
     ns_steps=5,
+    adjust_lr_fn=None,
 ):
-    """One step of `devtensor.optim.Muon`; `rate` is `lr` adjusted to the shape."""
+    """One step of `devtensor.optim.Muon`."""
+    rows, columns = param.shape
+    if adjust_lr_fn == "match_rms_adamw":
+        rate = lr * 0.2 * math.sqrt(max(rows, columns))
+    else:
+        rate = lr * math.sqrt(max(1, rows / max(columns, 1)))
     momentum_buffer = momentum_buffer + (grad - momentum_buffer) * (1 - momentum)
     update = grad + (momentum_buffer - grad) * momentum if nesterov else momentum_buffer
     update = orthogonal(xp, update, ns_coefficients, eps, ns_steps)

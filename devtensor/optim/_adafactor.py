@@ -89,13 +89,14 @@ class Adafactor(Stepwise):
         else:
             state["variance"] = dt.zeros_like(p)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        eps1, eps2 = group["eps"]
-        lr, decay = number(group["lr"]), group["weight_decay"]
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            adafactor_update(
-                p, grad, state.get("row_var"), state.get("col_var"), state.get("variance"),
-                lr, group["beta2_decay"], dt.finfo(p.dtype).eps if eps1 is None else eps1, eps2,
-                group["d"], decay, group["maximize"], count,
-            )  # fmt: skip
+    def _names(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        return "row_var", "col_var", "variance", "step"
+
+    def _recall(self, state: dict[str, Any], names: tuple[str | None, ...]) -> list[Any]:
+        return [state.get(name) for name in names]  # of vectors another than of matrices
+
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            number(group["lr"]), group["beta2_decay"], *group["eps"], group["d"],
+            group["weight_decay"], group["maximize"],
+        )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import devtensor as dt
@@ -95,20 +94,13 @@ class Muon(Stepwise):
             raise RuntimeError("Muon does not support complex parameters")
         state["momentum_buffer"] = dt.zeros_like(p)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
         if group["ns_steps"] >= 100:
             raise ValueError("Number of steps must be less than 100 for computational efficiency")
         if len(group["ns_coefficients"]) != 3:
             raise ValueError("Coefficients must be a tuple of exactly 3 values")
-        lr = number(group["lr"])
-        options = (
-            group["weight_decay"], group["momentum"], group["nesterov"],
+        return (
+            number(group["lr"]), group["weight_decay"], group["momentum"], group["nesterov"],
             tuple(group["ns_coefficients"]), group["eps"], group["ns_steps"],
+            group["adjust_lr_fn"],
         )  # fmt: skip
-        for p, grad, state in self._active(group):
-            rows, columns = p.shape
-            if group["adjust_lr_fn"] == "match_rms_adamw":
-                rate = lr * 0.2 * math.sqrt(max(rows, columns))
-            else:
-                rate = lr * math.sqrt(max(1, rows / columns))
-            muon_update(p, grad, state["momentum_buffer"], lr, rate, *options)

@@ -18,7 +18,9 @@ __all__ = [
     "check_not_negative",
     "check_ways",
     "counter",
+    "is_complex",
     "number",
+    "real",
     "scalar",
 ]
 
@@ -100,14 +102,12 @@ def recorded(formula: Any, memory: int) -> Callable[..., None]:
 class Stepwise(Optimizer):
     """An optimizer whose step is a formula, applied to each parameter that has a gradient.
 
-    A subclass names the formula and what it keeps of a parameter, and in `_step_group` calls the
-    formula for every item of `_active`.
+    A subclass names the formula, what it keeps of a parameter, and in `_options` the formula's
+    options.
     """
 
     _formula: ClassVar[Any]
     """The operation in `devtensor.ops.optimizer`."""
-    _inputs: ClassVar[int] = 0
-    """How many tensors the formula takes beside the parameter and its gradient."""
     _memory: ClassVar[tuple[str, ...]] = ()
     """What is kept of a parameter, as zeros at first."""
     _counters: ClassVar[tuple[str, ...]] = ("step",)
@@ -154,7 +154,20 @@ class Stepwise(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Change the parameters of one group."""
-        raise NotImplementedError
+        names, options = self._names(group), self._options(group)
+        update, memory = self._update(group, len(names)), self.state
+        for p in group["params"]:
+            grad = p.grad
+            if grad is None:
+                continue
+            state = memory[p]
+            if not state:
+                self._start(group, p, state)
+            kept = self._recall(state, names)
+            if p.dtype.is_complex:
+                # The real and the imaginary parts are stepped each for itself.
+                p, grad, *kept = map(real, (p, grad, *kept))
+            update(p, grad, *kept, *options)
 
     def _start(self, group: dict[str, Any], p: Tensor, state: dict[str, Any]) -> None:
         """Begin the memory of a parameter."""
@@ -163,40 +176,36 @@ class Stepwise(Optimizer):
         for name in self._memory:
             state[name] = dt.zeros_like(p)
 
-    def _active(self, group: dict[str, Any]) -> list[tuple[Tensor, Tensor, dict[str, Any]]]:
-        """Every parameter with a gradient: it, the gradient and its memory.
+    def _names(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        """What the formula takes of the memory, in its order; None for what is not used."""
+        return (*self._memory, *self._counters)
 
-        Of complex ones, the real and the imaginary parts stand beside each other.
-        """
-        found = []
-        memory = self.state
-        for p in group["params"]:
-            grad = p.grad
-            if grad is None:
-                continue
-            state = memory[p]
-            if not state:
-                self._start(group, p, state)
-            if p.dtype.is_complex:
-                real = {k: dt.view_as_real(v) if is_complex(v) else v for k, v in state.items()}
-                found.append((dt.view_as_real(p), dt.view_as_real(grad), real))
-            else:
-                found.append((p, grad, state))
-        return found
+    def _recall(self, state: dict[str, Any], names: tuple[str | None, ...]) -> list[Any]:
+        """What is kept of a parameter under these names."""
+        return [state[name] if name else None for name in names]
 
-    def _update(self, group: dict[str, Any]) -> Any:
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """The options of the formula, in its order."""
+        raise NotImplementedError
+
+    def _update(self, group: dict[str, Any], memory: int) -> Any:
         """The formula as this group wants it."""
         formula = type(self)._formula
-        return recorded(formula, self._inputs) if group["differentiable"] else formula
+        return recorded(formula, memory) if group.get("differentiable") else formula
 
     def _option(self, group: dict[str, Any], name: str) -> Any:
         """An option that may be a tensor; a number, unless gradients flow through the step."""
         value = group[name]
         if not isinstance(value, Tensor):
             return value
-        return scalar(value) if group["differentiable"] else value.item()
+        return scalar(value) if group.get("differentiable") else value.item()
 
 
 def is_complex(value: Any) -> bool:
     """Tell whether `value` is a tensor of complex numbers."""
     return isinstance(value, Tensor) and value.dtype.is_complex
+
+
+def real(value: Any) -> Any:
+    """Complex numbers as pairs of real ones, over the same memory; other tensors as they are."""
+    return dt.view_as_real(value) if is_complex(value) else value

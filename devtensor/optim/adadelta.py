@@ -41,7 +41,6 @@ class Adadelta(Stepwise):
     """
 
     _formula = adadelta_update
-    _inputs = 2
     _memory = ("square_avg", "acc_delta")
 
     def __init__(
@@ -74,9 +73,6 @@ class Adadelta(Stepwise):
         }
         super().__init__(params, defaults)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        options = (lr, group["rho"], group["eps"], group["weight_decay"], group["maximize"])
-        for p, grad, state in self._active(group):
-            state["step"].add_(1)
-            update(p, grad, state["square_avg"], state["acc_delta"], *options)
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        lr = self._option(group, "lr")
+        return lr, group["rho"], group["eps"], group["weight_decay"], group["maximize"]

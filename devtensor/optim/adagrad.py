@@ -44,7 +44,7 @@ class Adagrad(Stepwise):
     """
 
     _formula = adagrad_update
-    _inputs = 1
+    _memory = ("sum",)
     _added: ClassVar[dict[str, Any]] = {
         "foreach": None,
         "maximize": False,
@@ -101,9 +101,6 @@ class Adagrad(Stepwise):
         state["step"] = counter()
         state["sum"] = dt.full_like(p, complex(first, first) if p.dtype.is_complex else first)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        options = (lr, group["lr_decay"], group["eps"], group["weight_decay"], group["maximize"])
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            update(p, grad, state["sum"], *options, count)
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        lr = self._option(group, "lr")
+        return lr, group["lr_decay"], group["eps"], group["weight_decay"], group["maximize"]

@@ -77,7 +77,6 @@ class Adam(Stepwise):
     """
 
     _formula = adam_update
-    _inputs = 3
     _memory = ("exp_avg", "exp_avg_sq")
     _added: ClassVar[dict[str, Any]] = {
         **Stepwise._added,
@@ -126,21 +125,19 @@ class Adam(Stepwise):
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = dt.zeros_like(p)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update = self._update(group)
-        lr, decay = self._option(group, "lr"), self._option(group, "weight_decay")
-        beta1, beta2 = group["betas"]
+    def _names(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        most = "max_exp_avg_sq" if group["amsgrad"] else None
+        return "exp_avg", "exp_avg_sq", most, "step"
+
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        betas = group["betas"]
         if not group["differentiable"]:
-            beta1, beta2 = float(beta1), float(beta2)
-        eps, maximize = group["eps"], group["maximize"]
-        amsgrad, decoupled = group["amsgrad"], group["decoupled_weight_decay"]
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            most = state["max_exp_avg_sq"] if amsgrad else None
-            update(
-                p, grad, state["exp_avg"], state["exp_avg_sq"], most,
-                lr, beta1, beta2, eps, decay, decoupled, maximize, count,
-            )  # fmt: skip
+            betas = map(float, betas)
+        decay = self._option(group, "weight_decay")
+        return (
+            self._option(group, "lr"), *betas, group["eps"], decay,
+            group["decoupled_weight_decay"], group["maximize"],
+        )  # fmt: skip
 
 
 class AdamW(Adam):

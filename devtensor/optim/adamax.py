@@ -41,7 +41,6 @@ class Adamax(Stepwise):
     """
 
     _formula = adamax_update
-    _inputs = 2
     _memory = ("exp_avg", "exp_inf")
 
     def __init__(
@@ -73,9 +72,6 @@ class Adamax(Stepwise):
         }
         super().__init__(params, defaults)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        options = (lr, *group["betas"], group["eps"], group["weight_decay"], group["maximize"])
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            update(p, grad, state["exp_avg"], state["exp_inf"], *options, count)
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        lr = self._option(group, "lr")
+        return lr, *group["betas"], group["eps"], group["weight_decay"], group["maximize"]

@@ -45,7 +45,6 @@ class ASGD(Stepwise):
     """
 
     _formula = asgd_update
-    _inputs = 1
     _counters = ("step", "eta", "mu")
     _memory = ("ax",)
 
@@ -82,13 +81,8 @@ class ASGD(Stepwise):
         state["eta"] = counter(float(group["lr"]))
         state["mu"] = counter(1.0)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update = self._update(group)
-        lr, lambd, alpha, t0 = number(group["lr"]), group["lambd"], group["alpha"], group["t0"]
-        decay, maximize = group["weight_decay"], group["maximize"]
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            eta, mu = state["eta"], state["mu"]
-            update(p, grad, state["ax"], eta.item(), lambd, mu.item(), decay, maximize)
-            eta.fill_(lr / (1 + lambd * lr * count) ** alpha)
-            mu.fill_(1 / max(1, count - t0))
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            number(group["lr"]), group["lambd"], group["alpha"], group["t0"],
+            group["weight_decay"], group["maximize"],
+        )  # fmt: skip

@@ -9,7 +9,7 @@ import devtensor as dt
 from devtensor.tensor import Tensor
 
 from ._line_search import strong_wolfe
-from ._steps import check_lr, is_complex, number
+from ._steps import check_lr, number, real
 from .optimizer import Optimizer
 
 __all__ = ["LBFGS"]
@@ -106,7 +106,7 @@ class Search:
         parts = []
         for p in self.params:
             part = dt.zeros_like(p) if p.grad is None else p.grad
-            parts.append((dt.view_as_real(part) if is_complex(part) else part).reshape(-1))
+            parts.append(real(part).reshape(-1))
         joined: Tensor = dt.cat(parts)
         return joined
 
@@ -114,7 +114,7 @@ class Search:
         """Add a part of a vector to the parameters."""
         start = 0
         for p in self.params:
-            view = dt.view_as_real(p) if is_complex(p) else p
+            view = real(p)
             count = view.numel()
             view.add_(direction[start : start + count].view(view.shape), alpha=number(length))
             start += count

@@ -45,7 +45,6 @@ class NAdam(Stepwise):
     """
 
     _formula = nadam_update
-    _inputs = 2
     _memory = ("exp_avg", "exp_avg_sq")
     _counters = ("step", "mu_product")
     _added: ClassVar[dict[str, Any]] = {**Stepwise._added, "decoupled_weight_decay": False}
@@ -87,20 +86,8 @@ class NAdam(Stepwise):
         super()._start(group, p, state)
         state["mu_product"] = counter(1.0)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        beta1, beta2 = group["betas"]
-        options = (
-            lr, beta1, beta2, group["eps"], group["weight_decay"],
-            group["decoupled_weight_decay"], group["maximize"],
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            self._option(group, "lr"), *group["betas"], group["eps"], group["weight_decay"],
+            group["momentum_decay"], group["decoupled_weight_decay"], group["maximize"],
         )  # fmt: skip
-        growth = group["momentum_decay"]
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            mu = beta1 * (1 - 0.5 * 0.96 ** (count * growth))
-            mu_next = beta1 * (1 - 0.5 * 0.96 ** ((count + 1) * growth))
-            product = state["mu_product"].mul_(mu).item()
-            update(
-                p, grad, state["exp_avg"], state["exp_avg_sq"],
-                *options, mu, mu_next, product, count,
-            )  # fmt: skip

@@ -43,7 +43,6 @@ class RAdam(Stepwise):
     """
 
     _formula = radam_update
-    _inputs = 2
     _memory = ("exp_avg", "exp_avg_sq")
     _added: ClassVar[dict[str, Any]] = {**Stepwise._added, "decoupled_weight_decay": False}
 
@@ -78,12 +77,8 @@ class RAdam(Stepwise):
         }
         super().__init__(params, defaults)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        options = (
-            lr, *group["betas"], group["eps"], group["weight_decay"],
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            self._option(group, "lr"), *group["betas"], group["eps"], group["weight_decay"],
             group["decoupled_weight_decay"], group["maximize"],
         )  # fmt: skip
-        for p, grad, state in self._active(group):
-            count = state["step"].add_(1).item()
-            update(p, grad, state["exp_avg"], state["exp_avg_sq"], *options, count)

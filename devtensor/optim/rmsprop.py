@@ -46,7 +46,6 @@ class RMSprop(Stepwise):
     """
 
     _formula = rmsprop_update
-    _inputs = 3
     _memory = ("square_avg",)
     _added: ClassVar[dict[str, Any]] = {**Stepwise._added, "momentum": 0, "centered": False}
 
@@ -88,17 +87,13 @@ class RMSprop(Stepwise):
         if group["centered"]:
             state["grad_avg"] = dt.zeros_like(p)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update, lr = self._update(group), self._option(group, "lr")
-        momentum, centered = group["momentum"], group["centered"]
-        options = (
-            lr, group["alpha"], group["eps"], group["weight_decay"], momentum, group["maximize"],
+    def _names(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        mean = "grad_avg" if group["centered"] else None
+        buffer = "momentum_buffer" if group["momentum"] > 0 else None
+        return "square_avg", mean, buffer, "step"
+
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return (
+            self._option(group, "lr"), group["alpha"], group["eps"], group["weight_decay"],
+            group["momentum"], group["maximize"],
         )  # fmt: skip
-        for p, grad, state in self._active(group):
-            state["step"].add_(1)
-            update(
-                p, grad, state["square_avg"],
-                state["grad_avg"] if centered else None,
-                state["momentum_buffer"] if momentum > 0 else None,
-                *options,
-            )  # fmt: skip

@@ -40,7 +40,6 @@ class Rprop(Stepwise):
     """
 
     _formula = rprop_update
-    _inputs = 2
     _memory = ("prev",)
 
     def __init__(
@@ -74,9 +73,8 @@ class Rprop(Stepwise):
         lr = float(group["lr"])
         state["step_size"] = dt.full_like(p, complex(lr, lr) if p.dtype.is_complex else lr)
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        update = self._update(group)
-        options = (*group["etas"], *group["step_sizes"], group["maximize"])
-        for p, grad, state in self._active(group):
-            state["step"].add_(1)
-            update(p, grad, state["prev"], state["step_size"], *options)
+    def _names(self, group: dict[str, Any]) -> tuple[str | None, ...]:
+        return "prev", "step_size", "step"
+
+    def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        return *group["etas"], *group["step_sizes"], group["maximize"]

@@ -44,7 +44,6 @@ class SGD(Stepwise):
     """
 
     _formula = sgd_update
-    _inputs = 1
     _counters: ClassVar[tuple[str, ...]] = ()
     _added: ClassVar[dict[str, Any]] = {
         "nesterov": False,
@@ -93,25 +92,21 @@ class SGD(Stepwise):
         check_ways(fused, foreach, differentiable)
 
     def _step_group(self, group: dict[str, Any]) -> None:
-        update = self._update(group)
+        update = self._update(group, 1)
         lr, decay = self._option(group, "lr"), self._option(group, "weight_decay")
         momentum, dampening = group["momentum"], group["dampening"]
         nesterov, maximize = group["nesterov"], group["maximize"]
-        if momentum == 0:
-            for p in group["params"]:
-                grad = p.grad
-                if grad is not None:
-                    update(p, grad, None, lr, decay, 0.0, 0.0, False, maximize)
-            return
+        buffer: Tensor | None = None
+        damped = dampening
         for p in group["params"]:
             grad = p.grad
             if grad is None:
                 continue
-            state = self.state[p]
-            buffer = state.get("momentum_buffer")
-            if buffer is not None:
-                update(p, grad, buffer, lr, decay, momentum, dampening, nesterov, maximize)
-                continue
-            # The first gradient counts in full.
-            buffer = state["momentum_buffer"] = dt.zeros_like(p)
-            update(p, grad, buffer, lr, decay, momentum, 0.0, nesterov, maximize)
+            if momentum != 0:
+                state = self.state[p]
+                buffer, damped = state.get("momentum_buffer"), dampening
+                if buffer is None:
+                    # The first gradient counts in full.
+                    buffer, damped = dt.zeros_like(p), 0.0
+                    state["momentum_buffer"] = buffer
+            update(p, grad, buffer, lr, decay, momentum, damped, nesterov, maximize)

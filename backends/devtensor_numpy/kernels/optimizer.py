@@ -5,7 +5,7 @@ so that they pass over the memory few times; they differ from the common ones in
 
 A step is three things: the `numbers` in it, made once for all parameters of a group; the formula
 for a block of memory, `formula(numbers, param, grad, *memory, *scratch)`; and `in_place`, which
-cuts the arrays into blocks.
+counts the step and cuts the arrays into blocks.
 """
 
 from __future__ import annotations
@@ -70,21 +70,41 @@ def blockwise(
 
 
 def in_place(
-    op: Any, memory: int, scratch: int, given: Callable[..., Numbers], formula: Callable[..., None]
+    op: Any,
+    scratch: int,
+    given: Callable[..., Numbers],
+    formula: Callable[..., None],
+    counters: int = 1,
 ) -> Callable[..., tuple[Array | None, ...]]:
-    """The kernel of `op`, which keeps `memory` arrays beside a parameter and its gradient."""
-    inputs = 2 + memory
+    """The kernel of `op`, whose last inputs are `counters` and not cut into blocks."""
+    inputs: int = len(op.op.inputs)
+    memory = inputs - counters
 
     def kernel(xp: Any, *args: Any, **options: Any) -> tuple[Array | None, ...]:
-        arrays = args[:inputs]
+        arrays = args[:memory]
         if not fitting(arrays):
             return op.kernel(xp, *args, **options)  # type: ignore[no-any-return]
-        if len(arrays) < inputs:
-            arrays += (None,) * (inputs - len(arrays))
-        blockwise(formula, scratch, given(arrays[0].dtype, *args[inputs:], **options), arrays)
-        return arrays[0], *arrays[2:]
+        made = given(arrays[0].dtype, *args[memory:], **options)
+        blockwise(formula, scratch, made, arrays)
+        return args[0], *args[2:inputs]
 
     return kernel
+
+
+def counted(numbers_of: Callable[..., Numbers]) -> Callable[..., Numbers]:
+    """`numbers_of` given the number of this step, which is counted."""
+
+    def given(dtype: np.dtype[Any], step: Array, *options: Any, **named: Any) -> Numbers:
+        return numbers_of(dtype, advance(step), *options, **named)
+
+    return given
+
+
+def advance(step: Array) -> float:
+    """Count a step in place, and return its number."""
+    count: float = step.item() + 1
+    step[...] = count
+    return count
 
 
 def decayed(grad: Array, param: Array, decay: Any, maximize: bool) -> Array:
@@ -146,12 +166,12 @@ def sgd_block(given, p, g, buffer, t):
 
 @lru_cache(64)
 def adam_numbers(
-    dtype, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
-    maximize=False, step=1,
+    dtype, count, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
+    maximize=False,
 ):  # fmt: skip
     # The correction of the second mean is taken out of the root: one division less.
-    root = (1 - beta2**step) ** 0.5
-    rate = lr * root / (1 - beta1**step)
+    root = (1 - beta2**count) ** 0.5
+    rate = lr * root / (1 - beta1**count)
     shrink, decay = apart(lr, weight_decay, decoupled)
     made = numbers(dtype, beta1, 1 - beta1, beta2, 1 - beta2, rate, eps * root, shrink, decay)
     return *made, maximize
@@ -161,8 +181,7 @@ def adam_block(given, p, g, mean, square, most, t):
     keep1, take1, keep2, take2, rate, eps, shrink, decay, maximize = given
     if shrink is not None:
         np.multiply(p, shrink, p)
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average(mean, g, keep1, take1, t)
     average_square(square, g, keep2, take2, t)
     np.sqrt(square if most is None else np.maximum(most, square, out=most), t)
@@ -174,17 +193,16 @@ def adam_block(given, p, g, mean, square, most, t):
 
 @lru_cache(64)
 def adamax_numbers(
-    dtype, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, maximize=False, step=1
+    dtype, count, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, maximize=False
 ):
-    rate = lr / (1 - beta1**step)
+    rate = lr / (1 - beta1**count)
     made = numbers(dtype, beta1, 1 - beta1, beta2, eps, rate, weight_decay or None)
     return *made, maximize
 
 
 def adamax_block(given, p, g, mean, most, t):
     keep1, take1, keep2, eps, rate, decay, maximize = given
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average(mean, g, keep1, take1, t)
     np.absolute(g, t)
     np.add(t, eps, t)
@@ -195,14 +213,27 @@ def adamax_block(given, p, g, mean, most, t):
     np.subtract(p, t, p)
 
 
+def nadam_given(
+    dtype, step, mu_product, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0,
+    momentum_decay=4e-3, decoupled=False, maximize=False,
+):  # fmt: skip
+    count = advance(step)
+    momenta = common.nadam_momenta(beta1, momentum_decay, count)
+    mu_product *= momenta[0]
+    product = mu_product.item()
+    return nadam_numbers(
+        dtype, count, momenta, product, lr, beta1, beta2, eps, weight_decay, decoupled, maximize
+    )
+
+
 @lru_cache(64)
 def nadam_numbers(
-    dtype, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
-    maximize=False, mu=0.9, mu_next=0.9, mu_product=0.9, step=1,
-):  # fmt: skip
-    root = (1 - beta2**step) ** 0.5
-    of_grad = root * lr * (1 - mu) / (1 - mu_product)
-    of_mean = root * lr * mu_next / (1 - mu_product * mu_next)
+    dtype, count, momenta, product, lr, beta1, beta2, eps, weight_decay, decoupled, maximize
+):
+    mu, mu_next = momenta
+    root = (1 - beta2**count) ** 0.5
+    of_grad = root * lr * (1 - mu) / (1 - product)
+    of_mean = root * lr * mu_next / (1 - product * mu_next)
     shrink, decay = apart(lr, weight_decay, decoupled)
     made = numbers(
         dtype, beta1, 1 - beta1, beta2, 1 - beta2, of_grad, of_mean, eps * root, shrink, decay
@@ -214,8 +245,7 @@ def nadam_block(given, p, g, mean, square, t, u):
     keep1, take1, keep2, take2, of_grad, of_mean, eps, shrink, decay, maximize = given
     if shrink is not None:
         np.multiply(p, shrink, p)
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average(mean, g, keep1, take1, t)
     average_square(square, g, keep2, take2, t)
     np.multiply(g, of_grad, t)
@@ -229,10 +259,10 @@ def nadam_block(given, p, g, mean, square, t, u):
 
 @lru_cache(64)
 def radam_numbers(
-    dtype, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
-    maximize=False, step=1,
+    dtype, count, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
+    maximize=False,
 ):  # fmt: skip
-    rate, rectified = common.radam_rates(lr, beta1, beta2, step)
+    rate, rectified = common.radam_rates(lr, beta1, beta2, count)
     shrink, decay = apart(lr, weight_decay, decoupled)
     made = numbers(
         dtype, beta1, 1 - beta1, beta2, 1 - beta2, rate * (rectified or 1), eps, shrink, decay
@@ -244,8 +274,7 @@ def radam_block(given, p, g, mean, square, t):
     keep1, take1, keep2, take2, rate, eps, shrink, decay, maximize, known = given
     if shrink is not None:
         np.multiply(p, shrink, p)
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average(mean, g, keep1, take1, t)
     average_square(square, g, keep2, take2, t)
     if known:
@@ -261,16 +290,15 @@ def radam_block(given, p, g, mean, square, t):
 
 @lru_cache(64)
 def adagrad_numbers(
-    dtype, lr=1e-2, lr_decay=0.0, eps=1e-10, weight_decay=0.0, maximize=False, step=1
+    dtype, count, lr=1e-2, lr_decay=0.0, eps=1e-10, weight_decay=0.0, maximize=False
 ):
-    rate = lr / (1 + (step - 1) * lr_decay)
+    rate = lr / (1 + (count - 1) * lr_decay)
     return *numbers(dtype, rate, eps, weight_decay or None), maximize
 
 
 def adagrad_block(given, p, g, total, t):
     rate, eps, decay, maximize = given
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     np.multiply(g, g, t)
     np.add(total, t, total)
     np.sqrt(total, t)
@@ -281,14 +309,13 @@ def adagrad_block(given, p, g, total, t):
 
 
 @lru_cache(64)
-def adadelta_numbers(dtype, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, maximize=False):
+def adadelta_numbers(dtype, count, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, maximize=False):
     return *numbers(dtype, lr, rho, 1 - rho, eps, weight_decay or None), maximize
 
 
 def adadelta_block(given, p, g, square, deltas, t, u):
     rate, keep, take, eps, decay, maximize = given
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average_square(square, g, keep, take, t)
     np.add(deltas, eps, t)
     np.add(square, eps, u)
@@ -302,15 +329,14 @@ def adadelta_block(given, p, g, square, deltas, t, u):
 
 @lru_cache(64)
 def rmsprop_numbers(
-    dtype, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, maximize=False
+    dtype, count, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, maximize=False
 ):
     return *numbers(dtype, lr, alpha, 1 - alpha, eps, momentum, weight_decay or None), maximize
 
 
 def rmsprop_block(given, p, g, square, mean, buffer, t):
     rate, keep, take, eps, momentum, decay, maximize = given
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     average_square(square, g, keep, take, t)
     if mean is None:
         np.sqrt(square, t)
@@ -328,16 +354,23 @@ def rmsprop_block(given, p, g, square, mean, buffer, t):
     np.subtract(p, t, p)
 
 
+def asgd_given(
+    dtype, step, eta, mu, lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0, maximize=False
+):
+    rate, share = eta.item(), mu.item()
+    eta[...], mu[...] = common.asgd_rates(lr, lambd, alpha, t0, advance(step))
+    return asgd_numbers(dtype, rate, lambd, share, weight_decay, maximize)
+
+
 @lru_cache(64)
-def asgd_numbers(dtype, eta=1e-2, lambd=1e-4, mu=1.0, weight_decay=0.0, maximize=False):
+def asgd_numbers(dtype, eta, lambd, mu, weight_decay, maximize):
     share = mu if mu != 1 else None
     return *numbers(dtype, 1 - lambd * eta, eta, share, weight_decay or None), maximize
 
 
 def asgd_block(given, p, g, mean, t):
     shrink, eta, share, decay, maximize = given
-    if decay is not None or maximize:
-        g = decayed(g, p, decay, maximize)
+    g = decayed(g, p, decay, maximize)
     np.multiply(g, eta, t)
     np.multiply(p, shrink, p)
     np.subtract(p, t, p)
@@ -350,13 +383,15 @@ def asgd_block(given, p, g, mean, t):
 
 
 KERNELS = {
-    "sgd_update": in_place(common.sgd_update, 1, 1, sgd_numbers, sgd_block),
-    "adam_update": in_place(common.adam_update, 3, 1, adam_numbers, adam_block),
-    "adamax_update": in_place(common.adamax_update, 2, 1, adamax_numbers, adamax_block),
-    "nadam_update": in_place(common.nadam_update, 2, 2, nadam_numbers, nadam_block),
-    "radam_update": in_place(common.radam_update, 2, 1, radam_numbers, radam_block),
-    "adagrad_update": in_place(common.adagrad_update, 1, 1, adagrad_numbers, adagrad_block),
-    "adadelta_update": in_place(common.adadelta_update, 2, 2, adadelta_numbers, adadelta_block),
-    "rmsprop_update": in_place(common.rmsprop_update, 3, 1, rmsprop_numbers, rmsprop_block),
-    "asgd_update": in_place(common.asgd_update, 1, 1, asgd_numbers, asgd_block),
+    "sgd_update": in_place(common.sgd_update, 1, sgd_numbers, sgd_block, 0),
+    "adam_update": in_place(common.adam_update, 1, counted(adam_numbers), adam_block),
+    "adamax_update": in_place(common.adamax_update, 1, counted(adamax_numbers), adamax_block),
+    "nadam_update": in_place(common.nadam_update, 2, nadam_given, nadam_block, 2),
+    "radam_update": in_place(common.radam_update, 1, counted(radam_numbers), radam_block),
+    "adagrad_update": in_place(common.adagrad_update, 1, counted(adagrad_numbers), adagrad_block),
+    "adadelta_update": in_place(
+        common.adadelta_update, 2, counted(adadelta_numbers), adadelta_block
+    ),
+    "rmsprop_update": in_place(common.rmsprop_update, 1, counted(rmsprop_numbers), rmsprop_block),
+    "asgd_update": in_place(common.asgd_update, 1, asgd_given, asgd_block, 3),
 }
