@@ -125,7 +125,7 @@ def gradcheck(
             "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
         )
     if check_forward_ad:
-        raise NotImplementedError("gradcheck: there is no forward mode, so check_forward_ad=True cannot be checked")  # fmt: skip
+        raise NotImplementedError("gradcheck: there is no forward mode to check")
     limits = Limits(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode)
     try:
         check(func, as_tuple(inputs), limits, check_undefined_grad, check_batched_grad)
@@ -265,16 +265,17 @@ def check_inputs(inputs: Tensors) -> None:
             continue
         if x.dtype not in (dt.float64, dt.complex128):
             warnings.warn(
-                f"Input #{place} requires gradient and is not a double precision floating point or "
-                "complex. This check will likely fail if all the inputs are not of double precision "
-                "floating point or complex. ",
+                f"Input #{place} requires gradient and is not a double precision floating point "
+                "or complex. This check will likely fail if all the inputs are not of double "
+                "precision floating point or complex. ",
                 stacklevel=4,
             )
         if any(n > 1 and step == 0 for n, step in zip(x.shape, x.stride(), strict=True)):
             raise RuntimeError(
-                f"The {place}th input has a dimension with stride 0. gradcheck only supports inputs "
-                "that are non-overlapping to be able to compute the numerical gradients correctly. "
-                "You should call .contiguous on the input before passing it to gradcheck."
+                f"The {place}th input has a dimension with stride 0. gradcheck only supports "
+                "inputs that are non-overlapping to be able to compute the numerical gradients "
+                "correctly. You should call .contiguous on the input before passing it to "
+                "gradcheck."
             )
     if not any(tracked(x) for x in inputs):
         raise ValueError(
@@ -447,7 +448,7 @@ def analytical(output: Any, wanted: Sequence[Any], limits: Limits) -> list[Matri
 def check_projections(
     func: Any, inputs: Tensors, outputs: Tensors, wanted: list[int], limits: Limits, prefix: str
 ) -> None:
-    """Compare one number to each pair of output and input: the Jacobian between two random vectors."""
+    """Compare one number of each Jacobian: what it is between two random vectors."""
     generator = dt.Generator().manual_seed(0)
     for number, output in enumerate(outputs):
         if not tracked(output):
@@ -533,7 +534,7 @@ class Undefined(Function):
 
 
 def check_undefined(func: Any, inputs: Tensors) -> None:
-    """Check that the backward does with outputs that no gradient reaches: with none, and with one missing."""
+    """Check that the backward does without the gradient of any output, and of each one."""
     wanted = [x for x in inputs if tracked(x)]
     count = len(differentiable(func(*inputs)))
     without: list[set[int]] = [set(range(count))]

@@ -55,7 +55,9 @@ def test_right_gradients_pass(lib, fast):
 def test_wrong_slope_is_found(lib, fast):
     first, _ = checks(lib)
     x = point(lib, 0.5, 1.5)
-    with pytest.raises(RuntimeError, match="Jacobian mismatch for output 0 with respect to input 0"):
+    with pytest.raises(
+        RuntimeError, match="Jacobian mismatch for output 0 with respect to input 0"
+    ):
         first(times_two(lib, 2.1), (x,), fast_mode=fast)
     assert first(times_two(lib, 2.1), (x,), fast_mode=fast, raise_exception=False) is False
     assert first(times_two(lib, 2.1), (x,), fast_mode=fast, atol=0.5) is True
@@ -78,7 +80,7 @@ def test_wrong_second_derivative_is_found(lib):
     first, second = checks(lib)
     x = point(lib, 0.5, 1.5)
     assert first(Square.apply, (x,))
-    with pytest.raises(RuntimeError, match="Jacobian mismatch|appears to not have been used"):
+    with pytest.raises(RuntimeError, match=r"Jacobian mismatch|appears to not have been used"):
         second(Square.apply, (x,))
     assert second(Square.apply, (x,), raise_exception=False) is False
 
@@ -127,7 +129,7 @@ def test_backward_that_changes_between_passes(lib):
 
     first, _ = checks(lib)
     x = point(lib, 2.0)
-    with pytest.raises(RuntimeError, match="Backward is not reentrant.*nondeterminism was 0.0"):
+    with pytest.raises(RuntimeError, match=r"Backward is not reentrant.*nondeterminism was 0\.0"):
         first(Drifting.apply, (x,))
     calls.clear()
     assert first(Drifting.apply, (x,), nondet_tol=1e-3)
@@ -168,7 +170,12 @@ def test_function_without_differentiable_output(lib):
 def test_complex_functions(lib):
     first, second = checks(lib)
     z = point(lib, 0.5 + 1j, -1.0 + 0.25j, dtype="complex128")
-    for function in (lambda z: z * z, lambda z: z.abs(), lambda z: z.real * z.imag, lambda z: z.exp()):
+    for function in (
+        lambda z: z * z,
+        lambda z: z.abs(),
+        lambda z: z.real * z.imag,
+        lambda z: z.exp(),
+    ):
         assert first(function, (z,))
     assert second(lambda z: z * z, (z,))
 
@@ -183,7 +190,9 @@ def test_complex_functions(lib):
             (z,) = ctx.saved_tensors
             return g * 2 * z  # without the conjugate
 
-    message = "While considering the (real|imaginary) part of complex outputs only, Jacobian mismatch"
+    message = (
+        "While considering the (real|imaginary) part of complex outputs only, Jacobian mismatch"
+    )
     with pytest.raises(RuntimeError, match=message):
         first(Wrong.apply, (z,))
 
@@ -251,7 +260,9 @@ def test_bad_arguments(lib):
     with pytest.raises(AssertionError, match="Expected at least one of check_forward_ad"):
         first(lib.sin, (x,), check_backward_ad=False)
     with pytest.raises(AssertionError, match="check_batched_grad=True requires check_backward_ad"):
-        first(lib.sin, (x,), check_backward_ad=False, check_forward_ad=True, check_batched_grad=True)
+        first(
+            lib.sin, (x,), check_backward_ad=False, check_forward_ad=True, check_batched_grad=True
+        )
     with pytest.raises(AssertionError, match="check_batched_forward_grad=True requires"):
         first(lib.sin, (x,), check_batched_forward_grad=True)
     with pytest.raises(AssertionError, match="Expected at least one of check_fwd_over_rev"):
@@ -267,7 +278,9 @@ def test_bad_arguments(lib):
 def test_single_precision_warns(lib):
     first, _ = checks(lib)
     x = point(lib, 0.5, dtype="float32")
-    with pytest.warns(UserWarning, match="Input #0 requires gradient and is not a double precision"):
+    with pytest.warns(
+        UserWarning, match="Input #0 requires gradient and is not a double precision"
+    ):
         first(lambda x: x * 2, (x,), eps=1e-2, atol=1e-1)
 
 
@@ -275,7 +288,7 @@ def test_single_precision_warns(lib):
 def test_function_whose_shape_depends_on_its_values(lib):
     first, _ = checks(lib)
     x = point(lib, 1.0, 2.0)
-    with pytest.raises(AssertionError, match="same shape.*perturbed .*by 1e-06, but got: *shapes"):
+    with pytest.raises(AssertionError, match=r"same shape.*perturbed .*by 1e-06, but got: *shapes"):
         first(lambda x: x[x >= 1.0], (x,))
 
 
