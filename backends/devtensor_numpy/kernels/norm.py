@@ -1,0 +1,434 @@
+"""Normalization: sums by BLAS, and few passes over memory, all but the first in place.
+
+Where numbers lie in rows (`layer_norm`) each row has its own mean, and factors go along it. Where
+they lie in channels, each channel of a sample is a row, or, if channels are short, each sample is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from devtensor.ops import norm as common
+
+from .linalg import Array, is_half, ones
+
+BLOCK = 1 << 20  # Bytes worked on at a time: with two such blocks the third cache is not full.
+LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
+SHORT = 32  # A shorter row is not worth a BLAS call of its own.
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel` for float32 and float64; others go through float32, empty arrays the common way."""
+    usual = getattr(common, kernel.__name__).kernel
+
+    @wraps(kernel)
+    def chosen(xp: Any, *arrays: Array | None, **options: Any) -> tuple[Array | None, ...]:
+        first = arrays[0]
+        assert first is not None
+        dtype = first.dtype
+        if not first.size or (dtype.kind != "f" and not is_half(dtype)):
+            return usual(xp, *arrays, **options)
+        if dtype in FLOATS:
+            return kernel(*arrays, **options)
+        wide = [x if x is None else x.astype(np.float32, copy=False) for x in arrays]
+        result, *rest = kernel(*wide, **options)
+        return None if result is None else result.astype(dtype), *rest
+
+    return chosen
+
+
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without dimensions, with which NumPy calculates faster."""
+    return np.asarray(value, dtype)
+
+
+def blocks(x: Array) -> Iterator[slice]:
+    """Parts of the first dimension of `x`."""
+    count = len(x)
+    if x.nbytes <= BLOCK:
+        yield slice(count)
+        return
+    step = max(1, BLOCK * count // x.nbytes)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
+def row_sums(x: Array) -> Array:
+    """The sum of each row of a matrix."""
+    length = x.shape[1]
+    if length <= LONG:
+        return np.matmul(x, ones(length, x.dtype))
+    if not length % LONG:
+        pieces = np.matmul(x.reshape(-1, LONG), ones(LONG, x.dtype))
+        return np.add.reduce(pieces.reshape(len(x), -1), 1)
+    return np.add.reduce(x, 1)
+
+
+def row_products(x: Array, y: Array) -> Array:
+    """The dot product of each row of `x` with that of `y`."""
+    return np.vecdot(x, y) if x.shape[1] >= SHORT else np.einsum("ij,ij->i", x, y)
+
+
+def column_sums(x: Array) -> Array:
+    """The sum of each column of a matrix."""
+    return np.matmul(ones(len(x), x.dtype), x)
+
+
+def reciprocal_root(var: Array, eps: float) -> Array:
+    """``1 / sqrt(var + eps)``."""
+    result = var + number(eps, var.dtype)
+    np.sqrt(result, out=result)
+    return np.reciprocal(result, out=result)
+
+
+# ---- rows
+
+
+@in_floats
+def native_layer_norm(
+    input: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    /,
+    *,
+    dims: int,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """`native_layer_norm`."""
+    x = input.reshape(common.rows(input, dims))
+    count, length = x.shape
+    dtype = x.dtype
+    each = number(1 / length, dtype)
+    weight = None if weight is None else weight.reshape(length)
+    bias = None if bias is None else bias.reshape(length)
+    out, mean, rstd = (
+        np.empty_like(x, order="C"),
+        np.empty((count, 1), dtype),
+        np.empty((count, 1), dtype),
+    )
+    for part in blocks(x):
+        centre = mean[part]
+        np.multiply(row_sums(x[part])[:, None], each, out=centre)
+        away = np.subtract(x[part], centre, out=out[part])
+        scale = reciprocal_root(row_products(away, away) * each, eps)[:, None]
+        rstd[part] = scale
+        np.multiply(away, scale, out=away)
+        if weight is not None:
+            np.multiply(away, weight, out=away)
+        if bias is not None:
+            np.add(away, bias, out=away)
+    return out.reshape(input.shape), mean, rstd
+
+
+@in_floats
+def fused_rms_norm(
+    input: Array, weight: Array | None = None, /, *, dims: int, eps: float = 1e-5
+) -> tuple[Array, Array]:
+    """`fused_rms_norm`."""
+    x = input.reshape(common.rows(input, dims))
+    length = x.shape[1]
+    weight = None if weight is None else weight.reshape(length)
+    rstd = reciprocal_root(row_products(x, x) * number(1 / length, x.dtype), eps)[:, None]
+    out = np.empty_like(x, order="C")
+    for part in blocks(x):
+        piece = np.multiply(x[part], rstd[part], out=out[part])
+        if weight is not None:
+            np.multiply(piece, weight, out=piece)
+    return out.reshape(input.shape), rstd
+
+
+def row_slopes(
+    slope: Array,
+    x: Array,
+    rstd: Array,
+    mean: Array | None,
+    weight: Array | None,
+    wanted: tuple[bool, ...],
+) -> tuple[Array | None, ...]:
+    """`norm_slopes` of rows, as ``slope * weight * rstd + x * along + shift``."""
+    count, length = x.shape
+    dtype = x.dtype
+    factor = ones(length, dtype) if weight is None else weight.reshape(length)
+    scale = rstd.reshape(count)
+    centre = None if mean is None else mean.reshape(count)
+    inner = np.empty_like(x, order="C") if wanted[0] else None
+    outer = np.zeros(length, dtype) if wanted[1] else None
+    scratch = None
+    each = number(-1 / length, dtype)
+    for part in blocks(x):
+        g, some, r = slope[part], x[part], scale[part]
+        scratch = product = np.multiply(g, some, out=None if scratch is None else scratch[: len(g)])
+        if outer is not None:
+            outer += np.matmul(r, product)
+            if centre is not None:
+                outer -= np.matmul(r * centre[part], g)
+        if inner is None:
+            continue
+        along = np.matmul(product, factor)
+        if centre is not None:
+            total = np.matmul(g, factor)
+            along -= centre[part] * total
+        np.multiply(along, each, out=along)
+        np.multiply(along, r * r * r, out=along)
+        np.multiply(some, along[:, None], out=product)
+        if centre is not None:
+            np.multiply(total, each, out=total)
+            np.multiply(total, r, out=total)
+            np.subtract(total, along * centre[part], out=total)
+            np.add(product, total[:, None], out=product)
+        if weight is None:
+            result = np.multiply(g, r[:, None], out=inner[part])
+        else:
+            result = np.multiply(g, factor, out=inner[part])
+            np.multiply(result, r[:, None], out=result)
+        np.add(result, product, out=result)
+    return (
+        inner,
+        None if outer is None else outer[None],
+        column_sums(slope)[None] if wanted[2] else None,
+    )
+
+
+# ---- channels
+
+
+def scaled(x: Array, factor: Array, shift: Array | None, out: Array) -> None:
+    """Write ``x * factor + shift`` into `out`."""
+    np.multiply(x, factor, out=out)
+    if shift is not None:
+        np.add(out, shift, out=out)
+
+
+def flat(x: Array | None, width: int) -> Array | None:
+    """One value to a channel as one to each of its `width` places."""
+    return None if x is None else x.reshape(-1) if width == 1 else np.repeat(x.reshape(-1), width)
+
+
+def channel_sums(x: Array) -> Array:
+    """The sum of each channel of ``(n, c, l)``."""
+    batch, count, width = x.shape
+    if width < SHORT:
+        total = column_sums(x.reshape(batch, -1))
+        return total if width == 1 else np.add.reduce(total.reshape(count, width), 1)
+    return np.add.reduce(row_sums(x.reshape(-1, width)).reshape(batch, count), 0)
+
+
+def channel_products(x: Array, y: Array) -> Array:
+    """The dot product of each channel of `x` with that of `y`, both ``(n, c, l)``."""
+    batch, count, width = x.shape
+    if width < SHORT:
+        total = np.einsum("ij,ij->j", x.reshape(batch, -1), y.reshape(batch, -1))
+        return total if width == 1 else np.add.reduce(total.reshape(count, width), 1)
+    products = row_products(x.reshape(-1, width), y.reshape(-1, width))
+    return np.add.reduce(products.reshape(batch, count), 0)
+
+
+@in_floats
+def native_batch_norm(
+    input: Array, weight: Array | None = None, bias: Array | None = None, /, *, eps: float = 1e-5
+) -> tuple[Array, Array, Array, Array]:
+    """`native_batch_norm`."""
+    x = input.reshape(common.channels(input))
+    batch, count, width = x.shape
+    each = number(1 / (batch * width), x.dtype)
+    mean = channel_sums(x) * each
+    short = width < SHORT
+    samples = x.reshape(batch, -1) if short else x
+
+    def placed(values: Array | None) -> Array | None:
+        if short:
+            return flat(values, width)
+        return None if values is None else values.reshape(count, 1)
+
+    away = np.subtract(samples, placed(mean))
+    var = channel_products(away.reshape(x.shape), away.reshape(x.shape)) * each
+    rstd = reciprocal_root(var, eps)
+    scale = rstd if weight is None else rstd * weight
+    scale, shift = placed(scale), placed(bias)
+    for part in blocks(away):
+        scaled(away[part], scale, shift, away[part])
+    size = (1, count, 1)
+    return away.reshape(input.shape), mean.reshape(size), rstd.reshape(size), var.reshape(size)
+
+
+@in_floats
+def fixed_batch_norm(
+    input: Array,
+    running_mean: Array,
+    running_var: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    /,
+    *,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """`fixed_batch_norm`."""
+    size = (1, input.shape[1], *(1,) * (input.ndim - 2))
+    mean, rstd = running_mean.reshape(size).copy(), reciprocal_root(running_var, eps).reshape(size)
+    scale = rstd if weight is None else rstd * weight.reshape(size)
+    shift = -mean * scale if bias is None else bias.reshape(size) - mean * scale
+    out = np.multiply(input, scale, order="C")
+    return np.add(out, shift, out=out), mean, rstd
+
+
+@in_floats
+def native_group_norm(
+    input: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    /,
+    *,
+    groups: int,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """`native_group_norm`."""
+    layout = common.grouped(input, groups)
+    batch, _, several, width = layout
+    length = several * width
+    x = input.reshape(batch * groups, length)
+    each = number(1 / length, x.dtype)
+    mean = (row_sums(x) * each)[:, None]
+    out = np.empty_like(x, order="C")
+    var = np.empty(len(x), x.dtype)
+    for part in blocks(x):
+        away = np.subtract(x[part], mean[part], out=out[part])
+        var[part] = row_products(away, away)
+    rstd = reciprocal_root(var * each, eps)
+    if weight is None and bias is None:
+        factor, shift, seen = rstd[:, None], None, out
+    else:
+        factor = np.broadcast_to(rstd.reshape(batch, groups, 1, 1), (*layout[:3], 1))
+        if weight is not None:
+            factor = factor * weight.reshape(groups, several, 1)
+        shift = None if bias is None else bias.reshape(1, groups, several, 1)
+        seen = out.reshape(layout)
+    for part in blocks(seen):
+        scaled(seen[part], factor[part], shift, seen[part])
+    size = (batch, groups, 1, 1)
+    return out.reshape(input.shape), mean.reshape(size), rstd.reshape(size)
+
+
+def blended(slope: Array, by: Array, x: Array, along: Array, shift: Array) -> Array:
+    """``slope * by + x * along + shift``; the three factors are stretched."""
+    out = np.empty_like(x, order="C")
+    scratch = None
+    for part in blocks(x):
+        some = x[part]
+        by_, along_, shift_ = (v[part] if len(v) == len(x) else v for v in (by, along, shift))
+        scratch = np.multiply(some, along_, out=None if scratch is None else scratch[: len(some)])
+        np.add(scratch, shift_, out=scratch)
+        result = np.multiply(slope[part], by_, out=out[part])
+        np.add(result, scratch, out=result)
+    return out
+
+
+def channel_slopes(
+    slope: Array, x: Array, rstd: Array, mean: Array, weight: Array | None, wanted: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    """`norm_slopes` of channels over the batch."""
+    batch, count, width = x.shape
+    rstd, mean = rstd.reshape(count), mean.reshape(count)
+    total = channel_sums(slope)
+    along = channel_products(slope, x)
+    along -= mean * total
+    inner = None
+    if wanted[0]:
+        each = number(-1 / (batch * width), x.dtype)
+        by = rstd if weight is None else rstd * weight.reshape(count)
+        back = by * rstd * rstd * along * each
+        shift = by * total * each - back * mean
+        if width < SHORT:
+            rows = [flat(v, width)[None] for v in (by, back, shift)]  # type: ignore[index]
+            flatter = (batch, count * width)
+            inner = blended(slope.reshape(flatter), rows[0], x.reshape(flatter), *rows[1:])
+            inner = inner.reshape(x.shape)
+        else:
+            size = (1, count, 1)
+            inner = blended(slope, by.reshape(size), x, back.reshape(size), shift.reshape(size))
+    size = (1, count, 1)
+    return (
+        inner,
+        (along * rstd).reshape(size) if wanted[1] else None,
+        total.reshape(size) if wanted[2] else None,
+    )
+
+
+def group_slopes(
+    slope: Array, x: Array, rstd: Array, mean: Array, weight: Array | None, wanted: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    """`norm_slopes` of groups of channels."""
+    batch, groups, several, width = x.shape
+    each = number(-1 / (several * width), x.dtype)
+    lines = (-1, width)
+    total = row_sums(slope.reshape(lines)).reshape(batch, groups, several, 1)
+    along = row_products(slope.reshape(lines), x.reshape(lines)).reshape(total.shape)
+    along -= mean * total
+    inner = outer = shift = None
+    if wanted[0]:
+        by = rstd if weight is None else rstd * weight
+        back, moved = (along, total) if weight is None else (along * weight, total * weight)
+        back = np.add.reduce(back, 2, keepdims=True) * (rstd * rstd * rstd * each)
+        moved = np.add.reduce(moved, 2, keepdims=True) * (rstd * each) - back * mean
+        inner = blended(slope, by, x, back, moved)
+    if wanted[1]:
+        outer = np.add.reduce(along * rstd, 0, keepdims=True)
+    if wanted[2]:
+        shift = np.add.reduce(total, 0, keepdims=True)
+    return inner, outer, shift
+
+
+@in_floats
+def norm_slopes(
+    slope: Array,
+    input: Array,
+    rstd: Array,
+    mean: Array | None = None,
+    weight: Array | None = None,
+    /,
+    *,
+    over: tuple[int, ...],
+    wanted: tuple[bool, ...] = (True, True, True),
+) -> tuple[Array | None, ...]:
+    """`norm_slopes`, by layout."""
+    slope = np.ascontiguousarray(slope)
+    if over == (1,):
+        return row_slopes(slope, input, rstd, mean, weight, wanted)
+    assert mean is not None
+    by_layout = channel_slopes if over == (0, 2) else group_slopes
+    return by_layout(slope, input, rstd, mean, weight, wanted)
+
+
+def track_statistics(
+    xp: Any,
+    running_mean: Array,
+    running_var: Array,
+    mean: Array,
+    var: Array,
+    /,
+    momentum: float,
+    count: int,
+) -> tuple[Array, Array]:
+    """`track_statistics`, in place."""
+    for old, new, factor in (
+        (running_mean, mean, momentum),
+        (running_var, var, momentum * count / max(1, count - 1)),
+    ):
+        old *= number(1 - momentum, old.dtype)
+        old += new.reshape(old.shape) * number(factor, new.dtype)
+    return running_mean, running_var
+
+
+KERNELS = {
+    "native_layer_norm": native_layer_norm,
+    "fused_rms_norm": fused_rms_norm,
+    "native_group_norm": native_group_norm,
+    "native_batch_norm": native_batch_norm,
+    "fixed_batch_norm": fixed_batch_norm,
+    "norm_slopes": norm_slopes,
+    "track_statistics": track_statistics,
+}
