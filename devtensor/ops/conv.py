@@ -12,14 +12,12 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product as tuples
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from devtensor.op import composite, derivative, op
 from devtensor.ops.elementwise import half
 from devtensor.ops.linalg import kind_of
-
-if TYPE_CHECKING:
-    from devtensor.tensor import Tensor
+from devtensor.tensor import Tensor
 
 Sizes = tuple[int, ...]
 NUMBERS = ("float", "complex", "int")
@@ -356,8 +354,14 @@ C_NAMES = {
 }
 
 
-def require_same(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Raise RuntimeError unless all have one dtype."""
+def require_same(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Raise TypeError unless all are tensors, and RuntimeError unless they have one dtype."""
+    for what, x in (("input", input), ("weight", weight), ("bias", bias)):
+        if not isinstance(x, Tensor) and (x is not None or what != "bias"):
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments: {what} must be Tensor, "
+                f"not {type(x).__name__}"
+            )
     if bias is not None and bias.dtype is not input.dtype:
         names = [C_NAMES.get(x.dtype.name, x.dtype.name) for x in (input, bias)]
         raise RuntimeError(f"Input type ({names[0]}) and bias type ({names[1]}) should be the same")
@@ -528,7 +532,7 @@ def convolve(
 ) -> Tensor:  # fmt: skip
     """A convolution as PyTorch defines it."""
     name = f"conv{dims}d"
-    require_same(input, weight, bias)
+    require_same(name, input, weight, bias)
     images = batched(name, input, dims)
     if not isinstance(padding, str):
         padding = numbers(name, "padding", padding, dims)
@@ -553,7 +557,7 @@ def convolve_transposed(
 ) -> Tensor:  # fmt: skip
     """A transposed convolution as PyTorch defines it."""
     name = f"conv_transpose{dims}d"
-    require_same(input, weight, bias)
+    require_same(name, input, weight, bias)
     images = batched(name, input, dims)
     found = transposed_places(
         tuple(images.shape),
