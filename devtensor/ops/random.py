@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from math import isnan, log1p, pi, prod, sqrt
 from operator import index as as_int
 from typing import Any, NamedTuple
@@ -214,6 +215,7 @@ DISTRIBUTIONS = {
 }
 
 
+@lru_cache(256)
 def width(how: str, values: tuple[Any, ...], dtype: Dtype) -> int:
     """How many bits a number of a distribution takes."""
     if how == "bernoulli":
@@ -223,6 +225,7 @@ def width(how: str, values: tuple[Any, ...], dtype: Dtype) -> int:
     return 64 if dtype.itemsize >= 8 else 32
 
 
+@lru_cache(256)
 def parts(dtype: Dtype, how: str, values: tuple[Any, ...]) -> tuple[Dtype, int, tuple[Any, ...]]:
     """For each element of `dtype`: of which real type, how many numbers, with what parameters."""
     if dtype.kind != "complex":
@@ -1057,13 +1060,22 @@ def binomial_numbers(bits: Bits, trials: Any, p: Any) -> Any:
     return xp.where(unknown, xp.full_like(result, float("nan")), result)
 
 
+COUNTS = {"poisson": poisson_numbers, "binomial": binomial_numbers}
+
+
+@op(promotes=None, public=False, oracle=None)
+def counts(xp: Any, /, *vectors: Any, how: str, seed: int, offset: int) -> Any:
+    """Counts, in float64, of a distribution whose parameters are vectors of float64."""
+    return COUNTS[how](Bits(xp, seed, offset), *vectors)
+
+
 @op(promotes=None, public=False, node="PoissonBackward0", oracle=None)
 def poisson_at(xp: Any, input: Any, /, seed: int, offset: int) -> Any:
     """Counts of events at the rates `input`."""
     if xp.any(~(input >= 0)):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     rate = xp.reshape(xp.astype(input, xp.float64), (-1,))
-    found = poisson_numbers(Bits(xp, seed, offset), rate)
+    found = xp.counts((rate,), "poisson", seed, offset)
     return xp.reshape(xp.astype(found, input.dtype), input.shape)
 
 
@@ -1096,7 +1108,7 @@ def binomial_at(xp: Any, count: Any, prob: Any, /, seed: int, offset: int) -> An
     trials, p = [
         xp.reshape(xp.astype(xp.broadcast_to(x, size), xp.float64), (-1,)) for x in (count, prob)
     ]
-    found = binomial_numbers(Bits(xp, seed, offset), trials, p)
+    found = xp.counts((trials, p), "binomial", seed, offset)
     return xp.reshape(xp.astype(found, count.dtype), size)
 
 
@@ -1374,7 +1386,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
             "out channels of inputs with 1 spatial dimension, a channel dimension, and an "
             "optional batch dimension."
         )
-    return _batched(input, p, training, inplace, 2)
+    return _batched(input, p, training, inplace, 3)
 
 
 @composite(method=False, home="nn")
@@ -1398,7 +1410,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     _leaves(p, training, input)
     if input.ndim not in (4, 5):
         _warn_of_dimensions("dropout3d", input.ndim, 3)
-    return _batched(input, p, training, inplace, 4)
+    return _batched(input, p, training, inplace, 5)
 
 
 def _warn_of_dimensions(name: str, ndim: int, spatial: int) -> None:
@@ -1410,9 +1422,9 @@ def _warn_of_dimensions(name: str, ndim: int, spatial: int) -> None:
     )
 
 
-def _batched(input: Any, p: float, training: bool, inplace: bool, single: int) -> Any:
-    """`feature_dropout`, of an input that has no batch dimension if it has `single` dimensions."""
-    if input.ndim != single:
+def _batched(input: Any, p: float, training: bool, inplace: bool, ndim: int) -> Any:
+    """`feature_dropout`, of an input that lacks a batch dimension if it has not `ndim`."""
+    if input.ndim == ndim:
         return _dropout(input, p, training, inplace, True)
     result = _dropout(input.unsqueeze(0), p, training, inplace, True).squeeze(0)
     return input if inplace else result

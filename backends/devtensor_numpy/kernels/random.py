@@ -183,6 +183,16 @@ def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array
     return order.astype(dtype, copy=False)
 
 
+def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Array:
+    """`counts` in blocks, each of which waits for fewer rejected numbers than all would."""
+    out = np.empty(vectors[0].size, np.float64)
+    for start in range(0, out.size, BLOCK // 4):
+        some = slice(start, start + BLOCK // 4)
+        bits = Bits(xp, seed, (offset + start // 2) % SPAN)
+        out[some] = common.COUNTS[how](bits, *[x[some] for x in vectors])
+    return out
+
+
 def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
     """`dropped` in blocks."""
     if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
@@ -199,4 +209,4 @@ def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
 
 KERNELS = {"dropped": dropped}
 if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads them
-    KERNELS |= {"philox": philox, "draw": draw, "permutation": permutation}
+    KERNELS |= {"philox": philox, "draw": draw, "permutation": permutation, "counts": counts}
