@@ -20,9 +20,9 @@ SHARED = (
     "adaptive_avg_pool1d", "adaptive_max_pool1d", "alpha_dropout", "avg_pool1d", "bilinear",
     "binary_cross_entropy_with_logits", "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d",
     "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
-    "dropout", "feature_alpha_dropout", "hardshrink", "logsigmoid", "max_pool1d", "max_pool2d",
-    "max_pool3d", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "prelu",
-    "relu", "rrelu", "selu", "sigmoid", "tanh", "threshold",
+    "dropout", "feature_alpha_dropout", "hardshrink", "logsigmoid", "max_pool1d",
+    "max_pool1d_with_indices", "max_pool2d", "max_pool3d", "pairwise_distance", "pdist",
+    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "rrelu", "selu", "sigmoid", "tanh", "threshold",
 )  # fmt: skip
 
 
