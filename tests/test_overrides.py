@@ -16,32 +16,10 @@ from devtensor.launch import launch, promote
 from devtensor.op import catalogue
 from devtensor.space import kernel_for, natives, space_of
 from devtensor.tensor import Tensor, wrap
+from samples import data
 
 CPU, STRICT = device("cpu"), device("strict:1")
 KERNELS = load("cpu").kernels
-
-
-def numbers(sample, random):
-    """The array that a sample describes."""
-    shape = sample.shape
-    match sample.kind:
-        case "normal":
-            return random.standard_normal(shape)
-        case "positive":
-            return random.uniform(0.5, 2, shape)
-        case "unit":
-            return random.uniform(-0.9, 0.9, shape)
-        case "distinct":
-            count = int(np.prod(shape))
-            return (random.permutation(count) - count // 2 + 0.25).reshape(shape)
-        case "ints":
-            return random.integers(sample.low, sample.high, shape)
-        case "bools":
-            return random.integers(0, 2, shape).astype(bool)
-        case "spd":
-            x = random.standard_normal(shape)
-            return x @ np.swapaxes(x, -1, -2) + shape[-1] * np.eye(shape[-1])
-    return np.array(sample.data)
 
 
 def strided(array):
@@ -218,7 +196,7 @@ def tensors(op, example, look, place):
             x = Sample("normal", x)
         if not isinstance(x, Sample):
             return x
-        array = LOOKS[look](np.asarray(numbers(x, random)))
+        array = LOOKS[look](np.asarray(data(x, random)))
         if place is not CPU:
             native = place.backend.native[OF[array.dtype]]
             array = place.backend.array(array, native, place.index)
