@@ -22,7 +22,8 @@ SHARED = (
     "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
     "dropout", "feature_alpha_dropout", "hardshrink", "logsigmoid", "max_pool1d",
     "max_pool1d_with_indices", "max_pool2d", "max_pool3d", "pairwise_distance", "pdist",
-    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "rrelu", "selu", "sigmoid", "tanh", "threshold",
+    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "rrelu", "selu", "sigmoid", "tanh",
+    "threshold",
 )  # fmt: skip
 
 
