@@ -549,12 +549,12 @@ LIKELY = 1e-3
 
 
 def spread(x, distribution):
-    assert stats.kstest(array(x).ravel(), distribution.cdf).pvalue > LIKELY
+    assert stats.kstest(array(x).astype(float), distribution.cdf).pvalue > LIKELY
 
 
 def counted(x, distribution):
     """Assert that integers are distributed as they should be."""
-    x = array(x).ravel()
+    x = array(x).astype(float)
     assert (x == np.round(x)).all()
     low, high = int(x.min()), int(x.max())
     places = np.arange(low, high + 1)
