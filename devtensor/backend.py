@@ -65,6 +65,10 @@ class Backend:
         """The same memory as an array of this library, or None if it belongs to another library."""
         return data if isinstance(data, self.array_types) else None
 
+    def from_buffer(self, buffer: Any, native: Any, count: int, offset: int) -> Any:
+        """An array over the memory of a buffer; only the host's library can."""
+        raise TypeError(f"{self.kind} arrays cannot look at the memory of a host buffer")
+
     def index_of(self, array: Any) -> int | None:
         """The index of the device on which `array` lives."""
         return None if self.host else 0

@@ -219,7 +219,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         given, named = inputs, "None"
     elif op.varargs is not None:
         signature = [*(f"{n}=MISSING" for n in inputs), f"*{op.varargs}", "**_named"]
-        given, named = (*inputs, op.varargs), "_named"
+        given, named = (*inputs, *params), "_named"
     else:
         signature = [f"{n}={'None' if n in op.defaults else 'MISSING'}" for n in inputs]
         keyword = False
@@ -236,9 +236,10 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f"def call({', '.join(signature)}):"
     if op.varargs is not None and order is None:
         name = op.varargs
+        shown = ", ".join(f"{n!r}: {n}" for n in inputs)
         yield f" if _named or not {name}:"
         yield f"  if {name}: return _general({', '.join(inputs)}, *{name}, **_named)"
-        yield f"  {slow}"
+        yield f"  return _slow({{{shown}}}, _named)"
         yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
     elif order is None:
         yield f" if _named: {slow}"

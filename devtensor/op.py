@@ -135,7 +135,8 @@ class Op:
             )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
-            name = ALIASES.get(name, name) if name not in self.params else name
+            if name not in self.params and name not in self.inputs:
+                name = ALIASES.get(name, name)
             if name == "input" and "input" not in self.inputs and self.inputs:
                 name = self.inputs[0]
             if name in given:
@@ -284,7 +285,9 @@ def linker(op: Op, wanted: tuple[bool, ...], saves: list[Save]) -> Function:
     shown = [f"e{i}" for i in count if wanted[i]]
     for save in saves:
         if save.place >= 0:
-            shown.append(f"x{save.place}{parts[save.part]}")
+            one = f"x{save.place}{parts[save.part]}"
+            optional = save.part and op.inputs[save.place] in op.defaults
+            shown.append(f"None if x{save.place} is None else {one}" if optional else one)
         else:
             one = "out" if op.outputs is None else f"out[{~save.place}]"
             shown.append(f"{one}.{save.part}" if save.part else one)

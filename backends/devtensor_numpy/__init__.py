@@ -94,6 +94,14 @@ class NumPy(Backend):
         """The array itself."""
         return array
 
+    def from_buffer(self, buffer: Any, native: Any, count: int, offset: int) -> Array:
+        """An array over the memory of a buffer."""
+        return np.frombuffer(buffer, native, count, offset)
+
+    def allocated(self, array: Array) -> int:
+        """Bytes of the memory of the array looked at."""
+        return int(root(array).nbytes)
+
     def write(self, target: Array, value: Any) -> None:
         """Copy `value`, converted as PyTorch does, into the memory of `target`."""
         kind = value.dtype.kind

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import devtensor as dt
-from devtensor.nn._handle import HookDict, RemovableHandle
+from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.tensor import Tensor
 
 __all__ = ["BackwardHook", "everywhere", "run_forward_hooks", "run_pre_hooks"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import devtensor as dt
-from devtensor.nn._handle import RemovableHandle
+from devtensor.hooks import RemovableHandle
 from devtensor.nn._tree import Tree
 from devtensor.nn.parameter import Parameter, is_lazy
 from devtensor.tensor import Tensor

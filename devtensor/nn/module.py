@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import devtensor as dt
-from devtensor.nn._handle import HookDict, RemovableHandle
+from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.nn._hooks import BackwardHook, everywhere, run_forward_hooks, run_pre_hooks
 from devtensor.nn._state import State
 from devtensor.nn.parameter import is_lazy

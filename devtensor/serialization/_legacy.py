@@ -63,8 +63,10 @@ def load(
         return storages[key] if view is None else part_of(storages, storages[key], view)
 
     try:
-        magic = reader(file, persistent_load)
-    except (pickle.UnpicklingError, ValueError, LookupError) as error:
+        magic = reader(file, refuse)
+    except EOFError:
+        raise
+    except Exception as error:  # whatever a pickle reader does with what is no pickle
         raise pickle.UnpicklingError(f"{NO_CHECKPOINT} ({first_line(error)})") from None
     if type(magic) is not int or magic != MAGIC:
         raise RuntimeError(f"Invalid magic number; corrupt file? {NO_CHECKPOINT}")
@@ -85,6 +87,11 @@ def load(
     if missing:
         raise RuntimeError(f"the file is damaged: its storage {missing[0]!r:.80} is missing")
     return result
+
+
+def refuse(saved_id: Any) -> Any:
+    """What the first pickle may refer to: nothing."""
+    raise pickle.UnpicklingError("it refers to something before it begins")
 
 
 def first_line(error: Exception) -> str:

@@ -62,12 +62,19 @@ class Memory:
             self.flat = tensor.reshape(-1)
         elif rest or tensor.data_ptr() - storage.data_ptr() != self.offset * itemsize:
             # Elements that lie across the grid of the memory (a buffer seen from byte 1 on).
-            self.flat = tensor.clone().reshape(-1)
-            self.offset, self.stride = 0, contiguous(tuple(tensor.shape))
-            storage = self.flat.untyped_storage()
+            storage = self._apart(tensor)
         else:
-            self.flat = tensor.as_strided((count,), (1,), 0)
+            try:
+                self.flat = tensor.as_strided((count,), (1,), 0)
+            except RuntimeError:  # a library that does not tell where an array's memory begins
+                storage = self._apart(tensor)
         self.key = (tensor.device, storage.data_ptr()) if count else object()
+
+    def _apart(self, tensor: Tensor) -> Any:
+        """See a copy instead, which shares memory with nothing."""
+        self.flat = tensor.clone().contiguous().reshape(-1)
+        self.offset, self.stride = 0, contiguous(tuple(tensor.shape))
+        return self.flat.untyped_storage()
 
 
 def contiguous(size: tuple[int, ...]) -> tuple[int, ...]:

@@ -146,6 +146,8 @@ def find(module: str, name: str, otherwise: Callable[[str, str], Any]) -> Any:
         return otherwise(module, name)
     if is_storage(module, name):
         return storage_type(name)
+    if module == "torch" and f"{name.removesuffix('Tensor')}Storage" in STORAGES:
+        return Tensor  # FloatTensor and its kin
     module = "torch._tensor" if module == "torch.tensor" else module
     known = fixed().get((module, name))
     if known is not None:

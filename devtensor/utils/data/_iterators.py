@@ -16,7 +16,7 @@ from typing import Any
 
 from devtensor.utils.data._fetch import Plan, fetcher
 from devtensor.utils.data._transport import Channel, pack
-from devtensor.utils.data._worker import Task, work
+from devtensor.utils.data._worker import Task, numpy_random, work
 from devtensor.utils.data.sampler import draw_seed
 
 __all__ = ["LoaderIterator", "ManyProcesses", "OneProcess"]
@@ -238,6 +238,7 @@ class Crew:
 
     def start(self, tasks: list[Task], context: Any) -> None:
         """Start a process for each task."""
+        numpy_random()  # once here, rather than in each forked worker
         try:
             for task in tasks:
                 with starting:

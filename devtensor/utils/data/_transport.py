@@ -8,20 +8,27 @@ left behind whichever process dies. The receiver maps the file, and the batch's 
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
 import os
 import pickle
 import socket
 import struct
 import sys
+import weakref
 from typing import Any
+
+from devtensor.serialization import reduce_tensor
+from devtensor.tensor import Tensor
 
 __all__ = ["Channel", "Packed", "pack"]
 
 LARGE = 1 << 16
 ALIGNMENT = 64
 HEAD = struct.Struct("<QQ?")
-MOST_PARTS = 64  # of one write; the system allows at least that many
+# Before Python 3.13 a map keeps a file open, and a process may open so many (often 1024).
+MOST_MAPS = 256
+maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def can_share() -> bool:
@@ -41,8 +48,18 @@ class Packed:
 def pack(value: Any) -> Packed:
     """Pickle a value, its arrays out of band."""
     buffers: list[pickle.PickleBuffer] = []
-    data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return Packed(data, [buffer.raw() for buffer in buffers])
+    file = io.BytesIO()
+    Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
+    return Packed(file.getvalue(), [buffer.raw() for buffer in buffers])
+
+
+class Pickler(pickle.Pickler):
+    """Writes the values of tensors out of band."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is Tensor:
+            return reduce_tensor(value, 5)
+        return NotImplemented
 
 
 class Channel:
@@ -112,7 +129,7 @@ class Channel:
                     "files are open (see `ulimit -n`)"
                 )
             try:
-                memory = memoryview(mmap.mmap(files[0], total))
+                memory = take(files[0], total)
             finally:
                 os.close(files[0])
         elif total < LARGE:
@@ -138,6 +155,22 @@ class Channel:
                 self.socket.shutdown(socket.SHUT_RDWR)
             self.socket.close()
         self.connection.close()
+
+
+def take(file: int, size: int) -> memoryview:
+    """The contents of a file in memory: the file's own pages, if there are not too many such."""
+    mapped: Any = None
+    if sys.version_info >= (3, 13):
+        mapped = mmap.mmap(file, size, trackfd=False)
+    elif len(maps) < MOST_MAPS:
+        mapped = mmap.mmap(file, size)
+        maps.add(mapped)
+    if mapped is not None:
+        return memoryview(mapped)
+    memory, done = memoryview(bytearray(size)), 0
+    while done < size:
+        done += os.preadv(file, [memory[done:]], done)
+    return memory
 
 
 def layout(sizes: Any) -> tuple[list[int], int]:

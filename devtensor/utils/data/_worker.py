@@ -19,7 +19,7 @@ import devtensor as dt
 from devtensor.utils.data._fetch import Plan, Stream, fetcher
 from devtensor.utils.data._transport import Channel, Packed, pack
 
-__all__ = ["Failure", "Task", "WorkerInfo", "get_worker_info", "work"]
+__all__ = ["Failure", "Task", "WorkerInfo", "get_worker_info", "numpy_random", "work"]
 
 LOOK_FOR_PARENT = 5.0
 """Seconds between looks whether the parent still lives."""
@@ -176,10 +176,15 @@ def prepare(task: Task) -> None:
 
 def seed_numpy(base_seed: int, number: int) -> None:
     """Seed the numbers of ``numpy.random``, which data sets use, apart from the others."""
-    library = sys.modules.get("numpy")
-    if library is not None:
+    generators = numpy_random()
+    if generators is not None:
         words = [number, base_seed & 0xFFFFFFFF, base_seed >> 32 & 0xFFFFFFFF]
-        library.random.seed(words)
+        generators.seed(words)
+
+
+def numpy_random() -> Any:
+    """The module ``numpy.random``, if the program uses NumPy; it is loaded late."""
+    return getattr(sys.modules.get("numpy"), "random", None)
 
 
 def result(
