@@ -267,7 +267,11 @@ def _tensor(node: Call, value: Any, place: int) -> Any:
         tensor = value.open(node)
         if value.edge is not None:
             return _output(node, tensor._array, value.edge)
-        return tensor
+        # What comes back takes the place in the graph of what was put away.
+        wanted = node.plan.wanted
+        links: Any = node.links
+        edge = links[sum(wanted[:place])] if wanted[place] else None
+        return wrap(tensor._array, tensor._device, edge)
     if isinstance(value, Tensor):
         _checked(node, value)
         return value
