@@ -28,7 +28,7 @@ from devtensor.dtype import dtype as Dtype
 from devtensor.example import bools
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.create import _following, _number, _place, _size, _sized, zeros
-from devtensor.ops.shape import together
+from devtensor.ops.shape import expand, together
 from devtensor.random import Generator, default_generator
 from devtensor.tensor import Tensor
 
@@ -733,7 +733,7 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
         return _filled("bernoulli_", input, "bernoulli", (float(p),), generator)
     _check_kind("bernoulli", input.dtype)
     _check_probabilities(p)
-    p = p.expand(input.shape)
+    p = expand(p, input.shape)
     return _reserved(
         _source("bernoulli_", generator),
         input.numel(),
@@ -748,15 +748,15 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
 def _whole(name: str, label: str, place: int, value: Any) -> int:
     """An int, also out of a 0-d tensor."""
     try:
-        value = as_int(_number(value))
+        whole: int = as_int(_number(value))
     except TypeError:
         raise TypeError(
             f"{name}(): argument '{label}' (position {place}) must be int, not "
             f"{type(value).__name__}"
         ) from None
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"Overflow when unpacking long long: {name}() got {label}={value}")
-    return value
+    if not -(2**63) <= whole < 2**63:
+        raise ValueError(f"Overflow when unpacking long long: {name}() got {label}={whole}")
+    return whole
 
 
 def _bounds(dtype: Dtype) -> tuple[float, float]:
@@ -1060,7 +1060,10 @@ def binomial_numbers(bits: Bits, trials: Any, p: Any) -> Any:
     return xp.where(unknown, xp.full_like(result, float("nan")), result)
 
 
-COUNTS = {"poisson": poisson_numbers, "binomial": binomial_numbers}
+COUNTS: dict[str, Callable[..., Any]] = {
+    "poisson": poisson_numbers,
+    "binomial": binomial_numbers,
+}
 
 
 @op(promotes=None, public=False, oracle=None)
@@ -1155,13 +1158,13 @@ def multinomial_at(
     *rows, width = input.shape
     count = prod(rows)
     weights = xp.reshape(xp.astype(input, xp.float64), (count, width))
-    if not xp.all(xp.isfinite(weights) & (weights >= 0)):
+    total = xp.sum(weights, axis=-1, keepdims=True)
+    if not (xp.all(weights >= 0) and xp.all(xp.isfinite(total))):
         raise RuntimeError(
             "invalid multinomial distribution (encountering probability entry < 0, inf or nan)"
             if replacement
             else "probability tensor contains either `inf`, `nan` or element < 0"
         )
-    total = xp.sum(weights, axis=-1, keepdims=True)
     if not xp.all(total > 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     bits = Bits(xp, seed, offset)

@@ -70,9 +70,9 @@ def test_the_stream_is_philox_of_seed_and_counter(kernel):
         assert words[4 * i : 4 * i + 4] == [c[1], c[0], c[3], c[2]]
 
 
-@pytest.mark.parametrize("offset", [0, 5, 1020, 2**32 - 7, 2**34 - 300, 2**64 - 9])
+@pytest.mark.parametrize("offset", [0, 5, 4090, 2**32 - 7, 2**34 - 3000, 2**64 - 9])
 def test_quick_bits_are_the_common_ones(offset):
-    for count in (0, 1, 6, 1023, 1030, 70_001):
+    for count in (0, 1, 6, 8191, 8200, 70_001):
         for seed, stream in ((0, 0), (12345678901234567890, 3), (2**64 - 1, 2**32 - 1)):
             one = common.philox.kernel(SPACE, count, seed, offset, stream)
             two = quick.philox(SPACE, count, seed, offset, stream)
@@ -872,6 +872,11 @@ def test_dropout_that_leaves_nothing_out_is_the_input(function):
 def test_dropout_keeps_what_is_no_number():
     x = array(F.dropout(dt.full((1000,), math.nan)))
     assert np.isnan(x).all()
+
+
+def test_dropout_makes_zeros_of_what_is_too_large_to_scale():
+    x = array(F.dropout(dt.full((1000,), 60_000.0, dtype=dt.float16)))
+    assert set(x.tolist()) == {0, math.inf}
 
 
 @pytest.mark.parametrize(

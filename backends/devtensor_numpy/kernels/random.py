@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,9 +26,9 @@ COUNTERS = 1 << 13
 """Counters worked on at a time: a few arrays of so many numbers fit into the second cache."""
 BLOCK = 1 << 15
 """Numbers of a distribution worked on at a time."""
-FEW = 256
+FEW = 2048
 """Draws of up to that many counters are cut out of tiles that are kept."""
-TILE = 1024
+TILE = 4096
 """Counters of a tile."""
 
 
@@ -65,25 +66,25 @@ def mix(seed: int, start: int, stream: int, both: Array, spare: Array) -> None:
     """
     half = both.size // 2
     a, b, left, right = both[:half], both[half:], spare[:half], spare[half:]
-    (one, two), (three, four) = keys(seed)[:2]
+    (zero, one), (two, three) = keys(seed)[:2]
     # Only `b` depends on the place after the first round, so `a` is one number.
     np.add(PRODUCTS[:half], scalar(start % WORD * common.MULTIPLIERS[0]), out=b)
-    np.bitwise_xor(b, scalar(two), out=b)
-    first = stream * common.MULTIPLIERS[1] ^ start // WORD * WORD ^ one
+    np.bitwise_xor(b, scalar(one), out=b)
+    first = stream * common.MULTIPLIERS[1] ^ start // WORD * WORD ^ zero
     np.right_shift(b, HALF, out=right)
     np.multiply(right, M1, out=right)
-    np.bitwise_xor(right, scalar(first * WORD ^ three), out=a)
+    np.bitwise_xor(right, scalar(first * WORD ^ two), out=a)
     np.left_shift(b, HALF, out=b)
-    np.bitwise_xor(b, scalar(first // WORD * common.MULTIPLIERS[0] ^ four), out=b)
-    for one, two in late_keys(seed):
+    np.bitwise_xor(b, scalar(first // WORD * common.MULTIPLIERS[0] ^ three), out=b)
+    for key_a, key_b in late_keys(seed):
         np.right_shift(both, HALF, out=spare)
         np.multiply(left, M0, out=left)
         np.multiply(right, M1, out=right)
         np.left_shift(both, HALF, out=both)
         np.bitwise_xor(a, right, out=a)
         np.bitwise_xor(b, left, out=b)
-        np.bitwise_xor(a, one, out=a)
-        np.bitwise_xor(b, two, out=b)
+        np.bitwise_xor(a, key_a, out=a)
+        np.bitwise_xor(b, key_b, out=b)
 
 
 @lru_cache(8)
@@ -161,7 +162,8 @@ def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, d
             bits.offset = (offset + start // per_counter) % SPAN
             step = min(BLOCK, count - start)
             flat[start : start + step] = sample(bits, step, native, *values)
-    return (flat if many == 1 else flat.view(dtype)).reshape(size)
+    result: Array = (flat if many == 1 else flat.view(dtype)).reshape(size)
+    return result
 
 
 def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array:
@@ -180,7 +182,8 @@ def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array
         tied[:-1] |= same
         some = order[tied]
         order[tied] = some[np.argsort(keys[some], stable=True)]
-    return order.astype(dtype, copy=False)
+    found: Array = order.astype(dtype, copy=False)
+    return found
 
 
 def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Array:
@@ -196,17 +199,19 @@ def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Arr
 def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
     """`dropped` in blocks."""
     if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
-        return common.dropped.kernel(xp, input, mask, scale)
+        common_result: Array = common.dropped.kernel(xp, input, mask, scale)
+        return common_result
     out = np.empty(input.shape, input.dtype)
     x, kept, made = input.reshape(-1), mask.reshape(-1), out.reshape(-1)
     factor = np.array(scale, input.dtype)
     for start in range(0, x.size, BLOCK):
         some = slice(start, start + BLOCK)
-        np.multiply(x[some], factor, out=made[some])
-        np.multiply(made[some], kept[some], out=made[some])
+        # in this order, as what is left out must be 0 also where the scale is too much for it
+        np.multiply(kept[some], factor, out=made[some])
+        np.multiply(made[some], x[some], out=made[some])
     return out
 
 
-KERNELS = {"dropped": dropped}
+KERNELS: dict[str, Callable[..., Any]] = {"dropped": dropped}
 if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads them
     KERNELS |= {"philox": philox, "draw": draw, "permutation": permutation, "counts": counts}
