@@ -194,6 +194,8 @@ class Plan:
         The same for bare arrays and the links of a node: it opens what was saved and delivers
         the gradients; False if something must be looked at more closely.
     uses_params : bool
+    holds : bool
+        Whether it saves more than shapes and types.
     plain : bool
         Whether nothing that is saved is itself a group of tensors.
     link : callable or None
@@ -203,7 +205,7 @@ class Plan:
     """
 
     __slots__ = (
-        "back", "edges", "link", "op", "outs", "plain", "pull", "saves", "source", "uses_params", "wanted"
+        "back", "edges", "holds", "link", "op", "outs", "plain", "pull", "saves", "source", "uses_params", "wanted"
     )  # fmt: skip
 
     @classmethod
@@ -258,6 +260,7 @@ class Plan:
         self.pull = eval(self.source, scope)
         self.saves = tuple(found)
         self.plain = op.star is None
+        self.holds = any(not save.part for save in found)
         self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.outs = any(save.place < 0 and not save.part for save in found)

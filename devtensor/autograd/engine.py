@@ -125,7 +125,7 @@ class Walk:
                         space = space_of(device)
                     params = natives(node.params, device) if plan.uses_params else None
                     if plan.back(space, g, links, node.clock, params, deliver):
-                        if not keep and plan.saves and links[-1].__class__ is not Constant:
+                        if not keep and plan.holds and links[-1].__class__ is not Constant:
                             node.links = links[: plan.edges]
                         continue
             if node.extra is not None or node in self.captures:

@@ -12,7 +12,7 @@ from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Node, Part, tick
 from devtensor.autograd.saved import Packed, changed, type_of, users_line
-from devtensor.autograd.view import View, edge_of, memory_of, requires_grad, viewed
+from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.space import space_of
 from devtensor.tensor import Tensor, wrap
@@ -114,7 +114,7 @@ class FunctionNode(Node):
             if output is not None:
                 node = Part(self, output, self.outputs[output]) if self.count > 1 else self
                 held = wrap(held._array, held._device, node)
-                held._alias = memory
+                held._alias = Owner(memory)
             opened.append(held)
         return tuple(opened)
 
@@ -346,11 +346,11 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...]) ->
         memory = memory_of(x)
         memory.stamp = tick()
         node.clock = tick()
-        rebase(x, place, memory, x._device)
+        rebase(x, place, x._device)
         return
     x._node = place
-    if x._alias.__class__ is View:
-        x._alias = x._alias.memory if x._alias.mode == "grad" else x._alias
+    if x._alias.__class__ is View and x._alias.made == "grad":
+        x._alias = Owner(x._alias.memory)
 
 
 def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode: Any) -> None:

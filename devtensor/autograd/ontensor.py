@@ -10,7 +10,7 @@ from typing import Any
 from devtensor.autograd import engine
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.node import Leaf, Part, extra_of
-from devtensor.autograd.view import View, edge_of, live, memory_of, requires_grad
+from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad
 from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.ops.convert import alias, detach
 from devtensor.tensor import Tensor, on_tensor, rest_of, wrap
@@ -31,7 +31,7 @@ def want_grad(tensor: Tensor, wanted: bool) -> None:
             "Make a normal tensor of it with .clone() first."
         )
     if wanted:
-        if not isinstance(live(tensor), Leaf):
+        if not isinstance(tensor._node, Leaf):
             tensor._node = Leaf(tensor, tensor._node is INFERENCE)
     else:
         tensor._node = INFERENCE if tensor.is_inference() else None
@@ -79,7 +79,7 @@ class Graph:
     def grad_fn(self: Any) -> Any:
         """The node that made it; None for a leaf."""
         alias = self._alias
-        if alias.__class__ is View and alias.seen != alias.memory.rebased:
+        if alias.__class__ is View and alias.stale:
             alias.replay(self)
         node = self._node
         if node is None or node is INFERENCE or isinstance(node, Leaf):
@@ -320,7 +320,7 @@ class Graph:
         made = object.__new__(cls)
         made._array, made._device = data._array, data._device
         made._rest = None
-        made._alias = None if inference else memory_of(data)
+        made._alias = None if inference else Owner(memory_of(data))
         made._node = INFERENCE if inference or current().inference else None
         if made._node is INFERENCE:
             made._alias = None

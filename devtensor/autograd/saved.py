@@ -9,7 +9,7 @@ from typing import Any
 from devtensor.autograd.mode import INFERENCE, MODE, Block, Mode
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
-from devtensor.autograd.view import memory_of
+from devtensor.autograd.view import Owner, memory_of
 from devtensor.dtype import of
 from devtensor.op import packed as packed_classes
 from devtensor.tensor import Constant, Tensor, wrap
@@ -165,7 +165,7 @@ def _kept(node: Call, tensor: Any, output: int | None, mode: Mode) -> Any:
         seen = tensor
         if output is not None:
             seen = wrap(tensor._array, tensor._device)
-            seen._alias = memory_of(tensor)
+            seen._alias = Owner(memory_of(tensor))
         return Packed(seen, mode.hooks, output)
     if output is None:
         return tensor

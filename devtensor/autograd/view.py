@@ -16,7 +16,7 @@ RECENT = 64
 
 
 class Memory:
-    """What all tensors over one memory share.
+    """What all tensors over one memory share, also those that `detach` made.
 
     Attributes
     ----------
@@ -26,23 +26,16 @@ class Memory:
         When it was last written, by the clock of the nodes.
     stamps : deque
         When it was written lately.
-    rebased : int
-        When the history of its base was last replaced.
     writer : str
         The operation and the line that last wrote it.
     """
 
-    __slots__ = ("rebased", "stamp", "stamps", "version", "writer")
+    __slots__ = ("stamp", "stamps", "version", "writer")
 
     def __init__(self) -> None:
-        self.version = self.stamp = self.rebased = 0
+        self.version = self.stamp = 0
         self.stamps: deque[int] = deque(maxlen=RECENT)
         self.writer = ""
-
-    @property
-    def memory(self) -> Memory:
-        """Itself; a View leads to the one it looks at."""
-        return self
 
     def written(self, writer: str) -> None:
         """Note a write."""
@@ -55,8 +48,25 @@ class Memory:
         """How often it had been written at a time; exact for the last writes only."""
         return self.version - sum(stamp > time for stamp in self.stamps)
 
+
+class Owner:
+    """What a tensor that is no view has once its memory is shared or written.
+
+    Attributes
+    ----------
+    memory : Memory
+    rebased : int
+        When a write last replaced its history, so that its views must look again.
+    """
+
+    __slots__ = ("memory", "rebased")
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.rebased = 0
+
     def live(self, tensor: Tensor) -> Any:
-        """The place in the graph of a tensor that is no view: what it says."""
+        """The place of the tensor in the graph: what it says."""
         return tensor._node
 
 
@@ -71,26 +81,30 @@ class View:
         The view operations that lead from `base` here, each with its parameters and, if it has
         several results, the number of the result.
     memory : Memory
-    mode : str
-        The mode in which the view was made: ``"grad"``, ``"no_grad"`` or ``"inference"``.
-    several : str
-        The operation's node name if it returned several views, else "".
+    made : str
+        How it was made: ``"grad"``, and the writes that are refused otherwise: ``"no_grad"``,
+        ``"inference"``, or ``"several"`` for one of the results of an operation.
+    owner : Owner
+        That of `base`.
     seen : int
-        The `rebased` of the memory for which the tensor's own history is right.
+        The `rebased` of the owner for which the tensor's own history is right.
     """
 
-    __slots__ = ("base", "memory", "mode", "seen", "several", "steps")
+    __slots__ = ("base", "made", "memory", "owner", "seen", "steps")
 
-    def __init__(
-        self, base: Tensor, steps: tuple[Any, ...], memory: Memory, mode: str, several: str
-    ) -> None:
-        self.base, self.steps, self.memory = base, steps, memory
-        self.mode, self.several = mode, several
-        self.seen = memory.rebased
+    def __init__(self, base: Tensor, steps: tuple[Any, ...], owner: Owner, made: str) -> None:
+        self.base, self.steps, self.made = base, steps, made
+        self.owner, self.memory = owner, owner.memory
+        self.seen = owner.rebased
+
+    @property
+    def stale(self) -> bool:
+        """Whether the base has another history than the tensor knows of."""
+        return self.seen != self.owner.rebased
 
     def live(self, tensor: Tensor) -> Any:
         """The place of the view in the graph, taken anew from its base if that was written."""
-        if self.seen != self.memory.rebased:
+        if self.seen != self.owner.rebased:
             self.replay(tensor)
         node = tensor._node
         if node is None and self.base._node is not None and self.base._node is not INFERENCE:
@@ -99,9 +113,12 @@ class View:
 
     def untracked(self, tensor: Tensor) -> Any:
         """The place of a view taken unrecorded of a base that is tracked: a dead end."""
-        if self.mode == "grad" and not isinstance(self.base._node, Leaf):
+        if self.made in ("no_grad", "inference"):
+            made = f"in {self.made} mode"
+        elif isinstance(self.base._node, Leaf):
+            made = "before its base required gradients"
+        else:
             return None
-        made = "before its base required gradients" if self.mode == "grad" else f"in {self.mode}"
         warnings.warn(
             f"a view of a tensor that requires gradients was made {made}, so no gradient reaches "
             "the base through it; take the view where recording is on, or call .detach() on it",
@@ -112,7 +129,7 @@ class View:
 
     def replay(self, tensor: Tensor) -> None:
         """Give the view the history that its base has now."""
-        if self.mode != "grad" or self.several:
+        if self.made != "grad":
             raise RuntimeError(refusal(self, "its base or another view of its base has been"))
         base = self.base
         node, array, device = base._node, base._array, base._device
@@ -128,21 +145,22 @@ class View:
                 saved = [shape if s.part == "shape" else base._array.dtype for s in plan.saves]
                 node = Call(plan, (node, *saved), array.shape, device, params)
         tensor._node = node
-        self.seen = self.memory.rebased
+        self.seen = self.owner.rebased
 
 
 def refusal(view: View, what: str) -> str:
     """Why a view cannot be written, or used after its memory was written."""
-    if view.several:
+    if view.made == "several":
+        op, _, number = next(step for step in reversed(view.steps) if step[2] is not None)
         text = (
-            f"Output {view.steps[-1][2]} of {view.several} is a view and {what} modified inplace. "
+            f"Output {number} of {op.node.removesuffix('Backward0')} is a view and {what} modified inplace. "
             "This view is the output of a function that returns multiple views. Such functions do "
             "not allow the output views to be modified inplace. You should replace the inplace "
             "operation by an out-of-place one."
         )
     else:
-        made = "no_grad" if view.mode == "no_grad" else "inference"
-        where = "with grad mode enabled" if view.mode == "no_grad" else "in normal mode"
+        made = view.made
+        where = "with grad mode enabled" if made == "no_grad" else "in normal mode"
         text = (
             f"A view was created in {made} mode and {what} modified inplace {where}. Given that "
             "this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
@@ -153,17 +171,23 @@ def refusal(view: View, what: str) -> str:
     return text
 
 
-def memory_of(tensor: Tensor) -> Memory:
-    """What the tensors over this memory share; made at the first need."""
-    alias = tensor._alias
-    if alias is None:
-        alias = tensor._alias = Memory()
+def owner_of(tensor: Tensor) -> Owner:
+    """What a tensor that is no view has of its memory; made at the first need."""
+    owner = tensor._alias
+    if owner is None:
+        owner = tensor._alias = Owner(Memory())
         node = tensor._node
         if node is not None and node is not INFERENCE:
             source = node.node
             if isinstance(source, Call) and source.plan.outs:
-                extra_of(source).memories.append(alias)
-    memory: Memory = alias.memory
+                extra_of(source).memories.append(owner.memory)
+    return owner  # type: ignore[no-any-return]
+
+
+def memory_of(tensor: Tensor) -> Memory:
+    """What the tensors over this memory share; made at the first need."""
+    alias = tensor._alias
+    memory: Memory = owner_of(tensor).memory if alias is None else alias.memory
     return memory
 
 
@@ -188,15 +212,12 @@ def viewed(
     """Record that `out` is a view of `source`."""
     alias = source._alias
     step = (op, params, number)
-    several = op.node.removesuffix("Backward0") if number is not None else ""
+    made = mode if mode != "grad" else "grad" if number is None else "several"
     if alias.__class__ is View:
-        if alias.mode != "grad":
-            mode = alias.mode
-        out._alias = View(
-            alias.base, (*alias.steps, step), alias.memory, mode, several or alias.several
-        )
+        made = made if made != "grad" else alias.made
+        out._alias = View(alias.base, (*alias.steps, step), alias.owner, made)
     else:
-        out._alias = View(source, (step,), memory_of(source), mode, several)
+        out._alias = View(source, (step,), owner_of(source), made)
 
 
 def requires_grad(tensor: Tensor) -> bool:
@@ -204,7 +225,7 @@ def requires_grad(tensor: Tensor) -> bool:
     alias = tensor._alias
     node = tensor._node
     if alias.__class__ is View:
-        if alias.seen != alias.memory.rebased and alias.mode == "grad" and not alias.several:
+        if alias.stale and alias.made == "grad":
             node = alias.live(tensor)
         if node is None:
             return requires_grad(alias.base)

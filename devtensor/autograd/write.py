@@ -39,7 +39,7 @@ def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
     if mode.recording and tracked:
         alias = target._alias
         if alias.__class__ is View:
-            if alias.several or alias.mode != "grad":
+            if alias.made != "grad":
                 raise RuntimeError(refusal(alias, "is being"))
             if requires_grad(target) and is_leaf(alias.base):
                 raise RuntimeError(
@@ -108,10 +108,10 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     node = None
     if tracked:
         out = wrap(target._array, device)
-        out._alias = memory
+        out._alias = target._alias
         if plan is not None:
             node = record(op, operands, params, out, edges, mode)
-        rebase(target, out._node, memory, device)
+        rebase(target, out._node, device)
     for book in mode.ledgers:
         book.add(op, target, node, mode, written=True)
     return target
@@ -146,11 +146,12 @@ def keep_old(
                 operands[i] = wrap(array, x._device, edges[i])
 
 
-def rebase(target: Tensor, node: Any, memory: Any, device: Any) -> None:
+def rebase(target: Tensor, node: Any, device: Any) -> None:
     """Give a written tensor, or the base that it is a view of, its new history."""
     alias = target._alias
     if alias.__class__ is not View:
         target._node = node
+        alias.rebased = alias.memory.stamp
     else:
         base = alias.base
         before = edge_of(base)
@@ -163,7 +164,7 @@ def rebase(target: Tensor, node: Any, memory: Any, device: Any) -> None:
             for save in plan.saves:
                 links.append(tuple(target._array.shape) if save.part else None)
             base._node = Call(plan, tuple(links), tuple(base._array.shape), device, params)
-    memory.rebased = memory.stamp
+        alias.owner.rebased = alias.memory.stamp
 
 
 def write_many(op: Op, inputs: Any, params: Any) -> None:

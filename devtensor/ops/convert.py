@@ -7,7 +7,7 @@ from typing import Any
 from devtensor import dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.saved import record
-from devtensor.autograd.view import edge_of, memory_of
+from devtensor.autograd.view import Owner, edge_of, memory_of
 from devtensor.backend import owner
 from devtensor.device import device as Device
 from devtensor.device import resolve
@@ -74,7 +74,7 @@ def detach(input: Any) -> Any:
     if input.is_inference():
         out._node = INFERENCE
     else:
-        out._alias = memory_of(input)
+        out._alias = Owner(memory_of(input))
     return out
 
 
