@@ -221,6 +221,11 @@ def statistics_slope(
     return back_to(xp, result, x.dtype)
 
 
+def fitting(dtype: Any, size: tuple[int, ...], *tensors: Tensor | None) -> bool:
+    """Whether all tensors given have this type and shape, so that nothing is left to check."""
+    return all(x is None or (x.dtype is dtype and x.shape == size) for x in tensors)
+
+
 def require_parameter_types(input: Tensor, *parameters: Tensor | None) -> None:
     """Raise RuntimeError unless factors and shifts have the type of the input, or may be wider."""
     for x in parameters:
@@ -261,7 +266,7 @@ def rows(x: Any, dims: int) -> tuple[int, int]:
         ((2, 3, 4), (3, 4), None, {"dims": 2, "eps": 0.1}),
     ],
 )
-def native_layer_norm(xp, input, weight=None, bias=None, /, *, dims, eps=1e-5):
+def native_layer_norm(xp, input, weight=None, bias=None, /, dims=1, eps=1e-5):
     """Normalize over the last `dims` dimensions; also the mean and reciprocal deviation."""
     layout = rows(input, dims)
     factor = (1, layout[1])
@@ -289,7 +294,7 @@ derivative(native_layer_norm, together=layer_norm_rule)
     node="FusedRmsNormBackward0",
     examples=[((3, 4), (4,), {"dims": 1}), ((2, 3, 4), {"dims": 2, "eps": 0.1})],
 )
-def fused_rms_norm(xp, input, weight=None, /, *, dims, eps=1e-5):
+def fused_rms_norm(xp, input, weight=None, /, dims=1, eps=1e-5):
     """Divide by the root mean square over the last `dims` dimensions; also its reciprocal."""
     layout = rows(input, dims)
     x = widened(xp, xp.reshape(input, layout))
@@ -346,12 +351,17 @@ def layer_norm(
     TypeError
         If `normalized_shape` is no sequence.
     """
-    size = require_normalized(
-        "layer_norm", input, normalized_shape, "[*, ", {"weight": weight, "bias": bias}
-    )
-    if weight is not None or bias is not None:
+    if (
+        not isinstance(normalized_shape, tuple)
+        or input.shape[-len(normalized_shape) :] != normalized_shape
+        or not fitting(input.dtype, normalized_shape, weight, bias)
+    ):
+        parameters = {"weight": weight, "bias": bias}
+        normalized_shape = require_normalized(
+            "layer_norm", input, normalized_shape, "[*, ", parameters
+        )
         require_parameter_types(input, weight, bias)
-    found = native_layer_norm(input, weight, bias, dims=len(size), eps=eps)
+    found = native_layer_norm(input, weight, bias, len(normalized_shape), eps)
     result: Tensor = found[0]
     return result
 
@@ -436,9 +446,9 @@ def rms_norm(
         result = input * (mean + eps).rsqrt()
         return result if weight is None else (result * weight).to(input.dtype)
     if weight is not None and not half(input) and weight.dtype is not input.dtype:
-        result = fused_rms_norm(input, None, dims=len(size), eps=eps)[0]
+        result = fused_rms_norm(input, None, len(size), eps)[0]
         return (result * weight).to(input.dtype)
-    result = fused_rms_norm(input, weight, dims=len(size), eps=eps)[0]
+    result = fused_rms_norm(input, weight, len(size), eps)[0]
     return result
 
 
@@ -462,7 +472,7 @@ def grouped(x: Any, groups: int) -> tuple[int, int, int, int]:
         ((2, 3, 2, 2), (3,), None, {"groups": 3, "eps": 0.1}),
     ],
 )
-def native_group_norm(xp, input, weight=None, bias=None, /, *, groups, eps=1e-5):
+def native_group_norm(xp, input, weight=None, bias=None, /, groups=1, eps=1e-5):
     """Normalize each group of channels of each sample; also mean and reciprocal deviation."""
     layout = grouped(input, groups)
     factor = (1, *layout[1:3], 1)
@@ -530,14 +540,16 @@ def group_norm(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {list(shape)} and num_groups={num_groups}"
         )
-    for name, x in (("weight", weight), ("bias", bias)):
-        if x is not None and tuple(x.shape) != shape[1:2]:
-            raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, "
-                f"but got {name} of shape {list(x.shape)} and input of shape {list(shape)}"
-            )
-    require_parameter_types(input, weight, bias)
-    result: Tensor = native_group_norm(input, weight, bias, groups=num_groups, eps=eps)[0]
+    if not fitting(input.dtype, shape[1:2], weight, bias):
+        for name, x in (("weight", weight), ("bias", bias)):
+            if x is not None and tuple(x.shape) != shape[1:2]:
+                raise RuntimeError(
+                    f"Expected {name} to be a vector of size equal to the number of channels in "
+                    f"input, but got {name} of shape {list(x.shape)} and input of shape "
+                    f"{list(shape)}"
+                )
+        require_parameter_types(input, weight, bias)
+    result: Tensor = native_group_norm(input, weight, bias, num_groups, eps)[0]
     return result
 
 
@@ -569,7 +581,7 @@ def channels(x: Any) -> tuple[int, int, int]:
         ((2, 3, 2, 2), (3,), None),
     ],
 )
-def native_batch_norm(xp, input, weight=None, bias=None, /, *, eps=1e-5):
+def native_batch_norm(xp, input, weight=None, bias=None, /, eps=1e-5):
     """Normalize channels over samples and places; also mean, reciprocal deviation and variance."""
     layout = channels(input)
     factor = (1, layout[1], 1)
@@ -600,7 +612,7 @@ derivative(native_batch_norm, together=batch_norm_rule)
         ((2, 3, 4), (3,), positive(3), None, (3,), {"eps": 0.1}),
     ],
 )
-def fixed_batch_norm(xp, input, running_mean, running_var, weight=None, bias=None, /, *, eps=1e-5):
+def fixed_batch_norm(xp, input, running_mean, running_var, weight=None, bias=None, /, eps=1e-5):
     """Normalize channels by known statistics, which come back as they were used.
 
     They are copied, so that writing the running statistics later does no harm to the way back.
@@ -730,28 +742,29 @@ def batch_norm(
         name = "running_mean" if running_mean is None else "running_var"
         raise RuntimeError(f"{name} must be defined in evaluation mode")
     require_statistics(running_mean, running_var)
-    count = shape[1] if len(shape) > 1 else 0
-    require_channels(
-        count,
-        {
-            "running_mean": running_mean,
-            "running_var": running_var,
-            "weight": weight,
-            "bias": bias,
-        },
-    )
-    if len(shape) < 2:
-        raise RuntimeError(f"batch_norm: expected at least 2D input (got {len(shape)}D input)")
-    require_floats(input)
-    require_parameter_types(input, weight, bias)
-    require_parameter_types(input, running_mean, running_var)
+    if not fitting(input.dtype, shape[1:2], running_mean, running_var, weight, bias):
+        require_channels(
+            shape[1] if len(shape) > 1 else 0,
+            {
+                "running_mean": running_mean,
+                "running_var": running_var,
+                "weight": weight,
+                "bias": bias,
+            },
+        )
+        if len(shape) < 2:
+            raise RuntimeError(f"batch_norm: expected at least 2D input (got {len(shape)}D input)")
+        require_floats(input)
+        require_parameter_types(input, weight, bias)
+        require_parameter_types(input, running_mean, running_var)
     result: Tensor
     if not training:
-        result = fixed_batch_norm(input, running_mean, running_var, weight, bias, eps=eps)[0]
+        result = fixed_batch_norm(input, running_mean, running_var, weight, bias, eps)[0]
         return result
-    result, mean, _, var = native_batch_norm(input, weight, bias, eps=eps)
-    if running_mean is not None and input.numel():
-        track_statistics(running_mean, running_var, mean, var, momentum, input.numel() // count)
+    result, mean, _, var = native_batch_norm(input, weight, bias, eps)
+    if running_mean is not None and 0 not in shape:
+        count = math.prod(shape) // shape[1]
+        track_statistics(running_mean, running_var, mean, var, momentum, count)
     return result
 
 
@@ -841,10 +854,10 @@ def instance_norm(
     require_parameter_types(input, running_mean, running_var)
     result: Tensor
     if not use_input_stats:
-        result = fixed_batch_norm(input, running_mean, running_var, weight, bias, eps=eps)[0]
+        result = fixed_batch_norm(input, running_mean, running_var, weight, bias, eps)[0]
         return result
     if running_mean is None:
-        result = native_group_norm(input, weight, bias, groups=count, eps=eps)[0]
+        result = native_group_norm(input, weight, bias, count, eps)[0]
         return result
     result, mean, _, var = native_batch_norm(
         input.reshape(1, batch * count, -1),

@@ -107,12 +107,13 @@ def test_rows_without_elements(shape):
     same(lambda m, *xs: m.nn.functional.rms_norm(xs[0], size, *xs[1:]), floats(*shape), weight)
 
 
-def test_many_rows_and_long_rows():
-    for shape in ((3000, 200), (3, 5000), (2, 8192), (2000, 9)):
+def test_many_rows_and_long_rows(monkeypatch):
+    monkeypatch.setattr("devtensor_numpy.kernels.norm.BLOCK", 1 << 13)
+    for shape in ((300, 20), (3, 5000), (2, 8192), (200, 9)):
         arrays = [floats(*shape), floats(shape[1], seed=1), floats(shape[1], seed=2)]
         for t in ("float64", "float32"):
             some = [x.astype(t) for x in arrays]
-            rtol = 1e-6 if t == "float64" else 2e-3  # sums over thousands of rows
+            rtol = 1e-6 if t == "float64" else 1e-4
             same(lambda m, x, *p: m.nn.functional.layer_norm(x, x.shape[1:], *p), *some, rtol=rtol)
             same(lambda m, x, w, b: m.nn.functional.rms_norm(x, x.shape[1:], w), *some, rtol=rtol)
 
@@ -180,9 +181,10 @@ def test_channels_without_samples():
     assert weight.grad.tolist() == [0, 0, 0]
 
 
-def test_large_batches():
-    # More than one block, long and short channels.
-    for shape in ((300, 3, 400), (9000, 3, 7), (60000, 4), (2, 4, 90, 90)):
+def test_large_batches(monkeypatch):
+    """More than one block, long and short channels."""
+    monkeypatch.setattr("devtensor_numpy.kernels.norm.BLOCK", 1 << 13)
+    for shape in ((30, 3, 40), (90, 3, 7), (600, 4), (2, 4, 70, 70)):
         count = shape[1]
         parts = [floats(*shape), floats(count, seed=1), floats(count, seed=2)]
         for kind in ("batch", "instance", "group"):

@@ -16,7 +16,7 @@ from devtensor.ops import norm as common
 
 from .linalg import Array, is_half, ones
 
-BLOCK = 1 << 20  # Bytes worked on at a time: with two such blocks the third cache is not full.
+BLOCK = 1 << 21  # Bytes worked on at a time: with three such blocks the third cache is not full.
 LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
 SHORT = 32  # A shorter row is not worth a BLAS call of its own.
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -27,15 +27,16 @@ def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
     usual = getattr(common, kernel.__name__).kernel
 
     @wraps(kernel)
-    def chosen(xp: Any, *arrays: Array | None, **options: Any) -> tuple[Array | None, ...]:
+    def chosen(xp: Any, *arrays: Any, **options: Any) -> tuple[Array | None, ...]:
         first = arrays[0]
-        assert first is not None
         dtype = first.dtype
         if not first.size or (dtype.kind != "f" and not is_half(dtype)):
             return usual(xp, *arrays, **options)
         if dtype in FLOATS:
             return kernel(*arrays, **options)
-        wide = [x if x is None else x.astype(np.float32, copy=False) for x in arrays]
+        wide = [
+            x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x for x in arrays
+        ]
         result, *rest = kernel(*wide, **options)
         return None if result is None else result.astype(dtype), *rest
 
@@ -95,8 +96,7 @@ def native_layer_norm(
     weight: Array | None = None,
     bias: Array | None = None,
     /,
-    *,
-    dims: int,
+    dims: int = 1,
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """`native_layer_norm`."""
@@ -127,7 +127,7 @@ def native_layer_norm(
 
 @in_floats
 def fused_rms_norm(
-    input: Array, weight: Array | None = None, /, *, dims: int, eps: float = 1e-5
+    input: Array, weight: Array | None = None, /, dims: int = 1, eps: float = 1e-5
 ) -> tuple[Array, Array]:
     """`fused_rms_norm`."""
     x = input.reshape(common.rows(input, dims))
@@ -230,7 +230,7 @@ def channel_products(x: Array, y: Array) -> Array:
 
 @in_floats
 def native_batch_norm(
-    input: Array, weight: Array | None = None, bias: Array | None = None, /, *, eps: float = 1e-5
+    input: Array, weight: Array | None = None, bias: Array | None = None, /, eps: float = 1e-5
 ) -> tuple[Array, Array, Array, Array]:
     """`native_batch_norm`."""
     x = input.reshape(common.channels(input))
@@ -264,7 +264,6 @@ def fixed_batch_norm(
     weight: Array | None = None,
     bias: Array | None = None,
     /,
-    *,
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """`fixed_batch_norm`."""
@@ -282,8 +281,7 @@ def native_group_norm(
     weight: Array | None = None,
     bias: Array | None = None,
     /,
-    *,
-    groups: int,
+    groups: int = 1,
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """`native_group_norm`."""
