@@ -1,10 +1,13 @@
-"""``python -m devtensor``: reports the environment; ``python -m devtensor train`` shows it at work."""
+"""``python -m devtensor`` reports the environment; its command ``train`` shows it at work."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+
+from devtensor.commands import environment, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,27 +18,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Those of the command line if not given.
     """
-    # Options are read before anything else is loaded, so that help and mistakes are answered at once.
     parser = argparse.ArgumentParser(
         prog="python -m devtensor",
         description="Without a command: report versions, devices and what is missing.",
     )
-    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.add_argument("--version", action="version", version=environment.version())
     commands = parser.add_subparsers(dest="command", title="commands")
     training = commands.add_parser(
-        "train",
-        help="train a small network on handwritten digits and compare the gradient modes",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "train", help="train a small network on handwritten digits and compare the gradient modes"
     )
-    from devtensor.commands import environment, train
-
     train.add_arguments(training)
     options = parser.parse_args(arguments)
-    if options.version:
-        print(environment.version())
-        return 0
     try:
         if options.command == "train":
+            # Matrices this small gain nothing from threads, which on a busy machine wait for each
+            # other. OpenBLAS reads it when NumPy is loaded, which has not happened yet.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             return train.run(options)
         print(environment.report())
     except (RuntimeError, OSError) as error:

@@ -1,0 +1,81 @@
+"""Reports versions, the backends that are installed, their devices, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import devtensor as dt
+
+GROUP = "devtensor.backends"
+CURES = {
+    "cuda": "pip install 'devtensor[cuda13]' (or cuda12, as nvidia-smi says)",
+    "xpu": "pip install 'devtensor[xpu]'",
+}
+"""What makes a backend of ours work whose library is not installed."""
+
+
+def version() -> str:
+    """The version as text."""
+    return f"devtensor {dt.__version__}"
+
+
+def report() -> str:
+    """The whole report."""
+    rows = [
+        ("devtensor", f"{dt.__version__}, {Path(dt.__file__).parent}"),
+        (
+            "Python",
+            f"{platform.python_version()} ({platform.python_implementation()}), {sys.executable}",
+        ),
+        ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
+    ]
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    for point in points:
+        rows.append(("", ""))
+        rows.extend(backend(point))
+    if not points:
+        rows += [
+            ("", ""),
+            ("backends", "none: devtensor is not installed; run pip install -e . in its folder"),
+        ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{width}}  {what}".rstrip() for name, what in rows)
+
+
+def backend(point: EntryPoint) -> list[tuple[str, str]]:
+    """What is to be said about one backend."""
+    name, place = f"device {point.name}", point.value
+    try:
+        devices = names_of(point.name)
+    except Exception as error:  # a library may fail in any way while it looks for its devices
+        cure = CURES.get(point.name, f"see the package of {place}")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [(name, f"not usable ({place}): {reason}"), ("  to cure it", cure)]
+    rows = [(name, f"{', '.join(devices) or 'no device found'} ({place})")]
+    return rows + [(f"  {what}", text) for what, text in details(point).items()]
+
+
+def names_of(kind: str) -> list[str]:
+    """The devices of a kind, by name."""
+    served: Any = dt.device(kind).backend
+    if served.host:
+        return [kind]
+    return [f"{kind}:{index}" for index in range(served.count())]
+
+
+def details(point: EntryPoint) -> dict[str, str]:
+    """What a backend's own module `about` says, if it has one."""
+    package = point.value.partition(":")[0]
+    try:
+        module = import_module(f"{package}.about")
+    except ModuleNotFoundError as error:
+        if error.name not in (f"{package}.about", package):
+            raise
+        return {}
+    told: dict[str, str] = module.about()
+    return told
