@@ -13,7 +13,7 @@ from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import dtype as Dtype
 from devtensor.op import catalogue, composite, derivative, in_place, op
-from devtensor.ops.shape import expanded, spread
+from devtensor.ops.shape import spread, together
 from devtensor.space import native
 from devtensor.tensor import Tensor, wrap
 
@@ -202,11 +202,14 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
 )
 def copied_from(xp: Any, input: Any, src: Any, /) -> Any:
     """`src` in the shape and type of `input`."""
-    try:
-        src = xp.broadcast_to(src, input.shape)
-    except ValueError:
-        expanded(src.shape, input.shape)  # names the dimension that does not fit
-        raise
+    if src.shape != input.shape:
+        shape = together([tuple(input.shape), tuple(src.shape)])
+        if shape != tuple(input.shape):
+            raise RuntimeError(
+                f"output with shape {list(input.shape)} doesn't match the broadcast shape "
+                f"{list(shape)}: copy_() cannot change the shape of what it writes to"
+            )
+        src = xp.broadcast_to(src, shape)
     if src.dtype == input.dtype:
         return src
     if dtypes.of(src.dtype).kind == "complex" and dtypes.of(input.dtype).kind != "complex":
