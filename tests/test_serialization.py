@@ -321,9 +321,16 @@ def test_whole_modules_of_pytorch_become_ours():
         rtol=1e-5,
     )
     assert not ours.training
-    handle = ours[0].register_forward_hook(lambda *_: None)
-    ours(dt.from_numpy(x))
+
+
+def test_whole_modules_of_pytorch_take_hooks():
+    ours = read(dt, written(torch, torch.nn.Linear(2, 1)), weights_only=False)
+    seen = []
+    handle = ours.register_forward_hook(lambda *_: seen.append(1))
+    ours(dt.ones(2))
     handle.remove()
+    ours(dt.ones(2))
+    assert seen == [1]
 
 
 def test_our_modules_can_be_read_by_pytorch():
@@ -525,6 +532,39 @@ def test_devices_that_are_not_here():
         assert tensor.tolist() == [0.0, 1.0, 2.0]
         assert tensor.device == device == dt.device("cpu")
     assert seen == ["cuda:3"]
+
+
+def test_other_devices(other_device):
+    base = dt.arange(6.0, device=other_device)
+    value = {
+        "base": base,
+        "rows": base.reshape(2, 3)[1:].T,
+        "empty": dt.ones(0, device=other_device),
+        "wide": dt.ones(1, device=other_device).expand(2, 2),
+        "p": nn.Parameter(dt.ones(2, device=other_device)),
+    }
+    for legacy in (False, True):
+        data = written(dt, value, _use_new_zipfile_serialization=not legacy)
+        back = read(dt, data)
+        assert {str(tensor.device) for tensor in back.values()} == {other_device}
+        assert back["p"].requires_grad and type(back["p"]) is nn.Parameter
+        for place, module in (("cpu", dt), ("cpu", torch), ({other_device: "cpu"}, dt)):
+            at_home = read(module, data, map_location=place)
+            assert at_home["rows"].tolist() == [[3.0], [4.0], [5.0]]
+            assert at_home["wide"].tolist() == [[1.0, 1.0]] * 2
+            assert all(tensor.device.type == "cpu" for tensor in at_home.values())
+    moved = read(dt, written(torch, torch.ones(2)), map_location=other_device)
+    assert str(moved.device) == other_device
+    moved = read(dt, written(torch, torch.ones(2)), map_location=lambda s, _: s.to(other_device))
+    assert str(moved.device) == other_device
+    kind = dt.device(other_device).type
+    with pytest.raises(RuntimeError, match=r"map_location"):
+        read(dt, written(torch, torch.ones(2)), map_location=f"{kind}:99")
+    for tensor in value.values():
+        if tensor.is_leaf:
+            assert copy.deepcopy(tensor).device is tensor.device
+        again = pickle.loads(pickle.dumps(tensor))
+        assert again.device is tensor.device and again.tolist() == tensor.tolist()
 
 
 def test_wrong_map_location():

@@ -35,7 +35,7 @@ class ArchiveWriter:
     def __init__(self, file: Any, root: str, checksums: bool = True) -> None:
         self.file, self.root, self.checksums = file, root, checksums
         self.position = 0
-        self.directory = b""
+        self.directory = bytearray()
         self.count = 0
         self.sum = 0
         self.names = hashlib.blake2b(digest_size=8)
@@ -171,7 +171,7 @@ class Archive:
         fields = LOCAL.unpack(header)
         if self.file.read(fields[-2]) != entry.orig_filename.encode():
             raise damaged(f"reading file {name}", "its header has another name")
-        start = entry.header_offset + LOCAL.size + fields[-2] + fields[-1]
+        start: int = entry.header_offset + LOCAL.size + fields[-2] + fields[-1]
         if start + entry.compress_size > self.size:
             raise damaged(f"reading file {name}", "it ends behind the end of the file")
         return start

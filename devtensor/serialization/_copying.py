@@ -91,7 +91,7 @@ def deepcopy_tensor(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
             "protocol at the moment. If you want a copy of the values, use tensor.detach().clone()."
         )
     memory = Memory(tensor)
-    copies: dict[Any, Tensor] = memo.setdefault(id(copies_of), {})  # type: ignore[arg-type]
+    copies: dict[Any, Tensor] = memo.setdefault(id(copies_of), {})
     flat = copies.get(memory.key)
     if flat is None:
         flat = copies[memory.key] = memory.flat.clone()

@@ -58,17 +58,23 @@ class Memory:
         self.offset = tensor.storage_offset()
         self.stride = tuple(tensor.stride())
         count, rest = divmod(storage.nbytes(), itemsize)
-        if tensor.numel() == count and tensor.is_contiguous():
+        steps = zip(tensor.shape, self.stride, strict=True)
+        end = self.offset + sum((n - 1) * step for n, step in steps) + 1
+        if tensor.numel() == count and not self.offset and tensor.is_contiguous():
             self.flat = tensor.reshape(-1)
-        elif rest or tensor.data_ptr() - storage.data_ptr() != self.offset * itemsize:
-            # Elements that lie across the grid of the memory (a buffer seen from byte 1 on).
+        elif (
+            # Elements that lie across the grid of the memory (a buffer seen from byte 1 on), or
+            # a library that does not tell how large it is.
+            rest or end > count or tensor.data_ptr() - storage.data_ptr() != self.offset * itemsize
+        ):
             storage = self._apart(tensor)
         else:
             try:
                 self.flat = tensor.as_strided((count,), (1,), 0)
-            except RuntimeError:  # a library that does not tell where an array's memory begins
+            except RuntimeError:  # the same
                 storage = self._apart(tensor)
-        self.key = (tensor.device, storage.data_ptr()) if count else object()
+        count = self.flat.numel()
+        self.key = (tensor.device, storage.data_ptr(), count) if count else object()
 
     def _apart(self, tensor: Tensor) -> Any:
         """See a copy instead, which shares memory with nothing."""

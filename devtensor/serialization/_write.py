@@ -85,7 +85,7 @@ class Shelf:
             return type(tensor), (tensor.requires_grad, data.device, data.dtype)
         kind = type(tensor)
         if kind is Parameter:
-            args = (tensor.data, tensor.requires_grad, OrderedDict())
+            args: Any = (tensor.data, tensor.requires_grad, OrderedDict())
             if not tensor.__dict__:
                 return _rebuild._rebuild_parameter, args
             return _rebuild._rebuild_parameter_with_state, (*args, dict(tensor.__dict__))
@@ -95,9 +95,9 @@ class Shelf:
             saved, memory.offset, tuple(tensor.shape), memory.stride, tensor.requires_grad,
             OrderedDict(),
         )  # fmt: skip
-        make = _rebuild._rebuild_tensor_v2
+        make: Any = _rebuild._rebuild_tensor_v2
         if saved.kind is UNTYPED:
-            make, args = _rebuild._rebuild_tensor_v3, (*args, tensor.dtype)  # type: ignore
+            make, args = _rebuild._rebuild_tensor_v3, (*args, tensor.dtype)
         state = dict(tensor.__dict__)
         if kind is Buffer:
             kind, state = Tensor, {"persistent": True, **state, "_is_buffer": True}

@@ -17,7 +17,7 @@ TEXT_OR_OBJECTS = "SUOV"
 
 
 @cache
-def numpy_kind(kind: type) -> str:
+def numpy_kind(kind: Any) -> str:
     """``"array"`` or ``"scalar"`` for NumPy's classes that tensors can be made of, else ``""``."""
     names = {base.__name__ for base in kind.__mro__ if base.__module__.partition(".")[0] == "numpy"}
     if "ndarray" in names:
@@ -35,7 +35,7 @@ def default_convert(data: Any) -> Any:
     """
     if isinstance(data, Tensor):
         return data
-    kind = type(data)
+    kind: Any = type(data)
     if numpy_kind(kind):
         if numpy_kind(kind) == "array" and data.dtype.kind in TEXT_OR_OBJECTS:
             return data
@@ -82,7 +82,7 @@ def collate(batch: Any, *, collate_fn_map: dict[Any, Collate] | None = None) -> 
         From classes (or tuples of them) to functions ``f(batch, collate_fn_map=...)``.
     """
     first = batch[0]
-    kind = type(first)
+    kind: Any = type(first)
     if collate_fn_map is not None:
         known = collate_fn_map.get(kind)
         if known is not None:
@@ -126,7 +126,7 @@ def like_mapping(model: Any, items: dict[Any, Any]) -> Any:
             twin = copy.copy(model)  # which may have more to it than its items
             twin.update(items)
             return twin
-        return type(model)(items)  # type: ignore[call-arg]
+        return type(model)(items)
     except TypeError:
         return items
 
