@@ -13,6 +13,7 @@ import devtensor as dt
 from devtensor.ops import conv as common
 from devtensor.space import space_of
 from devtensor_numpy.kernels import conv as numpy_kernels
+from devtensor_numpy.kernels import windows
 
 XP = space_of(dt.device("cpu"))
 
@@ -92,13 +93,14 @@ def any_case(seed):
 def limits(request, monkeypatch):
     """Other limits between the ways to compute, so that small tests take them all."""
     pick = random.Random(request.node.name)
-    monkeypatch.setattr(numpy_kernels, "COLUMNS", pick.choice([20, 200, 1 << 19]))
+    monkeypatch.setattr(windows, "COLUMNS", pick.choice([20, 200, 1 << 19]))
+    monkeypatch.setattr(windows, "WASTE", pick.choice([1, 1.6, 10]))
     monkeypatch.setattr(numpy_kernels, "FEW", pick.choice([0, 256]))
-    monkeypatch.setattr(numpy_kernels, "WASTE", pick.choice([1, 1.6, 10]))
+    monkeypatch.setattr(numpy_kernels, "FEW_SPOTS", pick.choice([0, 0, 1 << 15]))
     monkeypatch.setattr(common, "COLUMNS", pick.choice([10, 1 << 26]))
-    numpy_kernels.layout.cache_clear()
+    windows.layout.cache_clear()
     yield
-    numpy_kernels.layout.cache_clear()
+    windows.layout.cache_clear()
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -126,8 +126,16 @@ def any_case(seed):
     return x, kernel, stride, padding, gap, pick.random() < 0.4
 
 
+@pytest.fixture(params=["few", "many"])
+def limits(request, monkeypatch):
+    """With and without the ways that only suit small inputs."""
+    if request.param == "many":
+        monkeypatch.setattr(numpy_kernels, "FEW", 0)
+        monkeypatch.setattr(numpy_kernels, "SMALL", 0)
+
+
 @pytest.mark.parametrize("seed", range(80))
-def test_anything(seed):
+def test_anything(seed, limits):
     x, kernel, stride, padding, gap, ceil_mode = any_case(seed)
     dims = len(kernel)
     for values in (x, np.round(x), np.where(x > 1, np.nan, x), np.where(x > 0, -math.inf, x)):
@@ -138,7 +146,7 @@ def test_anything(seed):
 
 
 @pytest.mark.parametrize("seed", range(80))
-def test_kernels_for_all_backends(seed):
+def test_kernels_for_all_backends(seed, limits):
     x, kernel, stride, padding, gap, ceil_mode = any_case(seed)
     dims = len(kernel)
     x = np.where(x > 1.5, np.nan, np.round(x))

@@ -90,24 +90,48 @@ def max_windows(
             dilation=dilation, keep=keep,
         )  # fmt: skip
         return best.astype(input.dtype), which
+    if 0 < math.prod(shape) * math.prod(kernel) <= FEW:
+        index = spots(input.shape[-dims:], kernel, size, stride, padding, dilation)
+        if index is not None:
+            flat = input.reshape(math.prod(shape[:-dims]), -1).take(index, 1)
+            best = np.maximum.reduce(flat, 1)
+            which = flat.argmax(1).astype(np.min_scalar_type(math.prod(kernel) - 1))
+            if input.dtype.kind != "f" or not np.isnan(best).any():
+                return best.reshape(shape), which.reshape(shape)
     fill = -np.inf if input.dtype.kind == "f" else np.iinfo(input.dtype).min
     where = (kernel, size, stride, padding, dilation, fill)
-    best = np.full(math.prod(shape), fill, input.dtype)
+    found = elements(input, *where)
+    best = np.array(next(found))
     if not keep:
-        for part in elements(input, *where):
+        for part in found:
             np.maximum(best, part, out=best)
         return best.reshape(shape), np.empty(0, np.uint8)
-    kind = np.uint8 if math.prod(kernel) <= 256 else np.int32
+    kind = np.min_scalar_type(math.prod(kernel) - 1)
     first = first_places(input.shape[-dims:], kernel, size, stride, padding, dilation)
     which = np.empty(shape, kind)
     which[...] = first
     which = which.reshape(-1)
-    for k, part in enumerate(elements(input, *where)):
+    for k, part in enumerate(found, 1):
         take_larger(best, which, part, k)
     if input.dtype.kind == "f" and np.isnan(best).any():
         for k, part in enumerate(elements(input, *where)):
             which[np.isnan(part)] = k  # The last NaN is the largest.
     return best.reshape(shape), which.reshape(shape)
+
+
+FEW = 1 << 12  # Elements of windows below which calls cost more than they do.
+
+
+@lru_cache(128)
+def spots(
+    sizes: Sizes, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
+) -> Array | None:  # fmt: skip
+    """Where windows' elements are in a flattened plane; None if some are not there."""
+    reach = common.extent(kernel, size, stride, dilation)
+    if any(padding) or any(r > n for r, n in zip(reach, sizes, strict=True)):
+        return None
+    starts, offsets = plane(size, sizes, kernel, stride, padding, dilation)
+    return offsets[:, None] + starts.reshape(-1)
 
 
 def take_larger(best: Array, which: Array, part: Array, k: int) -> None:
@@ -201,23 +225,82 @@ def chosen(
     return input.reshape(-1).take(places).reshape(which.shape)
 
 
+SMALL = 1 << 15  # Elements of a matrix that stands for all windows of a plane.
+
+
+@lru_cache(128)
+def members(
+    sizes: Sizes, windows: tuple[tuple[tuple[int, int], ...], ...], dtype: Any
+) -> tuple[Array, Array]:  # fmt: skip
+    """For windows from and to those places in each dimension of planes: the matrix of ones that
+    sums each of them, and how many elements they have.
+    """
+    matrix, count = np.ones((1, 1), dtype), np.ones(1, dtype)
+    for n, reaches in zip(sizes, windows, strict=True):
+        place = np.arange(n)[:, None]
+        low, high = np.array(reaches, np.intp).reshape(-1, 2).T
+        matrix = np.kron(matrix, ((low <= place) & (place < high)).astype(dtype))
+        count = np.kron(count, (high - low).astype(dtype))
+    return matrix, count
+
+
+@lru_cache(512)
+def reaches(
+    sizes: Sizes, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes
+) -> tuple[tuple[tuple[int, int], ...], ...]:  # fmt: skip
+    """From where to where windows are in the input, in each dimension."""
+    return tuple(
+        [
+            tuple([(max(0, i * step - p), min(n, i * step - p + k)) for i in range(o)])
+            for n, k, o, step, p in zip(sizes, kernel, size, stride, padding, strict=True)
+        ]
+    )
+
+
+@lru_cache(512)
+def divisors(
+    sizes: Sizes, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes, include_pad: bool,
+    divisor: int | None,
+) -> Any:  # fmt: skip
+    """`common.counts`, in double precision."""
+    like = np.empty(0)
+    return common.counts(
+        np, like, sizes, kernel, size, stride, padding, include_pad, divisor
+    )  # fmt: skip
+
+
+def summed(x: Array, dims: int, matrix: Array, shape: Sizes) -> Array | None:
+    """Planes times a matrix, in another shape; None unless finite, as 0 times infinity is not 0."""
+    planes = math.prod(x.shape[:-dims])
+    found = np.matmul(x.reshape(planes, len(matrix)), matrix)
+    return found.reshape(*x.shape[:-dims], *shape) if np.isfinite(found).all() else None
+
+
 def avg_windows(
     xp: Any, input: Array, /, *, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes,
     include_pad: bool, divisor: int | None,
 ) -> Array:  # fmt: skip
-    """`avg_windows`, side by side."""
+    """`avg_windows`: small planes by a product of matrices, tiles by sums of rows."""
     dims = len(kernel)
     sizes = input.shape[-dims:]
-    if input.dtype.kind != "f" or not tiled(sizes, kernel, size, stride, padding, (1,) * dims):
+    wide = input.astype(np.float32) if is_half(input.dtype) else input
+    found: Array | None = None
+    if input.dtype.kind == "f" or is_half(input.dtype):
+        number = divisors(sizes, kernel, size, stride, padding, include_pad, divisor)
+        if math.prod(sizes) * math.prod(size) <= SMALL:
+            places = reaches(sizes, kernel, size, stride, padding)
+            found = summed(wide, dims, members(sizes, places, wide.dtype)[0], size)
+        elif tiled(sizes, kernel, size, stride, padding, (1,) * dims):
+            rows = total(rows_of_tiles(wide, kernel, size))
+            rows = total(rows[j :: kernel[-1]] for j in range(kernel[-1]))
+            found = rows.reshape(*input.shape[:-dims], *size)
+    if found is None:
         return common.avg_windows.kernel(
             xp, input, kernel=kernel, size=size, stride=stride, padding=padding,
             include_pad=include_pad, divisor=divisor,
         )  # fmt: skip
-    wide = input.astype(np.float32) if is_half(input.dtype) else input
-    rows: Any = total(rows_of_tiles(wide, kernel, size))
-    rows = total(rows[j :: kernel[-1]] for j in range(kernel[-1]))
-    np.divide(rows, divisor or math.prod(kernel), out=rows)
-    return rows.reshape(*input.shape[:-dims], *size).astype(input.dtype, copy=False)
+    np.divide(found, number, out=found, casting="same_kind")
+    return found.astype(input.dtype, copy=False)
 
 
 def total(parts: Iterator[Array]) -> Array:
@@ -232,15 +315,23 @@ def avg_spread(
     xp: Any, g: Array, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes,
     include_pad: bool, divisor: int | None,
 ) -> Array:  # fmt: skip
-    """`avg_spread`, side by side."""
+    """`avg_spread`: small planes by a product of matrices, tiles by copies of rows."""
     dims = len(kernel)
     size = g.shape[-dims:]
+    number = divisors(sizes, kernel, size, stride, padding, include_pad, divisor)
+    if math.prod(sizes) * math.prod(size) <= SMALL:
+        wide = g.astype(np.float32) if is_half(g.dtype) else g
+        places = reaches(sizes, kernel, size, stride, padding)
+        matrix = members(sizes, places, wide.dtype)[0].T
+        found = summed(np.divide(wide, number, dtype=wide.dtype), dims, matrix, sizes)
+        if found is not None:
+            return found.astype(g.dtype, copy=False)
     if not tiled(sizes, kernel, size, stride, padding, (1,) * dims):
         return common.avg_spread.kernel(
             xp, g, sizes=sizes, kernel=kernel, stride=stride, padding=padding,
             include_pad=include_pad, divisor=divisor,
         )  # fmt: skip
-    flat = np.divide(g, divisor or math.prod(kernel), dtype=g.dtype).reshape(-1)
+    flat = np.divide(g, number, dtype=g.dtype).reshape(-1)
     row = np.empty((flat.size, kernel[-1]), g.dtype)
     row[...] = flat[:, None]
     covered = tuple([o * k for o, k in zip(size, kernel, strict=True)])
@@ -258,7 +349,44 @@ def avg_spread(
     return padded
 
 
+@lru_cache(512)
+def parts(sizes: Sizes, size: Sizes) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """From where to where the windows of `adaptive_avg` are, in each dimension."""
+    return tuple([tuple(common.shares(n, o)) for n, o in zip(sizes, size, strict=True)])
+
+
+def adaptive_avg(xp: Any, input: Array, /, *, size: Sizes) -> Array:
+    """`adaptive_avg`: small planes by a product of matrices."""
+    dims = len(size)
+    sizes = input.shape[-dims:]
+    found: Array | None = None
+    if 0 < math.prod(sizes) * math.prod(size) <= SMALL:
+        wide = input.astype(np.float32) if is_half(input.dtype) else input
+        matrix, count = members(sizes, parts(sizes, size), wide.dtype)
+        found = summed(wide, dims, matrix, size)
+    if found is None:
+        return common.adaptive_avg.kernel(xp, input, size=size)
+    np.divide(found, count.reshape(size), out=found)
+    return found.astype(input.dtype, copy=False)
+
+
+def adaptive_avg_spread(xp: Any, g: Array, /, *, sizes: Sizes) -> Array:
+    """`adaptive_avg_spread`: small planes by a product of matrices."""
+    dims = len(sizes)
+    size = g.shape[-dims:]
+    found: Array | None = None
+    if 0 < math.prod(sizes) * math.prod(size) <= SMALL:
+        wide = g.astype(np.float32) if is_half(g.dtype) else g
+        matrix, count = members(sizes, parts(sizes, size), wide.dtype)
+        found = summed(wide / count.reshape(size), dims, matrix.T, sizes)
+    if found is None:
+        return common.adaptive_avg_spread.kernel(xp, g, sizes=sizes)
+    return found.astype(g.dtype, copy=False)
+
+
 KERNELS = {
+    "adaptive_avg": adaptive_avg,
+    "adaptive_avg_spread": adaptive_avg_spread,
     "avg_spread": avg_spread,
     "avg_windows": avg_windows,
     "chosen": chosen,
