@@ -650,8 +650,16 @@ derivative(slice_view, input=lambda xp, g, input_shape, key: xp.slice_spread(g, 
 def slice_spread(xp: Any, input: Any, /, size: Any, key: Any) -> Any:
     """Zeros of shape `size` in which ``[key]`` holds `input`."""
     out = xp.zeros(size, dtype=input.dtype)
-    out[key] = input
+    _write(xp, out, key, input)
     return out
+
+
+def _write(xp: Any, out: Any, key: Any, src: Any) -> None:
+    """Do ``out[key] = src``; the array API knows no None there."""
+    plain = tuple([k for k in key if k is not None])
+    if len(plain) != len(key):
+        src = xp.reshape(xp.broadcast_to(src, out[key].shape), out[plain].shape)
+    out[plain] = src
 
 
 derivative(slice_spread, input=lambda xp, g, key: xp.slice_view(g, key))
@@ -661,7 +669,7 @@ derivative(slice_spread, input=lambda xp, g, key: xp.slice_view(g, key))
 def slice_put(xp: Any, input: Any, src: Any, /, key: Any) -> Any:
     """A copy of `input` in which ``[key]`` holds `src`."""
     out = copied(xp, input)
-    out[key] = xp.astype(src, input.dtype, copy=False)
+    _write(xp, out, key, xp.astype(src, input.dtype, copy=False))
     return out
 
 
@@ -1241,10 +1249,13 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
         least, longer = divmod(length, sections)
         return split_with_sizes(input, (least + 1,) * longer + (least,) * (sections - longer), dim)
-    cuts = [None, *indices_or_sections, None]
+    cuts = [0, *[slice(cut).indices(length)[1] for cut in indices_or_sections], length]
     before = ahead(dim)
     return tuple(
-        [slice_view(input, (*before, slice(start, end), ...)) for start, end in pairwise(cuts)]
+        [
+            slice_view(input, (*before, slice(start, max(start, end)), ...))
+            for start, end in pairwise(cuts)
+        ]
     )
 
 
@@ -1657,6 +1668,7 @@ def _opposite(shifts: Any) -> Any:
         ((2, 3), {"shifts": -1}),
         ((2, 3), {"shifts": (1, -1), "dims": (0, 1)}),
         ((2, 3), {"shifts": 4, "dims": 1}),
+        ((3, 2), {"shifts": 1, "dims": 0}),
     ],
 )
 def roll(xp: Any, input: Any, /, shifts: Any, dims: Any = None) -> Any:
@@ -1684,7 +1696,11 @@ def roll(xp: Any, input: Any, /, shifts: Any, dims: Any = None) -> Any:
     return xp.roll(input, tuple(shifts), axis=dims) if input.ndim else copied(xp, input)
 
 
-derivative(roll, input=lambda xp, g, shifts, dims: xp.roll(g, _opposite(shifts), axis=dims or None))
+def _rolled_back(xp: Any, g: Any, shifts: Any, dims: Any) -> Any:
+    return xp.roll(g, _opposite(shifts), axis=None if dims == () else dims)
+
+
+derivative(roll, input=_rolled_back)
 
 
 @composite(method=True, examples=[((2, 3),), ((2, 3), 2), ((2, 3), -1, (1, 0)), ((2, 3), 4)])
