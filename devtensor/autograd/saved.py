@@ -279,6 +279,8 @@ def _tensor(node: Call, value: Any, place: int) -> Any:
 
 
 def _output(node: Call, array: Any, index: int) -> Tensor:
+    if of(array.dtype).kind not in ("float", "complex"):
+        return wrap(array, node.device)
     if node.plan.op.outputs is None:
         return wrap(array, node.device, node)
     return wrap(array, node.device, Part(node, index, tuple(array.shape)))
