@@ -52,12 +52,15 @@ class Case:
     args : tuple
         As the entry has them, with a `Sample` for each tensor.
     kwargs : dict
+    held : tuple of bool
+        For each tensor, whether it can have no gradient: a running statistic.
     """
 
     name: str
     number: int
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    held: tuple[bool, ...] = ()
 
     @property
     def entry(self):
@@ -93,6 +96,14 @@ class Case:
     def filled(self, make):
         """The arguments with `make(sample)` in the place of each tensor."""
         return fill(self.args, make), fill(self.kwargs, make)
+
+    def tensors(self, device="cpu", grad=False, arrays=None):
+        """The tensors of the call."""
+        arrays = self.arrays() if arrays is None else arrays
+        return [
+            tensor(array, device, grad and not held)
+            for array, held in zip(arrays, self.held, strict=True)
+        ]
 
     def call(self, tensors, function=None):
         """The function called with `tensors`."""
@@ -167,6 +178,16 @@ def described(value, name, one):
 
 
 def case_of(entry, number):
+    case = arguments(entry, number)
+    signature = inspect.signature(entry.function)
+    named = list(zip(signature.parameters, case.args, strict=False)) + list(case.kwargs.items())
+    held = []
+    for name, value in named:
+        fill(value, lambda sample, name=name: held.append(name.startswith("running_")))
+    return replace(case, held=(*held, *[False] * (len(case.samples()) - len(held))))
+
+
+def arguments(entry, number):
     example = entry.examples[number]
     args = list(example) if isinstance(example, tuple) else [example]
     kwargs = args.pop() if args and isinstance(args[-1], dict) else {}

@@ -15,28 +15,64 @@ from devtensor.autograd.node import Call
 from devtensor.autograd.view import requires_grad
 from devtensor.op import catalogue, in_place
 
+pytestmark = pytest.mark.filterwarnings("ignore:chain_matmul is deprecated:UserWarning")
+
 EVERY = cases(lambda entry: entry.op is None or not entry.op.writes)
 OPS = [case for case in EVERY if case.op is not None]
 
-# At these points one-sided slopes differ, or the formula is not the slope of what is computed.
-NO_SLOPE = {}
+# Examples at points where the slope jumps, or where the rule is not the slope, and why.
+NO_SLOPE = {
+    "frexp-1": "powers of two",
+    "special_entr-1": "ends at 0",
+}
+NO_SECOND_SLOPE = {
+    "maximum-3": "equal numbers",
+    "minimum-3": "equal numbers",
+    "special_i0e-1": "a kink at 0",
+}
 
 
-def has_numbers(case):
-    return any(array.dtype.kind in "fc" for array in case.arrays())
+def smooth(case):
+    """Whether slopes can be had by moving the example's numbers a little."""
+    arrays = case.arrays()
+    numbers = [x for x in arrays if x.dtype.kind in "fc"]
+    listed = case.name in NO_SLOPE or case.id in NO_SLOPE
+    return bool(numbers) and not listed and all(np.isfinite(x).all() for x in numbers)
 
 
-DIFFERENTIABLE = [case for case in EVERY if has_numbers(case) and case.id not in NO_SLOPE]
+SMOOTH = [case for case in EVERY if smooth(case)]
+TWICE = [case for case in SMOOTH if case.id not in NO_SECOND_SLOPE]
 
 
 def run(case, xs):
     dt.manual_seed(0)
-    return tracked(case.call(xs)) if isinstance(xs[0], dt.Tensor) else None
+    return tracked(case.call(xs))
+
+
+def matrices(case, arrays):
+    """Symmetric matrices out of those that were moved away from symmetry."""
+    samples_ = [*case.samples(), *[None] * len(arrays)]
+    return [
+        symmetric(x) if sample is not None and sample.kind == "spd" else x
+        for x, sample in zip(arrays, samples_, strict=False)
+    ]
+
+
+def places_of(case, arrays):
+    """The numbers of the arrays that have gradients."""
+    return [
+        i for i, (x, held) in enumerate(zip(arrays, case.held, strict=True))
+        if x.dtype.kind in "fc" and not held
+    ]  # fmt: skip
+
+
+def symmetric(x):
+    return (x + np.swapaxes(x, -1, -2).conj()) / 2
 
 
 def pulled(case, arrays, weights=None, device="cpu", create_graph=False):
     """The inputs that can have gradients, weights of the outputs, and the gradients."""
-    xs = tensors(arrays, device, grad=True)
+    xs = case.tensors(device, True, arrays)
     outs = run(case, xs)
     wanted = [x for x in xs if requires_grad(x)]
     if not outs:
@@ -48,16 +84,16 @@ def pulled(case, arrays, weights=None, device="cpu", create_graph=False):
     return wanted, outs, weights, list(grads)
 
 
-def slope(function, arrays, place, step=1e-5, most=24):
-    """Central differences of a function of arrays for elements of one of them.
+def slope(terms, arrays, place, step=1e-5, most=8):
+    """Central differences of a sum for elements of one of the arrays that it depends on.
 
-    Returns the numbers of the elements, and the slope for each.
+    Returns the numbers of the elements, and the slope for each. The terms are not summed before
+    they are subtracted, as large ones would drown the others.
     """
     array = arrays[place]
-    count = array.size
-    picked = range(count)
-    if count > most:
-        picked = np.random.default_rng(0).choice(count, most, replace=False)
+    picked = range(array.size)
+    if array.size > most:
+        picked = np.random.default_rng(0).choice(array.size, most, replace=False)
     slopes = []
     for element in picked:
         where = np.unravel_index(element, array.shape)
@@ -67,85 +103,89 @@ def slope(function, arrays, place, step=1e-5, most=24):
             for sign in (1, -1):
                 moved = array.copy()
                 moved[where] += sign * unit * step
-                sides.append(function([*arrays[:place], moved, *arrays[place + 1 :]]))
-            total = total + unit * (sides[0] - sides[1]) / (2 * step)
+                sides.append(terms([*arrays[:place], moved, *arrays[place + 1 :]]))
+            total = total + unit * np.sum(sides[0] - sides[1]) / (2 * step)
         slopes.append(total)
     return list(picked), np.array(slopes)
 
 
-def agree(found, expected, picked, what):
-    flat = np.zeros(0) if found is None else samples.numpy(found).reshape(-1)[picked]
-    if found is None:
-        flat = np.zeros(len(picked))
-    np.testing.assert_allclose(flat, expected, rtol=2e-5, atol=2e-6, err_msg=what)
+def weighted(values, weights):
+    """The terms of the weighted sum of several arrays."""
+    return np.concatenate(
+        [(v * np.conj(w)).real.reshape(-1) for v, w in zip(values, weights, strict=True)]
+    )
 
 
-@law(DIFFERENTIABLE)
+def agree(found, case, place, expected, picked):
+    """Hold a gradient against slopes."""
+    listed = case.samples()
+    flat = np.zeros(len(picked))
+    if found is not None:
+        found = samples.numpy(found)
+        if place < len(listed) and listed[place].kind == "spd":
+            found = symmetric(found)
+        flat = found.reshape(-1)[picked]
+    limits = {"rtol": 2e-5, "atol": 2e-6}
+    np.testing.assert_allclose(flat, expected, **limits, err_msg=f"input {place}")
+
+
+@law(SMOOTH)
 def test_gradient_is_the_slope(case):
     arrays = case.arrays()
-    wanted, outs, weights, grads = pulled(case, arrays)
+    _, outs, weights, grads = pulled(case, arrays)
     if not outs:
         return
     factors = [samples.numpy(w) for w in weights]
-    places = [i for i, x in enumerate(arrays) if x.dtype.kind in "fc"]
-    chosen = [requires_grad(x) for x in leaves(run_all(case, arrays))]
+    dt.manual_seed(0)
+    chosen = [
+        isinstance(x, dt.Tensor) and x.requires_grad
+        for x in leaves(case.call(case.tensors("cpu", True, arrays)))
+    ]
 
-    def total(arrays):
+    def terms(arrays):
         dt.manual_seed(0)
         with dt.no_grad():
-            found = leaves(case.call(tensors(arrays)))
-        found = [x for x, keep in zip(found, chosen, strict=True) if keep]
-        return sum(
-            np.sum(samples.numpy(x) * np.conj(w)).real for x, w in zip(found, factors, strict=True)
-        )
+            found = leaves(case.call(tensors(matrices(case, arrays))))
+        found = [samples.numpy(x) for x, choose in zip(found, chosen, strict=True) if choose]
+        return weighted(found, factors)
 
-    for place, g in zip(places, grads, strict=True):
-        picked, expected = slope(total, arrays, place)
-        agree(g, expected, picked, f"input {place}")
+    for place, g in zip(places_of(case, arrays), grads, strict=True):
+        picked, expected = slope(terms, arrays, place)
+        agree(g, case, place, expected, picked)
 
 
-def run_all(case, arrays):
-    dt.manual_seed(0)
-    return case.call(tensors(arrays, grad=True))
-
-
-@law(DIFFERENTIABLE)
+@law(TWICE)
 def test_gradient_of_the_gradient_is_its_slope(case):
     arrays = case.arrays()
     wanted, outs, weights, grads = pulled(case, arrays)
-    if not outs:
+    arrived = [i for i, g in enumerate(grads) if g is not None]
+    if not arrived:
         return
-    places = [i for i, x in enumerate(arrays) if x.dtype.kind in "fc"]
     factors = [samples.numpy(w) for w in weights]
-    given = [g is not None for g in grads]
     vectors = cotangents(wanted)
+    bare = [samples.numpy(vectors[i]) for i in arrived]
 
-    def contracted(grads, vectors):
-        parts = [(g * v.conj()).sum() for g, v, is_there in zip(grads, vectors, given, strict=True) if is_there]
-        parts = [p.real if p.is_complex() else p for p in parts]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+    def terms(everything):
+        xs = matrices(case, everything[: len(arrays)])
+        _, _, _, grads = pulled(case, xs, tensors(everything[len(arrays) :]))
+        return weighted([samples.numpy(grads[i]) for i in arrived], bare)
 
-    def total(everything):
-        xs, ws = everything[: len(arrays)], everything[len(arrays) :]
-        _, _, _, grads = pulled(case, xs, tensors(ws))
-        return float(contracted(grads, vectors))
-
-    if not any(given):
-        return
     leads = tensors(factors, grad=True)
     wanted, outs, _, grads = pulled(case, arrays, leads, create_graph=True)
-    whole = contracted(grads, vectors)
-    if not whole.requires_grad:
-        second = [None] * (len(wanted) + len(leads))
-    else:
-        second = dt.autograd.grad(whole, [*wanted, *leads], allow_unused=True)
+    loose = [i for i in arrived if grads[i].requires_grad]
+    second = [None] * (len(wanted) + len(leads))
+    if loose:
+        second = dt.autograd.grad(
+            [grads[i] for i in loose],
+            [*wanted, *leads],
+            [vectors[i] for i in loose],
+            allow_unused=True,
+        )
     everything = [*arrays, *factors]
-    for place, g in zip([*places, *range(len(arrays), len(everything))], second, strict=True):
-        picked, expected = slope(total, everything, place, most=12)
-        agree(g, expected, picked, f"input {place} of {len(arrays)}")
+    places = [*places_of(case, arrays), *range(len(arrays), len(everything))]
+    for place, g in zip(places, second, strict=True):
+        picked, expected = slope(terms, everything, place, most=5)
+        agree(g, case, place, expected, picked)
 
 
 @law(EVERY)
@@ -155,7 +195,7 @@ def test_other_devices_agree_with_the_cpu(case, other_device):
     for device in ("cpu", other_device):
         dt.manual_seed(0)
         with dt.device(device):
-            xs = tensors(arrays, device, grad=True)
+            xs = case.tensors(device, True, arrays)
             outs = leaves(case.call(xs))
             wanted = [x for x in xs if x.requires_grad]
             every = [x for x in outs if isinstance(x, dt.Tensor)]
@@ -184,7 +224,8 @@ def test_other_devices_agree_with_the_cpu(case, other_device):
         if not isinstance(one, dt.Tensor):
             assert one == two
             continue
-        assert one.dtype == two.dtype
+        # A private operation may number things in the type that suits the library.
+        assert one.dtype == two.dtype or not (case.entry.public or one.is_floating_point())
         assert one.shape == two.shape
         np.testing.assert_allclose(samples.numpy(one), samples.numpy(two), rtol=1e-7, atol=1e-9)
 
@@ -196,13 +237,13 @@ def test_other_devices_agree_with_the_cpu(case, other_device):
 def test_nothing_is_saved_where_no_gradient_is_wanted(case):
     packed = []
     with saved_tensors_hooks(packed.append, None):
-        outs = leaves(case.call(tensors(case.arrays())))
+        outs = leaves(case.call(case.tensors()))
         for x in outs:
             assert not isinstance(x, dt.Tensor) or (x.grad_fn is None and not x.requires_grad)
         with dt.no_grad():
-            outs = leaves(case.call(tensors(case.arrays(), grad=True)))
+            outs = leaves(case.call(case.tensors(grad=True)))
     with dt.inference_mode():
-        outs += leaves(case.call(tensors(case.arrays())))
+        outs += leaves(case.call(case.tensors()))
     assert not packed
     for x in outs:
         if isinstance(x, dt.Tensor) and not x.is_leaf:
@@ -213,7 +254,7 @@ def test_nothing_is_saved_where_no_gradient_is_wanted(case):
 @law(OPS)
 def test_saved_is_what_the_rules_name(case):
     op = case.op
-    inputs, _, outs = launched(case, tensors(case.arrays(), grad=True))
+    inputs, _, outs = launched(case, case.tensors(grad=True))
     carrying = [x for x in outs if x is not None and x.requires_grad]
     if not carrying:
         return
@@ -240,7 +281,7 @@ def test_what_is_not_saved_is_let_go(case):
     op = case.op
     if op.view:
         return
-    inputs, watched, outs = launched(case, tensors(case.arrays(), grad=True))
+    inputs, watched, outs = launched(case, case.tensors(grad=True))
     wanted = tuple([isinstance(x, dt.Tensor) and x.requires_grad for x in inputs])
     named = asked(op, wanted)
     del inputs
@@ -256,7 +297,7 @@ def asked(op, wanted):
         of_name = [w for w, n in zip(wanted, names(op, len(wanted)), strict=True) if n == name]
         if any(wanted) if name == "together" else any(of_name):
             found.update(asked)
-    return found
+    return found - {"xp", "g", "gs", "needs", "i"}
 
 
 def launched(case, xs):
@@ -303,10 +344,14 @@ def shares(one, two):
     return np.may_share_memory(memory(one), memory(two))
 
 
+# Kernels that serve writing only: what they return is copied at once.
+WRITTEN = ("copied_from", "filled_with")
+
+
 @law(OPS)
 def test_views_share_memory_and_nothing_else_does(case):
     op = case.op
-    xs = tensors(case.arrays())
+    xs = case.tensors()
     before = [memory(x).copy() for x in xs]
     with dt.no_grad():
         outs = [x for x in leaves(case.call(xs)) if isinstance(x, dt.Tensor)]
@@ -318,7 +363,7 @@ def test_views_share_memory_and_nothing_else_does(case):
             continue
         shared = [x for x in xs if shares(out, x)]
         if not op.view:
-            assert not shared
+            assert not shared or op.name in WRITTEN
             assert not out._is_view()
             continue
         if op.view is True:
@@ -341,7 +386,7 @@ def test_views_share_memory_and_nothing_else_does(case):
 
 @law(EVERY)
 def test_inputs_stay_as_they_are(case, device):
-    xs = tensors(case.arrays(), device, grad=True)
+    xs = case.tensors(device, grad=True)
     dt.manual_seed(0)
     outs = tracked(case.call(xs))
     if outs:
@@ -359,7 +404,7 @@ IN_PLACE = [case for case in OPS if case.op.inplace and case.op.outputs is None 
 
 def writable(case):
     """Whether the result fits into the first input."""
-    xs = tensors(case.arrays())
+    xs = case.tensors()
     args, _ = case.filled(iterate(xs))
     if not isinstance(args[0], dt.Tensor):
         return False
@@ -375,7 +420,7 @@ def test_in_place_is_the_same_written_over(case, device):
     write = in_place(case.entry.function)
     results = []
     for function in (case.entry.function, write):
-        xs = tensors(case.arrays(), device, grad=True)
+        xs = case.tensors(device, grad=True)
         copies = [x.clone() for x in xs]
         dt.manual_seed(0)
         out = case.call(copies, function)
@@ -423,8 +468,8 @@ def test_the_layout_of_memory_does_not_matter(case):
     for form in (dt.tensor, strided):
         dt.manual_seed(0)
         xs = [form(a, device="cpu") if a.ndim else dt.tensor(a) for a in arrays]
-        for x in xs:
-            if x.dtype.kind in ("float", "complex"):
+        for x, held in zip(xs, case.held, strict=True):
+            if x.dtype.kind in ("float", "complex") and not held:
                 x.requires_grad_()
         try:
             outs = leaves(case.call(xs))
