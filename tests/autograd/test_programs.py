@@ -66,7 +66,7 @@ class Program:
         if kind == "make":
             return lib.full((2, 3), c)
         if kind == "unary":
-            return [x.sin, x.exp, x.tanh, lambda: x * 1.5, x.cos, x.clone][int(c * 6)]()
+            return [x.sin, x.exp, x.tanh, lambda: x * 1.5, x.cos, lambda: x.clone() * 1][int(c * 6)]()
         if kind == "binary":
             return [lambda: x * y, lambda: x + y, lambda: x - y][int(c * 3)]()
         if kind == "view":
