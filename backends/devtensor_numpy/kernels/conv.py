@@ -162,10 +162,12 @@ def convolution_spread(
             g = plan.framed(input[some, :, rows])
             n = len(g)
             if channels_first:
-                g = swapped("g", g).reshape(groups, outputs // groups, -1)
+                by_group = swapped("g", g).reshape(groups, outputs // groups, -1)
                 images = scratch("images", (channels, n, *size), g.dtype)
                 images[...] = 0
-                columns = multiply(matrix, g, images).reshape(channels, *kernel, n, *plan.frame)
+                columns = multiply(matrix, by_group, images).reshape(
+                    channels, *kernel, n, *plan.frame
+                )
                 plan.spread(columns, images)
                 result[some] += images.swapaxes(0, 1)
             else:
@@ -218,9 +220,11 @@ def channel_sum(xp: Any, input: Array, /) -> Array:
         return channel_sum(xp, input.astype(np.float32)).astype(input.dtype)
     flat = input.reshape(*input.shape[:2], math.prod(input.shape[2:]))
     if input.dtype.kind != "f":
-        return np.add.reduce(flat, (0, 2), dtype=input.dtype)
-    by_image = np.matmul(flat, ones(flat.shape[2], flat.dtype))
-    return np.matmul(ones(flat.shape[0], flat.dtype), by_image)
+        found: Array = np.add.reduce(flat, (0, 2), dtype=input.dtype)
+    else:
+        by_image = np.matmul(flat, ones(flat.shape[2], flat.dtype))
+        found = np.matmul(ones(flat.shape[0], flat.dtype), by_image)
+    return found
 
 
 KERNELS = {

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import pool as common
+from devtensor.ops.conv import extent
 
 from .linalg import Array, is_half
+from .windows import last
 
 Sizes = tuple[int, ...]
 
@@ -37,12 +39,12 @@ def rows_of_tiles(x: Array, kernel: Sizes, size: Sizes) -> Iterator[Array]:
     covered = tuple([o * k for o, k in zip(size, kernel, strict=True)])
     dims = len(kernel)
     if x.shape[-dims:] != covered:
-        x = x[(..., *map(slice, covered))]
+        x = x[last(map(slice, covered))]
     x = np.ascontiguousarray(x)
     row = np.dtype((np.void, covered[-1] * x.itemsize))
     rows = x.view(row)[..., 0]
     for place in tuples(*map(range, kernel[:-1])):
-        some = rows[(..., *[slice(i, None, k) for i, k in zip(place, kernel, strict=False)])]
+        some = rows[last([slice(i, None, k) for i, k in zip(place, kernel, strict=False)])]
         yield np.ascontiguousarray(some).reshape(-1).view(x.dtype)
 
 
@@ -127,7 +129,7 @@ def spots(
     sizes: Sizes, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> Array | None:  # fmt: skip
     """Where windows' elements are in a flattened plane; None if some are not there."""
-    reach = common.extent(kernel, size, stride, dilation)
+    reach = extent(kernel, size, stride, dilation)
     if any(padding) or any(r > n for r, n in zip(reach, sizes, strict=True)):
         return None
     starts, offsets = plane(size, sizes, kernel, stride, padding, dilation)
@@ -295,10 +297,11 @@ def avg_windows(
             rows = total(rows[j :: kernel[-1]] for j in range(kernel[-1]))
             found = rows.reshape(*input.shape[:-dims], *size)
     if found is None:
-        return common.avg_windows.kernel(
+        plain: Array = common.avg_windows.kernel(
             xp, input, kernel=kernel, size=size, stride=stride, padding=padding,
             include_pad=include_pad, divisor=divisor,
         )  # fmt: skip
+        return plain
     np.divide(found, number, out=found, casting="same_kind")
     return found.astype(input.dtype, copy=False)
 
@@ -327,10 +330,11 @@ def avg_spread(
         if found is not None:
             return found.astype(g.dtype, copy=False)
     if not tiled(sizes, kernel, size, stride, padding, (1,) * dims):
-        return common.avg_spread.kernel(
+        plain: Array = common.avg_spread.kernel(
             xp, g, sizes=sizes, kernel=kernel, stride=stride, padding=padding,
             include_pad=include_pad, divisor=divisor,
         )  # fmt: skip
+        return plain
     flat = np.divide(g, number, dtype=g.dtype).reshape(-1)
     row = np.empty((flat.size, kernel[-1]), g.dtype)
     row[...] = flat[:, None]
@@ -341,11 +345,11 @@ def avg_spread(
     row = row.reshape(-1).view(whole).reshape(*g.shape[:-dims], *size[:-1])
     for place in tuples(*map(range, kernel[:-1])):
         key = [slice(i, None, k) for i, k in zip(place, kernel, strict=False)]
-        lines[(..., *key)] = row
+        lines[last(key)] = row
     if covered == tuple(sizes):
         return result
     padded = np.zeros((*g.shape[:-dims], *sizes), g.dtype)
-    padded[(..., *map(slice, covered))] = result
+    padded[last(map(slice, covered))] = result
     return padded
 
 
@@ -365,7 +369,8 @@ def adaptive_avg(xp: Any, input: Array, /, *, size: Sizes) -> Array:
         matrix, count = members(sizes, parts(sizes, size), wide.dtype)
         found = summed(wide, dims, matrix, size)
     if found is None:
-        return common.adaptive_avg.kernel(xp, input, size=size)
+        plain: Array = common.adaptive_avg.kernel(xp, input, size=size)
+        return plain
     np.divide(found, count.reshape(size), out=found)
     return found.astype(input.dtype, copy=False)
 
@@ -380,7 +385,8 @@ def adaptive_avg_spread(xp: Any, g: Array, /, *, sizes: Sizes) -> Array:
         matrix, count = members(sizes, parts(sizes, size), wide.dtype)
         found = summed(wide / count.reshape(size), dims, matrix.T, sizes)
     if found is None:
-        return common.adaptive_avg_spread.kernel(xp, g, sizes=sizes)
+        plain: Array = common.adaptive_avg_spread.kernel(xp, g, sizes=sizes)
+        return plain
     return found.astype(g.dtype, copy=False)
 
 

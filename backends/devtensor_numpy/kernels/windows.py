@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import product as tuples
 from typing import Any
@@ -24,6 +24,11 @@ Sizes = tuple[int, ...]
 ALL = slice(None)
 COLUMNS = 1 << 19  # Elements of the columns that are worked on at a time.
 WASTE = 1.6  # Up to this factor, columns computed for nothing cost less than shorter copies.
+
+
+def last(parts: Iterable[slice]) -> Any:
+    """A key for the last dimensions of an array."""
+    return (..., *parts)
 
 
 class Layout:
@@ -163,7 +168,7 @@ class Layout:
         if self.bare:
             return g
         whole = np.zeros((*g.shape[: -len(self.out)], *self.frame), g.dtype)
-        whole[(..., *map(slice, self.out))] = g
+        whole[last(map(slice, self.out))] = g
         return whole
 
 
@@ -202,7 +207,8 @@ def scratch(name: str, shape: Sizes, dtype: Any, beside: Array | None = None) ->
     start = -address(block) % 64
     if beside is not None:
         start += (address(beside) - address(block) - start + PAGE // 2) % PAGE // 64 * 64
-    return block[start : start + size].view(dtype).reshape(shape)
+    memory: Array = block[start : start + size].view(dtype).reshape(shape)
+    return memory
 
 
 def address(x: Array) -> int:
@@ -264,11 +270,8 @@ class Spots:
             for n, reach, before in zip(sizes, self.size, padding, strict=True)
         ]
         self.whole = self.size == sizes and not any(padding)
-        self.here = (..., *[slice(0, max(0, end)) for end in ends])
-        self.there = (
-            ...,
-            *[slice(p, max(p, p + end)) for p, end in zip(padding, ends, strict=True)],
-        )
+        self.here = last([slice(0, max(0, end)) for end in ends])
+        self.there = last([slice(p, max(p, p + end)) for p, end in zip(padding, ends, strict=True)])
         elements = places = np.zeros((), np.intp)
         for n, k, o, step, gap in zip(self.size, kernel, out, stride, dilation, strict=True):
             elements = elements[..., None] * n + np.arange(k) * gap
