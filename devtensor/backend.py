@@ -27,6 +27,8 @@ class Backend:
     """The array API namespace, version 2024.12, with the EXTRAS beside it."""
     array_types: tuple[type, ...]
     """Classes of its arrays; the first is what kernels return, others (scalars) are wrapped into it."""
+    packages: tuple[str, ...] = ()
+    """Packages whose arrays it takes as its own; by their names the backend is found and loaded."""
     kernels: dict[str, Callable[..., Any]] = {}
     """Kernels of its own, by the name of the operation that they replace."""
 
@@ -52,6 +54,10 @@ class Backend:
     def current(self) -> int:
         """The index used when none is named."""
         return 0
+
+    def namespace(self, index: int | None) -> Any:
+        """`xp` for kernels on device `index`; its factories may make their arrays there."""
+        return self.xp
 
     def bind(self, kernel: Callable[..., Any], index: int | None) -> Callable[..., Any]:
         """`kernel`, made to run on device `index`; the place to enter a device's context."""

@@ -19,7 +19,7 @@ class Space:
     """The namespace that a device gives to kernels and rules."""
 
     def __init__(self, device: Device) -> None:
-        library = device.backend.xp
+        library = device.backend.namespace(device.index)
         names = getattr(library, "__all__", None) or dir(library)
         self.__dict__.update(
             {name: getattr(library, name) for name in names if not name.startswith("_")}

@@ -1,0 +1,274 @@
+"""The standard's functions where dpnp computes something else, or nothing.
+
+Each says what is wrong; tests/test_xpu.py tells when it no longer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod as product
+from typing import Any
+
+import dpnp
+import numpy as np
+
+from devtensor.errors import OutOfMemoryError
+
+from .memory import dense, forward
+from .runtime import DOUBLE, PLACES, QUEUES
+
+__all__ = [
+    "any", "all", "argsort", "astype", "clip", "concat", "flip", "from_dlpack", "isdtype", "matmul",
+    "mean", "sort", "stack", "std", "take", "take_along_axis", "tensordot", "var", "vecdot", "where",
+]  # fmt: skip
+
+
+# ---- types
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
+    if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
+        x = x != 0 if dtype == np.bool_ else dpnp.real(x)
+    return dpnp.astype(x, dtype, copy=copy)
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a data type is of a kind."""
+    return bool(dpnp.isdtype(np.dtype(dtype), kind))
+
+
+# ---- dpnp.where is wrong, and reads outside its operands, where strides are negative and orders mixed
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Any:
+    """Elements of `x1` where `condition` is true, else of `x2`."""
+    return dpnp.where(forward(condition), forward(x1), forward(x2))
+
+
+def flip(x: Any, /, *, axis: Any = None) -> Any:
+    """`x` backwards, copied: strides below 0 do not leave the library."""
+    return dpnp.flip(x, axis).copy(order="C")
+
+
+# ---- products over operands with strides 0 (broadcast ones) are garbage or an error in dpnp
+
+
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """The matrix product."""
+    return dpnp.matmul(dense(x1), dense(x2))
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The product of vectors along an axis."""
+    return dpnp.vecdot(dense(x1), dense(x2), axis=axis)
+
+
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
+    """The product over several axes."""
+    return dpnp.tensordot(dense(x1), dense(x2), axes=axes)
+
+
+# ---- dpnp adds half precision up in half precision, which overflows
+
+
+def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean."""
+    if x.dtype == np.float16:
+        return dpnp.mean(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(np.float16)
+    return dpnp.mean(x, axis=axis, keepdims=keepdims)
+
+
+def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    """The variance."""
+    if x.dtype == np.float16:
+        return var(
+            x.astype(np.float32), axis=axis, correction=correction, keepdims=keepdims
+        ).astype(np.float16)
+    return dpnp.var(x, axis=axis, correction=correction, keepdims=keepdims)
+
+
+def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    """The standard deviation."""
+    return dpnp.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether something is true."""
+    return dpnp.any(x, axis=axis, keepdims=keepdims)
+
+
+def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether everything is true."""
+    return dpnp.all(x, axis=axis, keepdims=keepdims)
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+    """Numbers moved into an interval."""
+    return x.copy() if min is None and max is None else dpnp.clip(x, min, max)
+
+
+# ---- dpnp takes integer indices that are out of range as the nearest that is not
+
+
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
+    """Slices at indices; waits for the device, to check them."""
+    from .extras_index import checked
+
+    if axis is None:
+        axis, x = (0, x.reshape(-1)) if x.ndim != 1 else (0, x)
+    checked([(indices, x.shape[axis])])
+    return dpnp.take(x, indices, axis=axis)
+
+
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
+    """Elements at indices along an axis; waits for the device, to check them."""
+    from .extras_index import checked
+
+    checked([(indices, x.shape[axis])])
+    return dpnp.take_along_axis(x, indices, axis=axis)
+
+
+# ---- order
+
+
+def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The elements in order; NaN is the largest."""
+    if not x.ndim:
+        return x.copy()
+    found = dpnp.sort(x, axis=axis, stable=True)
+    return flip(found, axis=axis) if descending else found
+
+
+def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The order of the elements; NaN is the largest."""
+    if not x.ndim:
+        return dpnp.zeros_like(x, dtype=np.int64)
+    if not descending:
+        return dpnp.argsort(x, axis=axis, stable=True)
+    # Backwards twice, so that equal elements keep their order.
+    order = dpnp.argsort(flip(x, axis=axis), axis=axis, stable=True)
+    return flip(x.shape[axis] - 1 - order, axis=axis)
+
+
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
+    """Arrays joined along a dimension."""
+    return dpnp.concat(tuple(arrays), axis=axis)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
+    """Arrays joined along a new dimension."""
+    return dpnp.stack(tuple(arrays), axis=axis)
+
+
+# ---- new arrays, which are made on a device
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """The array behind a DLPack object; on the same memory where it is a device's."""
+    if x.__dlpack_device__()[0] == 14:
+        return dpnp.from_dlpack(x)
+    return dpnp.asarray(np.from_dlpack(x), sycl_queue=QUEUES[0])
+
+
+def fits(shape: Any, dtype: Any, queue: Any) -> Any:
+    """The shape, if there can be such an array: dpnp lets the count of its bytes overflow.
+
+    Raises
+    ------
+    OutOfMemoryError, TypeError
+    """
+    dims = shape if isinstance(shape, (tuple, list)) else (shape,)
+    size = product(map(int, dims)) * (8 if dtype is None else np.dtype(dtype).itemsize)
+    if size >= 1 << 47:
+        raise OutOfMemoryError(
+            f"out of memory on xpu:{PLACES[queue]}: tried to allocate {size / 2**30:.0f} GiB for "
+            f"the shape {list(dims)}"
+        )
+    return tuple(dims)
+
+
+def refuse_double(dtype: Any, index: int) -> None:
+    """Raise an error for double precision on a device without it.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not DOUBLE[index] and dtype is not None and np.dtype(dtype).char in "dD":
+        raise TypeError(
+            f"{np.dtype(dtype).name} is not available on xpu:{index}: the device computes in single "
+            "precision only (SYCL's aspect fp64 is missing). Use float32 or complex64, or the cpu"
+        )
+
+
+def factories(index: int) -> dict[str, Any]:
+    """The standard's functions that make arrays, for one device."""
+    here = QUEUES[index]
+    single = not DOUBLE[index]
+
+    def placed(device: Any) -> Any:
+        return here if device is None else device.sycl_queue
+
+    def check(dtype: Any) -> None:
+        if single:
+            refuse_double(dtype, index)
+
+    def filler(name: str) -> Any:
+        function = getattr(dpnp, name)
+
+        def make(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+            check(dtype)
+            queue = placed(device)
+            return function(fits(shape, dtype, queue), dtype=dtype, sycl_queue=queue)
+
+        make.__name__, make.__doc__ = name, function.__doc__
+        return make
+
+    def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+        check(dtype)
+        queue = placed(device)
+        shape = fits(shape, dtype, queue)
+        if isinstance(fill_value, int) and dtype is not None and np.dtype(dtype).kind in "iu":
+            fill_value = int(np.array(fill_value % (1 << 64), np.uint64).astype(dtype))
+        return dpnp.full(shape, fill_value, dtype=dtype, sycl_queue=queue)
+
+    def arange(
+        start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+    ) -> Any:
+        check(dtype)
+        return dpnp.arange(start, stop, step, dtype=dtype, sycl_queue=placed(device))
+
+    def linspace(
+        start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None,
+        endpoint: bool = True,
+    ) -> Any:  # fmt: skip
+        check(dtype)
+        return dpnp.linspace(
+            start, stop, num, dtype=dtype, sycl_queue=placed(device), endpoint=endpoint
+        )
+
+    def eye(
+        n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None,
+        device: Any = None,
+    ) -> Any:  # fmt: skip
+        check(dtype)
+        return dpnp.eye(n_rows, n_cols, k, dtype, sycl_queue=placed(device))
+
+    def asarray(
+        obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None
+    ) -> Any:
+        check(dtype)
+        if isinstance(obj, dpnp.ndarray):
+            if device is not None and device.sycl_queue != obj.sycl_queue:
+                raise ValueError("asarray takes an array to no other device; use Backend.array")
+            if dtype is not None and obj.dtype != dtype:
+                return astype(obj, dtype)
+            return obj.copy() if copy else obj
+        if isinstance(obj, (np.ndarray, np.generic)):
+            obj = np.array(obj, order="C")  # dpnp keeps strides below 0
+        return dpnp.asarray(obj, dtype=dtype, sycl_queue=placed(device))
+
+    made = {name: filler(name) for name in ("empty", "zeros", "ones")}
+    found = (full, arange, linspace, eye, asarray)
+    return {**made, **{function.__name__: function for function in found}}

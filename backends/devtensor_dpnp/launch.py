@@ -1,0 +1,94 @@
+"""Kernels of our own in OpenCL C, run in order with those of dpnp.
+
+SYCL's queues that are not OpenCL's (Level Zero) take no source; there the callers have another way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from .pool import Raw
+from .runtime import OPENCL, ORDER, PLACES, dpctl, refuse_fork
+
+try:  # dpctl after 0.22
+    from dpctl.compiler import create_kernel_bundle_from_source as compiled
+except ImportError:
+    from dpctl.program import create_program_from_source as compiled
+
+whole = ctypes.c_uint64
+word = ctypes.c_uint32
+signed = ctypes.c_int64
+single = ctypes.c_float
+double = ctypes.c_double
+
+TYPES = {
+    "bool": "uchar", "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
+    "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+    "float16": "half", "float32": "float", "float64": "double",
+}  # fmt: skip
+"""OpenCL's names of dtypes."""
+EXTENSIONS = {
+    "half": "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n",
+    "double": "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n",
+}
+
+_kernels: dict[Any, Any] = {}
+
+
+def takes_source(array: Any) -> bool:
+    """Whether kernels in OpenCL C run where `array` lives."""
+    index = PLACES.get(array.sycl_queue)
+    return index is not None and OPENCL[index]
+
+
+def kernel(queue: Any, source: str, name: str, **types: Any) -> Any:
+    """The kernel `name` of a source in which ``$T`` stands for the OpenCL name of the dtype `T`."""
+    key = (queue, name, *types.values())
+    found = _kernels.get(key)
+    if found is None:
+        used = {place: TYPES[str(t)] for place, t in types.items()}
+        head = "".join(EXTENSIONS[t] for t in set(used.values()) if t in EXTENSIONS)
+        for place, t in used.items():
+            source = source.replace(f"${place}", t)
+        found = _kernels[key] = compiled(queue, head + source).get_sycl_kernel(name)
+    return found
+
+
+def start(array: Any) -> Any:
+    """The memory of an array from its first element on.
+
+    The attribute `data` of dpnp's arrays says that it is that, but kernels are given the start of
+    the whole allocation.
+    """
+    array = array._array_obj
+    memory = array.usm_data
+    return memory if memory._pointer == array._pointer else Raw(array)
+
+
+def launch(queue: Any, function: Any, args: list[Any], size: tuple[int, ...]) -> None:
+    """Run a kernel after all that dpnp has been asked for.
+
+    Parameters
+    ----------
+    queue : SyclQueue
+    function : SyclKernel
+    args : list
+        C-contiguous dpnp arrays, and numbers as ctypes objects.
+    size : tuple of int
+        How many work items; the last number is what ``get_global_id(0)`` counts.
+    """
+    if 0 in size:
+        return
+    refuse_fork()
+    if len(args) != function.num_args:  # dpctl would take the missing ones from the last call
+        raise TypeError(f"the kernel takes {function.num_args} arguments, not {len(args)}")
+    memory = [a if isinstance(a, ctypes._SimpleCData) else start(a) for a in args]
+    order = ORDER[queue]
+    event = queue.submit_async(function, memory, list(size), None, order.submitted_events)
+    order.add_event_pair(queue._submit_keep_args_alive(memory, [event]), event)
+
+
+__all__ = [
+    "dpctl", "double", "kernel", "launch", "signed", "single", "takes_source", "whole", "word",
+]  # fmt: skip

@@ -1,0 +1,221 @@
+"""Strides and other readings of an array's memory."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import dpnp
+import numpy as np
+
+from .runtime import refuse_fork
+
+__all__ = [
+    "as_strided",
+    "contiguous",
+    "reinterpret",
+    "sliding_window",
+    "view_as_complex",
+    "view_as_real",
+]
+
+
+def contiguous(x: Any, /) -> Any:
+    """A copy whose elements lie in order."""
+    return x.copy(order="C")
+
+
+def steps_of(x: Any) -> tuple[int, ...]:
+    """Strides in elements, as they are."""
+    steps: tuple[int, ...] = x._array_obj.strides
+    return steps
+
+
+def dense(x: Any) -> Any:
+    """`x`, or a copy if an element stands in several places, or some stand backwards."""
+    for step, n in zip(x._array_obj.strides, x.shape, strict=True):
+        if step <= 0 and n != 1:
+            return x.copy(order="C") if x.size else x
+    return x
+
+
+def forward(x: Any) -> Any:
+    """`x`, or a copy if elements stand backwards."""
+    if isinstance(x, dpnp.ndarray) and min(x._array_obj.strides, default=0) < 0:
+        return x.copy(order="C")
+    return x
+
+
+def ordered(x: Any) -> Any:
+    """`x`, or a copy if its elements do not lie in order."""
+    return x if x.flags.c_contiguous else x.copy(order="C")
+
+
+def pointer(x: Any) -> int:
+    """The address of the first element."""
+    address: int = x._array_obj._pointer
+    return address
+
+
+def allocated(x: Any) -> int:
+    """Bytes of the allocation in which `x` lies."""
+    memory = x._array_obj.usm_data
+    size: int = getattr(memory, "wanted", None) or memory.nbytes
+    return size
+
+
+def host_view(x: Any) -> Any:
+    """The memory of an array of a CPU device, when all work is done, as a NumPy array."""
+    refuse_fork()
+    x.sycl_queue.wait()
+    if not x.size:
+        return np.empty(x.shape, x.dtype)
+    width, steps = x.dtype.itemsize, x._array_obj.strides
+    reach = [(n - 1) * step for n, step in zip(x.shape, steps, strict=True)]
+    low = sum([r for r in reach if r < 0])
+    count = 1 + sum(map(abs, reach))
+    address = x._array_obj._pointer + low * width
+    raw = (ctypes.c_char * (count * width)).from_address(address)
+    flat = np.frombuffer(raw, np.uint8).view(x.dtype)
+    return np.lib.stride_tricks.as_strided(flat[-low:], x.shape, [s * width for s in steps])
+
+
+def to_host(x: Any) -> Any:
+    """A copy in NumPy's memory.
+
+    dpnp's own copies the whole allocation in which a view lies.
+    """
+    if x.sycl_device.is_cpu:
+        return np.array(host_view(x), order="C")
+    refuse_fork()
+    x = ordered(x)
+    found = np.empty(x.shape, x.dtype)
+    if x.size:
+        from .launch import start
+
+        queue = x.sycl_queue
+        queue.wait()
+        queue.memcpy(found.reshape(-1).view(np.uint8), start(x), found.nbytes)
+    return found
+
+
+# ---- views of one allocation
+
+
+def view_at(
+    x: Any, shape: Sequence[int], steps: Sequence[int], start: int, dtype: Any = None
+) -> Any:
+    """Elements of the allocation in which `x` lies.
+
+    `steps` and `start`, from the beginning of the allocation, count elements of `dtype`.
+    """
+    dtype = np.dtype(x.dtype if dtype is None else dtype)
+    return dpnp.ndarray(
+        tuple(shape),
+        dtype,
+        buffer=x._array_obj.usm_data,
+        offset=start,
+        strides=tuple([s * dtype.itemsize for s in steps]),
+        sycl_queue=x.sycl_queue,
+    )
+
+
+def offset_of(x: Any) -> int:
+    """How many elements lie before the first one in the allocation."""
+    offset: int = x._array_obj._element_offset
+    return offset
+
+
+def as_strided(x: Any, size: Sequence[int], stride: Sequence[int], start: int = 0, /) -> Any:
+    """A view of the memory in which `x` lies; `start` and `stride` are counted in elements.
+
+    Raises
+    ------
+    RuntimeError
+        If the view would reach outside that memory.
+    """
+    size, stride = tuple(size), tuple(stride)
+    width, room = x.dtype.itemsize, allocated(x)
+    first = offset_of(x) + start
+    if 0 in size:
+        return view_at(x, size, stride, 0) if x.size else dpnp.empty_like(x, shape=size)
+    last = first + 1 + sum([(n - 1) * s for n, s in zip(size, stride, strict=True)])
+    if not 0 <= first <= last <= room // width:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {first}, and "
+            f"itemsize {width} requiring a storage size of {last * width} are out of bounds for "
+            f"storage of size {room}"
+        )
+    return view_at(x, size, stride, first)
+
+
+def sliding_window(x: Any, size: int, step: int, dim: int, /) -> Any:
+    """All slices of length `size`, every `step` places along `dim`, in a new last dimension."""
+    shape, steps = list(x.shape), list(steps_of(x))
+    inner = steps[dim]
+    shape[dim] = (shape[dim] - size) // step + 1
+    steps[dim] *= step
+    return view_at(x, (*shape, size), (*steps, inner), offset_of(x))
+
+
+def reinterpret(x: Any, dtype: Any) -> Any:
+    """The memory of `x` read as `dtype`; the last axis fits itself to the size of the elements."""
+    dtype = np.dtype(dtype)
+    old, new = x.dtype.itemsize, dtype.itemsize
+    if old == new:
+        return view_at(x, x.shape, steps_of(x), offset_of(x), dtype)
+    if not x.ndim:
+        raise RuntimeError(
+            f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)"
+        )
+    shape, steps, ratio = list(x.shape), list(steps_of(x)), max(old, new) // min(old, new)
+    if new > old and shape[-1] % ratio:
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {ratio} to view {x.dtype} as {dtype} "
+            f"(different element sizes), but got {shape[-1]}"
+        )
+    if steps[-1] != 1 and x.size and shape[-1] != 1:
+        raise RuntimeError(
+            f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), "
+            f"but got {steps[-1]}"
+        )
+    first = offset_of(x)
+    if new < old:
+        steps = [s * ratio for s in steps]
+        shape[-1], first = shape[-1] * ratio, first * ratio
+    else:
+        if first % ratio or any(
+            s % ratio for s, n in zip(steps[:-1], shape, strict=False) if n > 1
+        ):
+            raise RuntimeError(
+                f"self.stride() must be divisible by {ratio} to view {x.dtype} as {dtype}"
+            )
+        steps = [s // ratio for s in steps]
+        shape[-1], first = shape[-1] // ratio, first // ratio
+    steps[-1] = 1
+    return view_at(x, shape, steps, first, dtype)
+
+
+def view_as_real(x: Any) -> Any:
+    """A complex array as a real one with the two parts in a new last axis; the same memory."""
+    real = np.float32 if x.dtype == np.complex64 else np.float64
+    steps = (*[2 * s for s in steps_of(x)], 1)
+    return view_at(x, (*x.shape, 2), steps, 2 * offset_of(x), real)
+
+
+def view_as_complex(x: Any) -> Any:
+    """The inverse of `view_as_real`; the same memory."""
+    if x.dtype.itemsize < 4:
+        raise RuntimeError(
+            f"view_as_complex: there is no complex dtype for {x.dtype} here; use float32 or float64"
+        )
+    steps, first = steps_of(x), offset_of(x)
+    if x.size and steps[-1] != 1:
+        raise RuntimeError(
+            f"Tensor must have a last dimension with stride 1, but its stride is {steps[-1]}"
+        )
+    if any(s % 2 for s, n in zip(steps[:-1], x.shape, strict=False) if n > 1) or first % 2:
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    joined = np.complex64 if x.dtype == np.float32 else np.complex128
+    return view_at(x, x.shape[:-1], [s // 2 for s in steps[:-1]], first // 2, joined)

@@ -1,0 +1,42 @@
+"""The array API, version 2024.12, in dpnp, and the names beside it that kernels use (EXTRAS).
+
+`namespace` makes it for one device, on which its factories make arrays.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import dpnp
+
+from devtensor_numpy.namespace import EXTRAS, STANDARD
+
+from . import extras_index, guarded, memory, products, special
+from .guarded import factories
+
+OWN = "float16"
+
+_names: dict[str, Any] = {name: getattr(dpnp, name) for name in f"{STANDARD} {OWN}".split()}
+for _module in (guarded, extras_index, memory, special):
+    _found = vars(_module)
+    _names.update({n: _found[n] for n in f"{STANDARD} {EXTRAS}".split() if n in _found})
+_names["linalg"] = products.linalg
+
+
+class Namespace(SimpleNamespace):
+    """The functions for one device; `xp` of kernels is made from it."""
+
+    def __init__(self, index: int) -> None:
+        names = {**_names, **factories(index)}
+        super().__init__(**names, __all__=sorted(names), __array_api_version__="2024.12")
+
+
+_spaces: dict[int, Namespace] = {}
+
+
+def namespace(index: int) -> Namespace:
+    """The namespace whose factories make arrays on device `index`."""
+    if index not in _spaces:
+        _spaces[index] = Namespace(index)
+    return _spaces[index]

@@ -1,0 +1,202 @@
+"""The memory of arrays, kept for the next ones.
+
+SYCL gets each array's memory from the operating system and gives it back, and clearing fresh pages
+takes longer than most operations on them. So blocks that are no longer used are kept, up to a
+limit, and the bytes in use are counted, which dpctl does not do.
+
+All of dpnp's functions get the memory of their results by calling ``dpctl.memory.MemoryUSMDevice``;
+`install` puts `Memory` in that place. What it makes are objects of dpctl's own class. A block comes
+back when the last array over it is gone, and dpnp lets go of the arguments of a kernel only when
+the kernel has run, so nothing that is still read or written is handed out again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from threading import Lock
+from typing import Any
+
+from dpctl import memory
+from dpnp.memory import MemoryUSMDevice as Shown
+
+from devtensor.errors import OutOfMemoryError
+
+from .runtime import DEVICES, PLACES
+
+Raw = memory.MemoryUSMDevice
+SMALL = 1 << 14
+"""Bytes below which memory is not kept: to make a block out of kept memory takes longer."""
+STEP = 512
+
+
+def rounded(size: int) -> int:
+    """The size of a block for `size` bytes: at most an eighth more."""
+    step = max(STEP, 1 << max(size.bit_length() - 4, 0))
+    return -(-size // step) * step
+
+
+class Pool:
+    """The memory of one device.
+
+    Attributes
+    ----------
+    limit : int
+        Bytes that are kept at most while no array uses them.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.total = int(DEVICES[index].global_mem_size)
+        self.limit = self.total // 4
+        self.used = self.kept = self.peak = self.peak_reserved = 0
+        self.count = 0
+        self.bins: defaultdict[int, list[Any]] = defaultdict(list)
+        # Blocks come back whenever Python collects them, also in the middle of `take`: appending
+        # to a deque needs no lock.
+        self.returned: deque[tuple[Any, int]] = deque()
+        self.lock = Lock()
+
+    def settle(self) -> None:
+        """Count what has come back, and keep it while there is room; the lock is held."""
+        returned = self.returned
+        while returned:
+            raw, size = returned.popleft()
+            self.used -= size
+            if raw is not None and self.kept + size <= self.limit:
+                self.bins[size].append(raw)
+                self.kept += size
+
+    def take(self, wanted: int, queue: Any) -> Any:
+        """Memory for `wanted` bytes.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If there is not enough.
+        """
+        small = wanted < SMALL
+        size = wanted if small else rounded(wanted)
+        with self.lock:
+            if self.returned:
+                self.settle()
+            raw = None
+            if not small and (free := self.bins.get(size)):
+                raw = free.pop()
+                self.kept -= size
+        try:
+            if small:
+                made = Raw.__new__(Small, size, queue=queue)
+            else:
+                made = Raw.__new__(Block, Raw(size, queue=queue) if raw is None else raw)
+        except memory.USMAllocationError:
+            made = self.retry(wanted, size, queue)
+        if made.__class__ is Block and raw is None:
+            raw = made.reference_obj
+        made.raw, made.room, made.wanted, made.pool = raw, size, wanted, self
+        with self.lock:
+            self.used += size
+            self.count += 1
+            if self.used > self.peak:
+                self.peak = self.used
+            if self.used + self.kept > self.peak_reserved:
+                self.peak_reserved = self.used + self.kept
+        return made
+
+    def retry(self, wanted: int, size: int, queue: Any) -> Any:
+        """Try again with all kept memory given back."""
+        self.release()
+        queue.wait()
+        try:
+            if size < SMALL:
+                return Raw.__new__(Small, size, queue=queue)
+            return Raw.__new__(Block, Raw(size, queue=queue))
+        except memory.USMAllocationError:
+            most = int(DEVICES[self.index].max_mem_alloc_size)
+            raise OutOfMemoryError(
+                f"out of memory on xpu:{self.index}: tried to allocate {wanted / 2**20:.2f} MiB; "
+                f"the device has {self.total / 2**20:.0f} MiB, of which arrays of this process hold "
+                f"{self.used / 2**20:.0f} MiB, and gives at most {most / 2**20:.0f} MiB to one array. "
+                "Use smaller batches, or no_grad() where no gradient is wanted"
+            ) from None
+
+    def release(self) -> None:
+        """Give kept memory back to the system."""
+        with self.lock:
+            self.settle()
+            self.bins.clear()
+            self.kept = 0
+
+    def statistics(self) -> dict[str, int]:
+        """Bytes in use and kept, now and at most, and how many blocks were ever made."""
+        with self.lock:
+            self.settle()
+            return {
+                "allocated": self.used,
+                "reserved": self.used + self.kept,
+                "peak_allocated": self.peak,
+                "peak_reserved": self.peak_reserved,
+                "count": self.count,
+            }
+
+    def reset_peak(self) -> None:
+        """Let the largest numbers so far be the present ones."""
+        with self.lock:
+            self.settle()
+            self.peak, self.peak_reserved = self.used, self.used + self.kept
+
+
+class Small(Shown):  # type: ignore[misc]
+    """Memory that is counted, and freed when the last array over it is gone."""
+
+    pool: Pool | None = None  # the attribute `data` of dpnp's arrays makes one without
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __del__(self) -> None:
+        if self.pool is not None:
+            self.pool.returned.append((None, self.room))
+
+
+class Block(Shown):  # type: ignore[misc]
+    """Memory lent out by a pool."""
+
+    pool: Pool | None = None  # the attribute `data` of dpnp's arrays makes one without
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __del__(self) -> None:
+        if self.pool is not None:
+            self.pool.returned.append((self.raw, self.room))
+
+
+class Kind(type(Raw)):  # type: ignore[misc]
+    """Makes `Memory` look like the class in whose place it stands."""
+
+    def __instancecheck__(cls, thing: Any) -> bool:
+        return isinstance(thing, Raw)
+
+    def __subclasscheck__(cls, other: Any) -> bool:
+        return issubclass(other, Raw)
+
+    def __call__(cls, other: Any, *args: Any, **kwargs: Any) -> Any:
+        if other.__class__ is int and not args and len(kwargs) == 1:
+            index = PLACES.get(kwargs.get("queue"))
+            if index is not None:
+                return POOLS[index].take(other, kwargs["queue"])
+        return Raw(other, *args, **kwargs)
+
+
+class Memory(Raw, metaclass=Kind):
+    """What dpnp calls for memory; it has no objects of its own."""
+
+    __slots__ = ()
+
+
+POOLS = [Pool(index) for index in range(len(DEVICES))]
+
+
+def install() -> None:
+    """Let dpnp get memory from the pools."""
+    memory.MemoryUSMDevice = Memory

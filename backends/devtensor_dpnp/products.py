@@ -1,0 +1,36 @@
+"""Linear algebra: dpnp's, with operands that it gets right."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import dpnp
+
+from . import guarded
+from .memory import dense
+
+NAMES = """
+cholesky cross det diagonal eigh eigvalsh inv matrix_norm matrix_power matrix_rank matrix_transpose
+outer pinv qr slogdet solve svd svdvals trace vector_norm
+"""
+VIEWS = ("diagonal", "matrix_transpose")
+
+
+def guard(name: str) -> Any:
+    """A function of dpnp.linalg whose arrays have no strides below 1: broadcast ones give garbage."""
+    function = getattr(dpnp.linalg, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*[dense(a) if isinstance(a, dpnp.ndarray) else a for a in args], **kwargs)
+
+    call.__name__, call.__doc__ = name, function.__doc__
+    return function if name in VIEWS else call
+
+
+linalg = SimpleNamespace(
+    **{name: guard(name) for name in NAMES.split()},
+    matmul=guarded.matmul,
+    vecdot=guarded.vecdot,
+    tensordot=guarded.tensordot,
+)
