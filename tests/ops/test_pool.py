@@ -168,7 +168,6 @@ def test_kernels_for_all_backends(seed, limits):
     values, which = agree("max_windows", x, size=size, **wide)
     agree("chosen", x, which, **wide)
     agree("chosen_spread", values, which, sizes=sizes, **wide)
-    agree("window_places", which, sizes=sizes, **wide)
     size = common.windows("avg_pool2d", (1, *sizes), kernel, stride, padding, (1,) * dims, False)
     for include, divisor in product([True, False], [None, 3]):
         where |= {"include_pad": include, "divisor": divisor}

@@ -184,14 +184,6 @@ def plane(
     return starts, offsets.reshape(-1)
 
 
-def window_places(
-    xp: Any, which: Array, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes,
-    dilation: Sizes,
-) -> Array:  # fmt: skip
-    """`window_places`."""
-    return positions(which, sizes, kernel, stride, padding, dilation)
-
-
 def in_all_planes(places: Array, dims: int, length: int) -> Array:
     """Places in planes as places in all of the memory."""
     planes = math.prod(places.shape[:-dims])
@@ -398,5 +390,4 @@ KERNELS = {
     "chosen": chosen,
     "chosen_spread": chosen_spread,
     "max_windows": max_windows,
-    "window_places": window_places,
 }
