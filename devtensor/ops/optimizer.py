@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from devtensor.example import fixed, positive
 from devtensor.op import op
-from devtensor.ops.elementwise import half
+from devtensor.ops.elementwise import half, kind
 
 PAIR = ((2, 3), (2, 3))
 SQUARES = ((2, 3), (2, 3), (2, 3), positive(2, 3))
@@ -23,23 +23,37 @@ SMALL = fixed([[0.1, 0.2, 0.3], [-0.1, -0.2, 0.0]])
 SECOND = fixed(1.0)
 
 
-def wide(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """`formula` calculated in float32 for smaller types, in which an `eps` is nothing."""
+def for_any_type(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """`formula`, which is for float32 and float64, for other types, too.
+
+    Smaller types are calculated in float32: in them an `eps` is nothing. The real and the imaginary
+    parts of complex numbers are stepped each for itself.
+    """
 
     @wraps(formula)
-    def widened(xp, *args, **options):
-        if not half(args[0]):
+    def typed(xp, *args, **options):
+        given = args[0]
+        if kind(given) == "complex":
+            into, back = xp.view_as_real, xp.view_as_complex
+        elif half(given):
+            into, back = [partial(cast, xp, t) for t in (xp.float32, given.dtype)]
+        else:
             return formula(xp, *args, **options)
-        small = [hasattr(x, "dtype") and half(x) for x in args]
-        given = [xp.astype(x, xp.float32) if s else x for x, s in zip(args, small, strict=True)]
-        new = list(formula(xp, *given, **options))
-        for i, value in enumerate(new):
-            place = i + 1 if i else 0  # behind the parameter stands its gradient
-            if value is not None and small[place]:
-                new[i] = xp.astype(value, args[place].dtype)
-        return tuple(new)
+        new = formula(xp, *[into(x) if is_like(x, given) else x for x in args], **options)
+        old = (given, *args[2 : len(new) + 1])
+        return tuple([back(y) if is_like(x, given) else y for x, y in zip(old, new, strict=True)])
 
-    return widened
+    return typed
+
+
+def cast(xp: Any, dtype: Any, x: Any) -> Any:
+    """`x`, an array or a tensor, in another type."""
+    return xp.astype(x, dtype) if hasattr(xp, "astype") else x.to(dtype)
+
+
+def is_like(x: Any, array: Any) -> bool:
+    """Whether `x` is an array of the same type."""
+    return hasattr(x, "dtype") and x.dtype == array.dtype
 
 
 def decayed(grad, param, weight_decay, maximize):
@@ -65,7 +79,7 @@ def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
         ((), (), (), {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ],
 )
-@wide
+@for_any_type
 def sgd_update(
     xp,
     param,
@@ -97,7 +111,7 @@ def sgd_update(
         ((), (), (), positive(), None, SECOND, {"maximize": True}),
     ],
 )
-@wide
+@for_any_type
 def adam_update(
     xp,
     param,
@@ -134,7 +148,7 @@ def adam_update(
     writes=("param", "exp_avg", "exp_inf", "step"),
     examples=[(*SQUARES, SECOND, {"weight_decay": 0.1})],
 )
-@wide
+@for_any_type
 def adamax_update(
     xp,
     param,
@@ -167,7 +181,7 @@ def adamax_update(
         (*SQUARES, SECOND, fixed(0.45), {"weight_decay": 0.1, "decoupled": True}),
     ],
 )
-@wide
+@for_any_type
 def nadam_update(
     xp,
     param,
@@ -213,7 +227,7 @@ def nadam_momenta(beta1, momentum_decay, count):
     writes=("param", "exp_avg", "exp_avg_sq", "step"),
     examples=[(*SQUARES, SECOND), (*SQUARES, fixed(8.0), {"weight_decay": 0.1})],
 )
-@wide
+@for_any_type
 def radam_update(
     xp,
     param,
@@ -260,7 +274,7 @@ def radam_rates(lr, beta1, beta2, count):
     writes=("param", "sum", "step"),
     examples=[(*PAIR, positive(2, 3), SECOND, {"lr_decay": 0.1, "weight_decay": 0.1})],
 )
-@wide
+@for_any_type
 def adagrad_update(
     xp,
     param,
@@ -287,7 +301,7 @@ def adagrad_update(
     writes=("param", "square_avg", "acc_delta", "step"),
     examples=[(*PAIR, positive(2, 3), positive(2, 3), SECOND, {"weight_decay": 0.1})],
 )
-@wide
+@for_any_type
 def adadelta_update(
     xp,
     param,
@@ -319,7 +333,7 @@ def adadelta_update(
         (*PAIR, positive(2, 3), SMALL, (2, 3), SECOND, {"momentum": 0.9, "alpha": 0.9}),
     ],
 )
-@wide
+@for_any_type
 def rmsprop_update(
     xp,
     param,
@@ -355,7 +369,7 @@ def rmsprop_update(
     writes=("param", "prev", "step_size", "step"),
     examples=[(*PAIR, (2, 3), positive(2, 3), SECOND)],
 )
-@wide
+@for_any_type
 def rprop_update(
     xp,
     param,
@@ -390,7 +404,7 @@ def rprop_update(
         (*PAIR, (2, 3), SECOND, fixed(0.02), fixed(1.0), {"weight_decay": 0.1}),
     ],
 )
-@wide
+@for_any_type
 def asgd_update(
     xp,
     param,
@@ -430,7 +444,7 @@ def asgd_rates(lr, lambd, alpha, t0, count):
         ((3,), (3,), None, None, positive(3), SECOND, {"maximize": True}),
     ],
 )
-@wide
+@for_any_type
 def adafactor_update(
     xp,
     param,
@@ -485,7 +499,7 @@ def adafactor_update(
         ((3, 2), (3, 2), (3, 2), {"nesterov": False}),
     ],
 )
-@wide
+@for_any_type
 def muon_update(
     xp,
     param,

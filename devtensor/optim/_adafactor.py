@@ -93,7 +93,7 @@ class Adafactor(Stepwise):
         return "row_var", "col_var", "variance", "step"
 
     def _recall(self, state: dict[str, Any], names: tuple[str | None, ...]) -> list[Any]:
-        return [state.get(name) for name in names]  # of vectors another than of matrices
+        return [state.get(name or "") for name in names]  # of vectors another than of matrices
 
     def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
         return (

@@ -136,7 +136,8 @@ class CyclicLR(Cycle):
 
     def scale_fn(self, x: float) -> float:
         """Give the height of cycle or step number `x`, as a part of the whole."""
-        return (self._scale_fn_custom or self._scale_fn_ref)(x)
+        height: float = (self._scale_fn_custom or self._scale_fn_ref)(x)
+        return height
 
     def get_lr(self) -> list[Any]:
         """Compute the rates of the step `last_epoch`, and set its momentum."""
@@ -181,7 +182,7 @@ def always(cycle: float) -> float:
 
 def halving(cycle: float) -> float:
     """Every cycle is half as high as the one before."""
-    return 1 / 2.0 ** (cycle - 1)
+    return float(2.0 ** (1 - cycle))
 
 
 class OneCycleLR(Cycle):
@@ -261,7 +262,7 @@ class OneCycleLR(Cycle):
         ]
         if three_phase:
             stations.insert(2, (2 * rise - 2, "initial_lr", "max_momentum"))
-        self._schedule_phases = [
+        self._schedule_phases: list[dict[str, Any]] = [
             {
                 "end_step": end[0],
                 "start_lr": start[1],

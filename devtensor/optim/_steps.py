@@ -18,9 +18,7 @@ __all__ = [
     "check_not_negative",
     "check_ways",
     "counter",
-    "is_complex",
     "number",
-    "real",
     "scalar",
 ]
 
@@ -126,8 +124,8 @@ class Stepwise(Optimizer):
             for name, value in self._added.items():
                 group.setdefault(name, value)
             for p in group["params"]:
-                kept = self.state.get(p)
-                for name in self._counters if kept else ():
+                kept = self.state.get(p, {})
+                for name in self._counters:
                     if name in kept and not isinstance(kept[name], Tensor):
                         kept[name] = counter(float(kept[name]))
 
@@ -164,9 +162,6 @@ class Stepwise(Optimizer):
             if not state:
                 self._start(group, p, state)
             kept = self._recall(state, names)
-            if p.dtype.is_complex:
-                # The real and the imaginary parts are stepped each for itself.
-                p, grad, *kept = map(real, (p, grad, *kept))
             update(p, grad, *kept, *options)
 
     def _start(self, group: dict[str, Any], p: Tensor, state: dict[str, Any]) -> None:
@@ -199,13 +194,3 @@ class Stepwise(Optimizer):
         if not isinstance(value, Tensor):
             return value
         return scalar(value) if group.get("differentiable") else value.item()
-
-
-def is_complex(value: Any) -> bool:
-    """Tell whether `value` is a tensor of complex numbers."""
-    return isinstance(value, Tensor) and value.dtype.is_complex
-
-
-def real(value: Any) -> Any:
-    """Complex numbers as pairs of real ones, over the same memory; other tensors as they are."""
-    return dt.view_as_real(value) if is_complex(value) else value

@@ -9,7 +9,7 @@ import devtensor as dt
 from devtensor.tensor import Tensor
 
 from ._line_search import strong_wolfe
-from ._steps import check_lr, number, real
+from ._steps import check_lr, number
 from .optimizer import Optimizer
 
 __all__ = ["LBFGS"]
@@ -232,6 +232,12 @@ class Search:
             tolerance_change=self.options["tolerance_change"],
             max_evaluations=self.options["max_eval"] - self.evaluations,
         )
+
+
+def real(x: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones, over the same memory; other tensors as they are."""
+    pairs: Tensor = dt.view_as_real(x) if x.dtype.is_complex else x
+    return pairs
 
 
 def largest(x: Tensor) -> float:

@@ -497,7 +497,7 @@ def test_pickling_and_copies(name):
     optimizer.step()
     for twin in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
         assert type(twin) is type(optimizer)
-        assert twin.defaults == optimizer.defaults
+        assert twin.defaults == {"differentiable": False, **optimizer.defaults}
         copies = twin.param_groups[0]["params"]
         assert all(one is not two for one, two in zip(copies, leaves, strict=True))
         give_gradients(dt, copies, 2)
@@ -510,7 +510,9 @@ def test_pickling_and_copies(name):
         give_gradients(dt, again, 2)
         fresh.step()
         for one, two in zip(copies, again, strict=True):
-            assert one.tolist() == two.tolist()
+            # Loading makes a float64 of the product that NAdam keeps.
+            close_enough = 1e-7 if name == "NAdam" else 0
+            np.testing.assert_allclose(one.tolist(), two.tolist(), rtol=close_enough)
 
 
 def test_an_optimizer_with_a_scheduler_dies_with_its_last_name():

@@ -269,6 +269,21 @@ def test_gradients_flow_through_differentiable_steps(name):
         close(one, two, 1e-5)  # PyTorch calculates with a float32 number of steps.
 
 
+@pytest.mark.parametrize("dtype", ["float16", "complex64"])
+def test_differentiable_steps_of_other_types(dtype):
+    start = dt.tensor([1.0, 2.0], dtype=getattr(dt, dtype), requires_grad=True)
+    x = start.clone()
+    optimizer = optim.SGD([x], lr=0.5, momentum=0.5, differentiable=True)
+    for _ in range(2):
+        x.grad = (start * start).clone()
+        optimizer.step()
+    assert x.dtype is start.dtype
+    x.real.sum().backward() if x.is_complex() else x.sum().backward()
+    # After two steps it is x - (0.5 + 0.5 * 1.5) x * x.
+    assert x.tolist() == [-0.25, -3.0]
+    assert start.grad.tolist() == [-1.5, -4.0]
+
+
 @pytest.mark.parametrize("name", ["Adamax", "Rprop", "Adam"])
 def test_gradients_of_two_differentiable_steps_are_slopes(name):
     def end(values):

@@ -56,7 +56,8 @@ def blockwise(
     assert first is not None
     dtype, shape = first.dtype, first.shape
     if first.nbytes <= BLOCK:
-        formula(given, *arrays, *[np.empty(shape, dtype) for _ in range(scratch)])
+        more = (np.empty(shape, dtype),) if scratch == 2 else ()
+        formula(given, *arrays, np.empty(shape, dtype), *more)
         return
     if all(x is None or x.flags.c_contiguous for x in arrays):
         arrays = tuple([None if x is None else x.reshape(-1) for x in arrays])
@@ -112,7 +113,8 @@ def decayed(grad: Array, param: Array, decay: Any, maximize: bool) -> Array:
     if decay is None:
         return np.negative(grad) if maximize else grad
     out = np.multiply(param, decay, np.empty(param.shape, param.dtype))
-    return np.subtract(out, grad, out) if maximize else np.add(out, grad, out)
+    (np.subtract if maximize else np.add)(out, grad, out)
+    return out
 
 
 def average(mean: Array, value: Array, keep: Array, take: Array, t: Array) -> None:
