@@ -373,7 +373,7 @@ def require_same(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) 
 
 
 def require_numbers(
-    weight: Sizes, dims: int, groups: int, stride: Sizes, padding: Sizes, dilation: Sizes,
+    weight: Sizes, groups: int, stride: Sizes, padding: Sizes, dilation: Sizes,
     output_padding: Sizes,
 ) -> None:  # fmt: skip
     """Raise RuntimeError for a weight or parameters that no input would suit."""
@@ -459,13 +459,12 @@ def places(
     dilation: Sizes, groups: int,
 ) -> dict[str, Any]:  # fmt: skip
     """The parameters of `convolution`; RuntimeError if it is not defined for the shapes."""
-    dims = len(input) - 2
-    none = (0,) * dims
+    none = (0,) * (len(input) - 2)
     same = padding == "same"
     if same and set(stride) != {1}:
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     before = none if isinstance(padding, str) else padding
-    require_numbers(weight, dims, groups, stride, before, dilation, none)
+    require_numbers(weight, groups, stride, before, dilation, none)
     require_groups(weight, groups)
     require_channels(f"groups={groups}", input, weight, bias, weight[1] * groups, weight[0])
     kernel = weight[2:]
@@ -490,8 +489,7 @@ def transposed_places(
     output_padding: Sizes, groups: int, dilation: Sizes,
 ) -> dict[str, Any]:  # fmt: skip
     """The parameters of `convolution_spread`; RuntimeError if it is not defined for the shapes."""
-    dims = len(input) - 2
-    require_numbers(weight, dims, groups, stride, padding, dilation, output_padding)
+    require_numbers(weight, groups, stride, padding, dilation, output_padding)
     require_groups(weight, groups)
     require_channels("transposed=1", input, weight, bias, weight[0], weight[1] * groups)
     kernel = weight[2:]
