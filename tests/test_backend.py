@@ -3,11 +3,13 @@
 import asyncio
 import contextvars
 import math
+import os
 import subprocess
 import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ from devtensor_numpy import quick, special
 from devtensor_numpy.namespace import EXTRAS, STANDARD
 
 NUMPY = load("cpu")
-KINDS = ("cpu", "strict")
+KINDS = ("cpu", "strict", *(("xpu",) if find_spec("dpnp") else ()))
+os.environ.setdefault("DEVTENSOR_XPU_CPU_DEVICES", "2")  # read when xpu is first loaded
 
 
 class Library:
@@ -461,14 +464,14 @@ def test_places():
 def test_strides_pointer_and_offset(library, view):
     memory = np.arange(24.0).reshape(2, 3, 4)
     x, y = library(memory), torch.tensor(memory)
-    ours, wanted = view(x), view(y)
     backend = library.backend
+    assert backend.owns(x)
+    ours, wanted = view(x), view(y)
     assert backend.strides(ours) == wanted.stride()
     if ours.shape != (0, 3, 4):
         assert (backend.pointer(ours) - backend.pointer(x)) // 8 == wanted.storage_offset()
         assert backend.storage_offset(ours) == wanted.storage_offset()
         assert backend.shares(ours, x)
-    assert backend.owns(x)
     assert not backend.shares(library.xp.asarray(ours, copy=True), x)
 
 

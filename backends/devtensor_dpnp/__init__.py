@@ -103,9 +103,8 @@ class Dpnp(Backend):
 
     def write(self, target: Any, value: Any) -> None:
         """Copy `value`, converted as PyTorch does, into the memory of `target`."""
-        kind = value.dtype.kind
-        if kind == "c" and target.dtype.kind != "c":
-            value = value != 0 if target.dtype.kind == "b" else self.xp.real(value)
+        if value.dtype != target.dtype:
+            value = self.xp.astype(value, target.dtype)
         target[...] = value
 
     # ---- memory

@@ -30,7 +30,13 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
     if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
         x = x != 0 if dtype == np.bool_ else dpnp.real(x)
+    if x.dtype.kind == "f" and np.dtype(dtype) in NARROW:
+        # PyTorch and NumPy cut off the high bits of what does not fit; dpnp takes the nearest.
+        x = dpnp.astype(x, np.int64)
     return dpnp.astype(x, dtype, copy=copy)
+
+
+NARROW = [np.dtype(t) for t in (np.int8, np.uint8, np.int16, np.uint16, np.uint32)]
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
@@ -75,7 +81,7 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The mean."""
     if x.dtype == np.float16:
-        return dpnp.mean(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(np.float16)
+        return dpnp.mean(dpnp.astype(x, np.float32), axis=axis, keepdims=keepdims).astype(np.float16)
     return dpnp.mean(x, axis=axis, keepdims=keepdims)
 
 
@@ -83,7 +89,7 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = 
     """The variance."""
     if x.dtype == np.float16:
         return var(
-            x.astype(np.float32), axis=axis, correction=correction, keepdims=keepdims
+            dpnp.astype(x, np.float32), axis=axis, correction=correction, keepdims=keepdims
         ).astype(np.float16)
     return dpnp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
