@@ -317,6 +317,9 @@ def test_blocked_modules_stay_blocked():
         b"ctorch\nTensor\nK\x01a.",
         b"ctorch\nTensor\n(K\x01\x90.",
         # Calls of what may be named and not called.
+        b"ctorch._tensor\n_rebuild_from_type_v2\n(cbuiltins\nbytearray\nctorch\nTensor\n"
+        b"J\xff\xff\xff\x7f\x85NtR.",
+        b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch\nTensor\nctorch\nTensor\nK\x05\x85NtR.",
         b"ctorch\nTensor\nK\x05\x85R.",
         b"ctorch\nfloat32\n)R.",
         b"ctorch\nFloatStorage\nK\x05\x85R.",

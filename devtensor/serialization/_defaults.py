@@ -14,6 +14,7 @@ from devtensor.device import device
 from devtensor.dtype import named
 from devtensor.errors import DevtensorWarning
 from devtensor.serialization._names import fixed, storage_type
+from devtensor.serialization._rebuild import _rebuild_from_type_v2
 
 __all__ = ["calls", "check_key", "defaults", "keys_of", "make_frozenset"]
 
@@ -83,6 +84,14 @@ def make_device(kind: Any, index: Any = None) -> device:
         return device("cpu")
 
 
+def make_of_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
+    """A tensor of a class of its own, by one of the functions that make tensors."""
+    makers = [value for (module, _), value in fixed().items() if module == "torch._utils"]
+    if not any(function is maker for maker in makers):
+        raise UnpicklingError(f"Trying to call reduce for unrecognized function {function}")
+    return _rebuild_from_type_v2(function, kind, args, state)
+
+
 @cache
 def defaults() -> dict[str, tuple[Any, Callable[..., Any] | None]]:
     """What files may name: the thing itself, and what a call of it does (None: no call)."""
@@ -98,6 +107,8 @@ def defaults() -> dict[str, tuple[Any, Callable[..., Any] | None]]:
     for (module, name), value in fixed().items():
         if isinstance(value, type):
             call: Any = {"Size": value, "Parameter": value, "device": make_device}.get(name)
+        elif value is _rebuild_from_type_v2:
+            call = make_of_type
         else:
             call = value if callable(value) else None
         table[f"{module}.{name}"] = (value, call)
