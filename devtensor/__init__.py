@@ -62,7 +62,7 @@ newaxis = None
 half, double, cfloat, cdouble, short, long = float16, float64, complex64, complex128, int16, int64
 float, int = float32, int32
 
-from devtensor import autograd, linalg, nn, optim, random, serialization, special, utils
+from devtensor import accelerator, autograd, linalg, nn, optim, random, serialization, special, utils, xpu
 from devtensor.random import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from math import prod
+from threading import local
 from typing import Any
 
 from . import dtype as dtypes
@@ -33,6 +35,7 @@ class Backend:
     """Kernels of its own, by the name of the operation that they replace."""
 
     def __init__(self) -> None:
+        self._here = local()
         self.native: dict[dtypes.dtype, Any] = {}
         for t in dtypes.ALL:
             native = self.native_dtype(t)
@@ -52,8 +55,12 @@ class Backend:
         return 1
 
     def current(self) -> int:
-        """The index used when none is named."""
-        return 0
+        """The index used when none is named, in this thread."""
+        return getattr(self._here, "index", 0)
+
+    def set_current(self, index: int) -> None:
+        """Use `index` in this thread when none is named."""
+        self._here.index = index
 
     def namespace(self, index: int | None) -> Any:
         """`xp` for kernels on device `index`; its factories may make their arrays there."""
@@ -143,6 +150,53 @@ class Backend:
 
     def synchronize(self, index: int | None) -> None:
         """Wait for the work under way on a device."""
+
+    # ---- what `devtensor.accelerator` asks of backends other than the host's
+
+    def properties(self, index: int) -> dict[str, Any]:
+        """What is known of a device: at least ``name`` and ``total_memory``, in bytes."""
+        return {"name": f"{self.kind}:{index}", "total_memory": self.memory_info(index)[1]}
+
+    def memory_info(self, index: int) -> tuple[int, int]:
+        """Free and total bytes of a device's memory."""
+        return 0, 0
+
+    def memory_statistics(self, index: int) -> dict[str, int]:
+        """Bytes in use by arrays and held for them, now and at most since `reset_peaks`.
+
+        The keys are ``allocated``, ``reserved``, ``peak_allocated`` and ``peak_reserved``.
+        """
+        return dict.fromkeys(("allocated", "reserved", "peak_allocated", "peak_reserved"), 0)
+
+    def reset_peaks(self, index: int) -> None:
+        """Let the largest numbers so far be the present ones."""
+
+    def release(self) -> None:
+        """Give memory that no array uses back to the system."""
+
+    def new_stream(self, index: int, priority: int) -> Any:
+        """A further queue of work on a device; None if the library has one queue for each."""
+        return None
+
+    def current_stream(self, index: int) -> Any:
+        """The queue that takes this thread's work on a device; None as above."""
+        return None
+
+    def on_stream(self, stream: Any, index: int) -> AbstractContextManager[Any]:
+        """A context in which work goes to a queue that `new_stream` made."""
+        return nullcontext()
+
+    def stream_synchronize(self, stream: Any, index: int) -> None:
+        """Wait for the work in a queue."""
+        self.synchronize(index)
+
+    def new_event(self, index: int, timing: bool) -> Any:
+        """A mark that can be set in a queue.
+
+        It has the methods ``record(stream)``, ``wait(stream)``, ``synchronize()``, ``query()`` and
+        ``elapsed_time(end)``, which is in milliseconds; the streams are those of `new_stream`.
+        """
+        raise NotImplementedError(f"{self.kind} devices have no events here")
 
 
 _registered: dict[str, Callable[[], Backend]] = {}

@@ -34,7 +34,7 @@ class device:
         if isinstance(type, cls):
             return type
         if isinstance(type, int) and not isinstance(type, bool):
-            type, index = "cuda", type
+            type, index = accelerator_kind() or "cuda", type
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str or device, not {type.__class__.__name__}")
         kind, colon, number = type.partition(":")
@@ -92,6 +92,25 @@ class device:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
+
+
+ACCELERATORS = ("cuda", "xpu")
+"""Kinds of device that a bare number can mean, the preferred first."""
+
+
+def usable(kind: str) -> bool:
+    """Whether there is a device of this kind; asking imports the library behind it."""
+    if kind not in kinds():
+        return False
+    try:
+        return load(kind).count() > 0
+    except (RuntimeError, ImportError):
+        return False
+
+
+def accelerator_kind() -> str | None:
+    """The kind of the accelerator of this machine; None without one."""
+    return next(filter(usable, ACCELERATORS), None)
 
 
 _current: ContextVar[device | None] = ContextVar("device", default=None)

@@ -82,6 +82,65 @@ class Dpnp(Backend):
         self.runtime.refuse_fork()
         self.runtime.QUEUES[index or 0].wait()
 
+    def properties(self, index: int) -> dict[str, Any]:
+        """What SYCL tells of a device; a CPU says that it is one in its name."""
+        device = self.runtime.DEVICES[index]
+        name = str(device.name).strip()
+        return {
+            "name": f"{name} (CPU as a SYCL device)" if device.is_cpu else name,
+            "total_memory": int(device.global_mem_size),
+            "type": "cpu" if device.is_cpu else "gpu",
+            "vendor": str(device.vendor),
+            "driver_version": str(device.driver_version),
+            "platform_name": str(device.sycl_platform.name),
+            "backend": device.backend.name,
+            "filter_string": device.filter_string,
+            "has_fp16": bool(device.has_aspect_fp16),
+            "has_fp64": bool(device.has_aspect_fp64),
+            "has_atomic64": bool(device.has_aspect_atomic64),
+            "max_compute_units": int(device.max_compute_units),
+            "max_work_group_size": int(device.max_work_group_size),
+            "sub_group_sizes": list(device.sub_group_sizes),
+            "max_allocation": int(device.max_mem_alloc_size),
+        }
+
+    def memory_info(self, index: int) -> tuple[int, int]:
+        """Free and total bytes; of a CPU those of the machine, of a GPU what is not reserved here."""
+        total = int(self.runtime.DEVICES[index].global_mem_size)
+        if self.runtime.DEVICES[index].is_cpu:
+            import os
+
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            return min(free, total), total
+        return total - self.pools[index].statistics()["reserved"], total
+
+    def memory_statistics(self, index: int) -> dict[str, int]:
+        """What the pool counts."""
+        return self.pools[index].statistics()
+
+    def reset_peaks(self, index: int) -> None:
+        """Let the largest numbers so far be the present ones."""
+        self.pools[index].reset_peak()
+
+    def release(self) -> None:
+        """Give memory that no array uses back to the system."""
+        for pool in self.pools:
+            pool.release()
+
+    def current_stream(self, index: int) -> Any:
+        """The device's only queue."""
+        return self.runtime.QUEUES[index]
+
+    def new_stream(self, index: int, priority: int) -> Any:
+        """The same: dpnp refuses arrays of two queues in one operation."""
+        return self.runtime.QUEUES[index]
+
+    def new_event(self, index: int, timing: bool) -> Any:
+        """A mark in the queue."""
+        from .events import Event
+
+        return Event(self.runtime.QUEUES[index], timing)
+
     # ---- arrays from and to elsewhere
 
     def array(self, data: Any, native: Any, index: int | None) -> Any:

@@ -81,7 +81,9 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """The mean."""
     if x.dtype == np.float16:
-        return dpnp.mean(dpnp.astype(x, np.float32), axis=axis, keepdims=keepdims).astype(np.float16)
+        return dpnp.mean(dpnp.astype(x, np.float32), axis=axis, keepdims=keepdims).astype(
+            np.float16
+        )
     return dpnp.mean(x, axis=axis, keepdims=keepdims)
 
 

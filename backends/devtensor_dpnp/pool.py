@@ -13,6 +13,7 @@ the kernel has run, so nothing that is still read or written is handed out again
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -83,15 +84,12 @@ class Pool:
             if not small and (free := self.bins.get(size)):
                 raw = free.pop()
                 self.kept -= size
-        try:
-            if small:
-                made = Raw.__new__(Small, size, queue=queue)
-            else:
-                made = Raw.__new__(Block, Raw(size, queue=queue) if raw is None else raw)
-        except memory.USMAllocationError:
-            made = self.retry(wanted, size, queue)
-        if made.__class__ is Block and raw is None:
-            raw = made.reference_obj
+        if small:
+            made = self.allocated(lambda: Raw.__new__(Small, size, queue=queue), wanted, queue)
+        else:
+            if raw is None:
+                raw = self.allocated(lambda: Raw(size, queue=queue), wanted, queue)
+            made = Raw.__new__(Block, raw)
         made.raw, made.room, made.wanted, made.pool = raw, size, wanted, self
         with self.lock:
             self.used += size
@@ -102,21 +100,27 @@ class Pool:
                 self.peak_reserved = self.used + self.kept
         return made
 
-    def retry(self, wanted: int, size: int, queue: Any) -> Any:
-        """Try again with all kept memory given back."""
-        self.release()
-        queue.wait()
+    def allocated(self, allocate: Callable[[], Any], wanted: int, queue: Any) -> Any:
+        """What `allocate` makes, if need be with all kept memory given back.
+
+        Raises
+        ------
+        OutOfMemoryError
+        """
         try:
-            if size < SMALL:
-                return Raw.__new__(Small, size, queue=queue)
-            return Raw.__new__(Block, Raw(size, queue=queue))
+            return allocate()
+        except memory.USMAllocationError:
+            queue.wait()
+            self.release()
+        try:
+            return allocate()
         except memory.USMAllocationError:
             most = int(DEVICES[self.index].max_mem_alloc_size)
             raise OutOfMemoryError(
                 f"out of memory on xpu:{self.index}: tried to allocate {wanted / 2**20:.2f} MiB; "
-                f"the device has {self.total / 2**20:.0f} MiB, of which arrays of this process hold "
-                f"{self.used / 2**20:.0f} MiB, and gives at most {most / 2**20:.0f} MiB to one array. "
-                "Use smaller batches, or no_grad() where no gradient is wanted"
+                f"the device has {self.total / 2**20:.0f} MiB, of which arrays of this process "
+                f"hold {self.used / 2**20:.0f} MiB, and gives at most {most / 2**20:.0f} MiB to "
+                "one array. Use smaller batches, or no_grad() where no gradient is wanted"
             ) from None
 
     def release(self) -> None:
