@@ -338,16 +338,25 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f" else: _p = {packed}"
         packed = "_p"
     if op.rules:
-        yield " if _tracked:"
         check = " and _tracks[_r.dtype]" if op.promotes is None else ""
-        yield "  _plan = _plans[_tracked]"
-        yield f"  if _plan is not None{check}:"
-        yield "   _n = _new_node(Call); _n.plan = _plan"
-        yield f"   _n.links = _plan.link({', '.join(links)})"
-        yield "   _n.clock = _tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
         uses = packed if op.view or not params else f"{packed} if _plan.uses_params else PARAMS"
-        yield f"   _n.params = {uses}"
-        yield "   _o._node = _n"
+        yield f" if _tracked{check}:"
+        if count > 3:
+            yield "  _plan = _plans[_tracked]"
+            yield "  if _plan is None: return _o"
+            yield f"  _links = _plan.link({', '.join(links)})"
+        else:  # the few ways to be tracked, each with its plan
+            for tracked in range((1 << count) - 1, 0, -1):
+                plan = op.plan(tuple([bool(tracked >> i & 1) for i in range(count)]))
+                yield f"  {'if' if tracked == (1 << count) - 1 else 'elif'} _tracked == {tracked}:"
+                if plan is None:
+                    yield "   return _o"
+                else:
+                    yield f"   _plan = _plans[{tracked}]; _links = {plan.links(links)}"
+        yield "  _n = _new_node(Call); _n.plan = _plan; _n.links = _links"
+        yield "  _n.clock = _tick(); _n.shape = _r.shape; _n.device = _d; _n.extra = None"
+        yield f"  _n.params = {uses}"
+        yield "  _o._node = _n"
     yield " return _o"
 
 

@@ -266,6 +266,10 @@ class Plan:
         self.outs = any(save.place < 0 and not save.part for save in found)
         return self
 
+    def links(self, names: Sequence[str]) -> str:
+        """The text of a node's links from the names of edges, inputs and result."""
+        return links_of(self.op, self.wanted, list(self.saves), names)
+
     def look(self, node: Any, name: str) -> Any:
         """What a node has saved under the name that PyTorch gives it."""
         from devtensor.autograd.saved import show
@@ -281,21 +285,29 @@ class Plan:
         return show(node, [s.name for s in self.saves].index(wanted))
 
 
+def links_of(op: Op, wanted: tuple[bool, ...], saves: list[Save], names: Sequence[str]) -> str:
+    """The text of a node's links, made of the names of edges, inputs and result, in that order."""
+    count = len(wanted)
+    edges, inputs, out = names[:count], names[count : 2 * count], names[-1]
+    parts = {"": "", "shape": "._array.shape", "dtype": "._array.dtype"}
+    shown = [edge for edge, want in zip(edges, wanted, strict=True) if want]
+    for save in saves:
+        if save.place >= 0:
+            name = inputs[save.place]
+            one = f"{name}{parts[save.part]}"
+            optional = save.part and op.inputs[save.place] in op.defaults
+            shown.append(f"(None if {name} is None else {one})" if optional else one)
+        else:
+            one = out if op.outputs is None else f"{out}[{~save.place}]"
+            shown.append(f"{one}.{save.part}" if save.part else one)
+    return f"({', '.join(shown)},)"
+
+
 def linker(op: Op, wanted: tuple[bool, ...], saves: list[Save]) -> Function:
     """Compile the making of a node's links from edges, tensors and the resulting array or arrays."""
     count = range(len(wanted))
-    parts = {"": "", "shape": "._array.shape", "dtype": "._array.dtype"}
-    shown = [f"e{i}" for i in count if wanted[i]]
-    for save in saves:
-        if save.place >= 0:
-            one = f"x{save.place}{parts[save.part]}"
-            optional = save.part and op.inputs[save.place] in op.defaults
-            shown.append(f"None if x{save.place} is None else {one}" if optional else one)
-        else:
-            one = "out" if op.outputs is None else f"out[{~save.place}]"
-            shown.append(f"{one}.{save.part}" if save.part else one)
-    taken = [*(f"e{i}" for i in count), *(f"x{i}" for i in count), "out"]
-    made: Function = eval(f"lambda {', '.join(taken)}: ({', '.join(shown)},)")
+    names = [*(f"e{i}" for i in count), *(f"x{i}" for i in count), "out"]
+    made: Function = eval(f"lambda {', '.join(names)}: {links_of(op, wanted, saves, names)}")
     return made
 
 

@@ -43,11 +43,18 @@ class Space:
         kernel = kernel_for(op, self._device)
         star = op.star
 
+        if star is None and not any("dtype" in name for name in op.params):
+            return kernel  # its parameters are those of the operation, by place and by name
+        names = op.positional
+
         def call(*args: Any, **kwargs: Any) -> Any:
-            inputs, params = op.bind(args, kwargs)
             if star is not None:
-                inputs[star:] = inputs[star]
-            return kernel(*inputs, **natives(params, self._device))
+                kwargs.update(zip(names, args[star + 1 :], strict=False))
+                args = (*args[:star], *args[star])
+            else:
+                kwargs.update(zip(names, args[len(op.inputs) :], strict=False))
+                args = args[: len(op.inputs)]
+            return kernel(*args, **natives(kwargs, self._device))
 
         return call
 

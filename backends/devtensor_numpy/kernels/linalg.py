@@ -17,6 +17,7 @@ def is_half(dtype: np.dtype[Any]) -> bool:
     return dtype.itemsize == 2 and dtype.kind not in "iu"
 
 
+FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 BLAS = frozenset(np.dtype(t) for t in ("float32", "float64", "complex64", "complex128"))
 
 
@@ -35,6 +36,13 @@ def product(left: Array, right: Array) -> Array:
 
 def matmul(xp: Any, input: Array, other: Array, /) -> Array:
     """`matmul` as one large product where `other` is a matrix."""
+    dtype = input.dtype
+    if (dtype is FLOAT or dtype is DOUBLE) and dtype is other.dtype:
+        if input.ndim == 2 == other.ndim and input.shape[1] > 1:
+            try:
+                return np.dot(input, other)
+            except ValueError:
+                pass
     if input.ndim == 2 == other.ndim and input.dtype is other.dtype:
         try:
             return product(input, other)
