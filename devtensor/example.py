@@ -55,3 +55,8 @@ def spd(n: int, *batch: int) -> Sample:
 def fixed(data: Any) -> Sample:
     """The given nested lists."""
     return Sample("fixed", (), data=data)
+
+
+def complexes(*shape: int) -> Sample:
+    """Complex numbers, both parts standard normal."""
+    return Sample("complex", shape)

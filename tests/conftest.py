@@ -1,7 +1,6 @@
-"""Devices for the tests: the cpu, array-api-strict as a second device, and what ``--device`` names."""
+"""Devices for the tests: the cpu, array-api-strict, and what ``--device`` names."""
 
 import devtensor_strict  # noqa: F401  registers the device "strict"
-import pytest
 
 
 def pytest_addoption(parser):

@@ -35,6 +35,7 @@ PLAIN = {
     "repeats",
     "scale_factor",
     "shape",
+    "shapes",
     "size",
     "sizes",
     "source",
@@ -84,7 +85,7 @@ class Case:
         random = np.random.default_rng(zlib.crc32(self.id.encode()))
         found = []
         for sample in self.samples():
-            array = data(sample, random)
+            array = np.asarray(data(sample, random))
             found.append(array if change is None else change(array, sample))
         return found
 
@@ -154,6 +155,8 @@ def data(sample, random):
             n = shape[-1]
             root = random.standard_normal(shape)
             return root @ np.swapaxes(root, -1, -2) / n + np.eye(n)
+        case "complex":
+            return random.standard_normal(shape) + 1j * random.standard_normal(shape)
         case "fixed":
             return np.array(sample.data)
     raise AssertionError(sample)
@@ -194,7 +197,9 @@ def arguments(entry, number):
     op = entry.op
     if op is not None:
         inputs = op.inputs
-        made = [described(a, "", i < len(inputs)) if i < len(inputs) else a for i, a in enumerate(args)]
+        made = [
+            described(a, "", i < len(inputs)) if i < len(inputs) else a for i, a in enumerate(args)
+        ]
         named = {k: described(v, k, True) if k in inputs else v for k, v in kwargs.items()}
         return Case(entry.name, number, tuple(made), named)
     parameters = list(inspect.signature(entry.function).parameters.values())
@@ -234,7 +239,11 @@ def law(listed):
                     error.add_note(f"in {case}")
                     raise
 
-        test.__name__, test.__doc__, test.__module__ = function.__name__, function.__doc__, function.__module__
+        test.__name__, test.__doc__, test.__module__ = (
+            function.__name__,
+            function.__doc__,
+            function.__module__,
+        )
         named = parameters[0].replace(name="name")
         test.__signature__ = inspect.Signature([named, *parameters[1:]])
         return pytest.mark.parametrize("name", groups)(test)
@@ -266,14 +275,20 @@ def leaves(result):
 
 def tracked(result):
     """Those of the tensors in a result that carry gradients."""
-    return [x for x in leaves(result) if isinstance(x, (dt.Tensor, torch.Tensor)) and x.requires_grad]
+    return [
+        x for x in leaves(result) if isinstance(x, (dt.Tensor, torch.Tensor)) and x.requires_grad
+    ]
 
 
 def numpy(x):
     """The values of a tensor of either kind."""
     if isinstance(x, dt.Tensor):
         x = x.detach()
-        return np.asarray(x.cpu().tolist()).reshape(tuple(x.shape)) if not x.device.backend.host else x.numpy()
+        return (
+            np.asarray(x.cpu().tolist()).reshape(tuple(x.shape))
+            if not x.device.backend.host
+            else x.numpy()
+        )
     if isinstance(x, torch.Tensor):
         x = x.detach().resolve_conj().resolve_neg()
         return (x.float() if x.dtype is torch.bfloat16 else x).numpy()
@@ -319,7 +334,9 @@ def oracle(entry):
         "special": [torch.special],
     }.get(entry.home, [torch, torch.Tensor])
     for place in places:
-        found = getattr(place, name.removeprefix("linalg_") if entry.home == "linalg" else name, None)
+        found = getattr(
+            place, name.removeprefix("linalg_") if entry.home == "linalg" else name, None
+        )
         if callable(found):
             return found
     return None

@@ -6,24 +6,35 @@ import weakref
 
 import numpy as np
 import pytest
-import samples
-from samples import cases, cotangents, law, leaves, tensors, tracked
 
 import devtensor as dt
+import samples
 from devtensor.autograd.graph import saved_tensors_hooks
 from devtensor.autograd.node import Call
 from devtensor.autograd.view import requires_grad
 from devtensor.op import catalogue, in_place
+from samples import cases, cotangents, law, leaves, tensors, tracked
 
-pytestmark = pytest.mark.filterwarnings("ignore:chain_matmul is deprecated:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated:UserWarning")
 
-EVERY = cases(lambda entry: entry.op is None or not entry.op.writes)
+UNSET = ("empty", "empty_like", "new_empty", "unset")
+
+
+def plain(entry):
+    """Whether an entry leaves its inputs alone and says what its result holds."""
+    writes = entry.name.endswith("_") or (entry.op is not None and entry.op.writes)
+    return not writes and entry.name not in UNSET
+
+
+EVERY = cases(plain)
 OPS = [case for case in EVERY if case.op is not None]
 
 # Examples at points where the slope jumps, or where the rule is not the slope, and why.
 NO_SLOPE = {
     "frexp-1": "powers of two",
     "special_entr-1": "ends at 0",
+    "embedding": "what stands at the padding does not count",
+    "embedding_at": "what stands at the padding does not count",
 }
 NO_SECOND_SLOPE = {
     "maximum-3": "equal numbers",
@@ -78,9 +89,7 @@ def pulled(case, arrays, weights=None, device="cpu", create_graph=False):
     if not outs:
         return wanted, [], [], []
     weights = cotangents(outs, device=device) if weights is None else weights
-    grads = dt.autograd.grad(
-        outs, wanted, weights, create_graph=create_graph, allow_unused=True
-    )
+    grads = dt.autograd.grad(outs, wanted, weights, create_graph=create_graph, allow_unused=True)
     return wanted, outs, weights, list(grads)
 
 
@@ -171,7 +180,7 @@ def test_gradient_of_the_gradient_is_its_slope(case):
         return weighted([samples.numpy(grads[i]) for i in arrived], bare)
 
     leads = tensors(factors, grad=True)
-    wanted, outs, _, grads = pulled(case, arrays, leads, create_graph=True)
+    wanted, _, _, grads = pulled(case, arrays, leads, create_graph=True)
     loose = [i for i in arrived if grads[i].requires_grad]
     second = [None] * (len(wanted) + len(leads))
     if loose:
@@ -271,8 +280,10 @@ def test_saved_is_what_the_rules_name(case):
             assert not holds_memory(value)
         elif save.place >= 0 and save.place != op.star:
             given = inputs[save.place]
-            assert value is given or given.__class__ in (int, float, complex, bool) or (
-                value.dtype != given.dtype
+            assert (
+                value is given
+                or given.__class__ in (int, float, complex, bool)
+                or (value.dtype != given.dtype)
             )
 
 
@@ -448,6 +459,26 @@ def test_in_place_is_a_method(case):
         assert hasattr(dt.Tensor, f"{entry.name}_")
 
 
+WRITERS = cases(lambda entry: entry.name.endswith("_") and entry.op is None)
+
+
+@law(WRITERS)
+def test_what_ends_in_an_underscore_writes_its_first_input(case, device):
+    arrays = case.arrays()
+    xs = case.tensors(device)
+    dt.manual_seed(0)
+    out = case.call(xs)
+    assert out is xs[0]
+    assert [x._version > 0 for x in xs] == [True] + [False] * (len(xs) - 1)
+    for x, array in zip(xs[1:], arrays[1:], strict=True):
+        np.testing.assert_array_equal(samples.numpy(x), array)
+    beside = catalogue.get(case.name.removesuffix("_"))
+    if beside is not None and "empty" not in case.name:
+        dt.manual_seed(0)
+        expected = case.call(case.tensors(device), beside.function)
+        np.testing.assert_array_equal(samples.numpy(out), samples.numpy(expected))
+
+
 # ---- forms of the inputs
 
 
@@ -458,7 +489,12 @@ def strided(array, device):
     return dt.tensor(wide, device=device)[..., ::2].detach()
 
 
-FORMED = [case for case in EVERY if any(x.ndim and x.size for x in case.arrays())]
+OF_MEMORY = ("as_strided", "strided")
+FORMED = [
+    case
+    for case in EVERY
+    if any(x.ndim and x.size for x in case.arrays()) and case.name not in OF_MEMORY
+]
 
 
 @law(FORMED)
@@ -474,7 +510,7 @@ def test_the_layout_of_memory_does_not_matter(case):
         try:
             outs = leaves(case.call(xs))
         except RuntimeError as error:
-            assert "view" in str(error)  # Some shapes cannot be had without a copy.
+            assert re.search("view|stride", str(error))  # Some shapes cannot be had without a copy.
             return
         carrying = [x for x in outs if isinstance(x, dt.Tensor) and x.requires_grad]
         wanted = [x for x in xs if x.requires_grad]
@@ -486,7 +522,9 @@ def test_the_layout_of_memory_does_not_matter(case):
     for one, two in zip(*results, strict=True):
         if isinstance(one, dt.Tensor):
             assert one.dtype == two.dtype
-            np.testing.assert_allclose(samples.numpy(one), samples.numpy(two), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(
+                samples.numpy(one), samples.numpy(two), rtol=1e-12, atol=1e-14
+            )
 
 
 # ---- descriptions
@@ -499,7 +537,7 @@ def test_described(entry):
     text = inspect.getdoc(entry.function) or ""
     first = text.split("\n")[0]
     assert first.endswith("."), first
-    assert entry.examples, "no examples"
+    assert entry.examples or entry.name == "carried", "no examples"  # that takes two devices
 
 
 @pytest.mark.parametrize(
@@ -519,5 +557,3 @@ def test_names_are_given_once():
             assert name not in taken or taken[name] == entry.home, (name, entry.name)
             taken[name] = entry.home
         assert re.fullmatch("[a-zA-Z_0-9]+", entry.name)
-
-

@@ -12,6 +12,7 @@ from devtensor.backend import owner
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import dtype as Dtype
+from devtensor.example import ints
 from devtensor.op import catalogue, composite, derivative, in_place, op
 from devtensor.ops.shape import spread, together
 from devtensor.space import native
@@ -224,7 +225,7 @@ derivative(
 )
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), (3,)), ((2, 3), ints(2, 3)), ((2, 3), 1.5)])
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
     """Write the elements of `src`, which broadcasts and may have any type, over those of `input`."""
     if not isinstance(src, Tensor):
@@ -282,7 +283,7 @@ def catalogue_number(value: Any, dtype: Dtype) -> Any:
     return converted(value, dtype)
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), 1.5), ((2, 3), ())])
 def fill_(input: Any, value: Any) -> Any:
     """Write a number, or the number in a 0-d tensor, at every place."""
     return in_place(filled_with)(input, value_for(input, value))
@@ -294,13 +295,18 @@ def fill(input: Any, value: Any) -> Any:
     return filled_with(input, value_for(input, value)).clone()
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3),)])
 def zero_(input: Any) -> Any:
     """Write zero at every place."""
     return fill_(input, 0)
 
 
-@op(promotes=None, public=False, node="CopySlices")
+@op(
+    promotes=None,
+    public=False,
+    node="CopySlices",
+    examples=[((3, 4), (4,), (("slice_view", {"key": (1, ...)}, None),))],
+)
 def overlay(xp: Any, input: Any, src: Any, /, steps: Any) -> Any:
     """A copy of `input` with `src` written where a chain of views looks."""
     out = xp.asarray(input, copy=True)

@@ -1,8 +1,8 @@
 """New tensors: constant, counted, spaced, windows.
 
 All take the keywords ``device`` (the default device if None), ``requires_grad`` and ``out`` (a
-tensor to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no effect:
-tensors are dense and in row order.
+tensor to write into). ``layout``, ``pin_memory`` and ``memory_format`` are accepted and have no
+effect: tensors are dense and in row order.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numbers import Number
 from operator import index as as_int
 from typing import Any
 
-from devtensor.dtype import bool_, get_default_dtype, int64, of_number
+from devtensor.dtype import bool_, float32, get_default_dtype, int64, of_number
 from devtensor.dtype import dtype as Dtype
+from devtensor.example import ints, positive
 from devtensor.op import composite, derivative, op
 from devtensor.ops.shape import broadcast_tensors, stack
 from devtensor.tensor import Tensor
@@ -100,19 +101,19 @@ def converted(value: Any, dtype: Dtype) -> Any:
 # ---- constant
 
 
-@op(public=False)
+@op(public=False, examples=[((2, 3), 1.5, float32), ((), 2, int64)])
 def filled(xp: Any, /, size: Any, value: Any, dtype: Any) -> Any:
     """A tensor full of one number."""
     return xp.full(size, value, dtype=dtype)
 
 
-@op(public=False)
+@op(public=False, examples=[((2, 3), float32)])
 def unset(xp: Any, /, size: Any, dtype: Any) -> Any:
     """A tensor of unset memory."""
     return xp.empty(size, dtype=dtype)
 
 
-@op(promotes=None, public=False)
+@op(promotes=None, public=False, examples=[([1.5, 2.0],), ([[1, 2]], int64)])
 def constant(xp: Any, /, data: Any, dtype: Any = None) -> Any:
     """Numbers from nested sequences or a host array."""
     made = xp.asarray(data, copy=True)
@@ -137,7 +138,7 @@ def _full(
     return filled(_size(name, size), converted(value, dtype), dtype=dtype, **_place(name, place))
 
 
-@composite(method=False)
+@composite(method=False, examples=[(2, 3), ((2, 3),), (0, {"dtype": int64}), ((),)])
 def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor of zeros.
 
@@ -152,7 +153,7 @@ def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     return _full("zeros", *_sized("zeros", size, place), 0, dtype, place)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(2, 3), ((2, 3),), (0, {"dtype": int64})])
 def ones(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor of ones.
 
@@ -176,7 +177,7 @@ def _sized(name: str, size: tuple[Any, ...], place: dict[str, Any]) -> tuple[tup
     return ((place.pop("size"),),)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(2, 3), ((2, 3),), (0, {"dtype": int64})])
 def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor whose elements are not set.
 
@@ -192,7 +193,9 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     return unset(_size("empty", size), dtype=dtype or get_default_dtype(), **_place("empty", place))
 
 
-@composite(method=False)
+@composite(
+    method=False, examples=[((2, 3), 1.5), ((2,), 3), ((), True), ((2,), 2, {"dtype": float32})]
+)
 def full(size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor full of one number.
 
@@ -237,7 +240,7 @@ def ones_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     return filled(tuple(input.shape), 1, **given)
 
 
-@composite(method=False)
+@composite(method=False, examples=[((2, 3),), (ints(2), {"dtype": float32})])
 def empty_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor, not set, in the shape, dtype and device of `input`."""
     given = _following("empty_like", input, dtype, place)
@@ -251,28 +254,28 @@ def full_like(input: Any, fill_value: Any, *, dtype: Dtype | None = None, **plac
     return filled(tuple(input.shape), converted(_number(fill_value), given["dtype"]), **given)
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), 2), (ints(3), (2, 2))])
 def new_zeros(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """Zeros of shape `size` in the dtype and device of `input`."""
     (size,) = _sized("new_zeros", size, place)
     return filled(_size("new_zeros", size), 0, **_following("new_zeros", input, dtype, place))
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), 2), (ints(3), (2, 2))])
 def new_ones(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """Ones of shape `size` in the dtype and device of `input`."""
     (size,) = _sized("new_ones", size, place)
     return filled(_size("new_ones", size), 1, **_following("new_ones", input, dtype, place))
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), 2), (ints(3), (2, 2))])
 def new_empty(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor of shape `size`, not set, in the dtype and device of `input`."""
     (size,) = _sized("new_empty", size, place)
     return unset(_size("new_empty", size), **_following("new_empty", input, dtype, place))
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), (2,), 1.5), (ints(3), (2, 2), 4)])
 def new_full(
     input: Any, size: Sequence[int], fill_value: Any, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -283,7 +286,7 @@ def new_full(
     )
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), [1.5, 2.5]), (ints(3), [1, 2])])
 def new_tensor(input: Any, data: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor of its own memory from `data`, in the dtype and device of `input`."""
     given = _following("new_tensor", input, dtype, place)
@@ -293,13 +296,13 @@ def new_tensor(input: Any, data: Any, *, dtype: Dtype | None = None, **place: An
     return constant(data, **given)
 
 
-@op(public=False)
+@op(public=False, examples=[(2, 3, float32)])
 def identity(xp: Any, /, n: int, m: int, dtype: Any) -> Any:
     """Ones on the diagonal."""
     return xp.eye(n, m, dtype=dtype)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(3,), (2, 3), (3, {"dtype": int64})])
 def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A matrix with ones on the diagonal and zeros elsewhere.
 
@@ -322,7 +325,7 @@ def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: An
 # ---- counted and spaced
 
 
-@op(public=False)
+@op(public=False, examples=[(1, 2, 4, int64), (0.5, 0.25, 3, float32)])
 def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
     """``start``, ``start + step``, ...: `count` numbers."""
     if isinstance(start, int) and isinstance(step, int) and xp.isdtype(dtype, "integral"):
@@ -335,7 +338,9 @@ def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
     return xp.astype(xp.arange(count, dtype=xp.float64) * step + start, dtype)
 
 
-@composite(method=False)
+@composite(
+    method=False, examples=[(5,), (1, 7, 2), (0.0, 1.0, 0.25), (3, 0, -1), (2, {"dtype": float32})]
+)
 def arange(
     start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -390,7 +395,7 @@ def arange(
     return counted(start, step, count, dtype=dtype, **_place("arange", place))
 
 
-@composite(method=False)
+@composite(method=False, examples=[(0, 4), (1.0, 2.0, 0.25)])
 def range(
     start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -411,7 +416,7 @@ def range(
     )
 
 
-@op(public=False)
+@op(public=False, examples=[(0.0, 1.0, 5, None, float32), (0.0, 2.0, 3, 10.0, float32)])
 def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) -> Any:
     """`steps` numbers from `start` to `end`, or `base` to their power."""
     if isinstance(start, builtins.complex) or isinstance(end, builtins.complex):
@@ -442,7 +447,9 @@ def _spaced(
     return spaced(start, end, as_int(steps), base, dtype=dtype, **_place(name, place))
 
 
-@composite(method=False)
+@composite(
+    method=False, examples=[(0, 1, 5), (-2.0, 2.0, 4), (3, 3, 1), (0, 10, 4, {"dtype": int64})]
+)
 def linspace(start: Any, end: Any, steps: int, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """`steps` numbers in equal distances from `start` to `end`, both included.
 
@@ -458,7 +465,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Dtype | None = None, **
     return _spaced("linspace", start, end, steps, None, dtype, place)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(0, 2, 3), (-1.0, 1.0, 5, 2.0)])
 def logspace(
     start: Any,
     end: Any,
@@ -483,7 +490,7 @@ def logspace(
     return _spaced("logspace", start, end, steps, float(base), dtype, place)
 
 
-@op(public=False)
+@op(public=False, examples=[(3, 4, 1, True, int64), (3, 4, 0, False, int64)])
 def triangle(xp: Any, /, row: int, col: int, offset: int, upper: bool, dtype: Any) -> Any:
     """The coordinates on one side of a diagonal, as two rows."""
     beyond = xp.reshape(xp.arange(col), (1, -1)) - xp.reshape(xp.arange(row), (-1, 1))
@@ -501,7 +508,7 @@ def _triangle(
     )
 
 
-@composite(method=False)
+@composite(method=False, examples=[(3, 3), (3, 4, 1), (4, 3, -1)])
 def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -509,7 +516,7 @@ def tril_indices(
     return _triangle("tril_indices", row, col, offset, dtype, place)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(3, 3), (3, 4, 1), (4, 3, -1)])
 def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -546,7 +553,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 # ---- complex
 
 
-@op(promotes=None, public=False, node="ComplexBackward0")
+@op(promotes=None, public=False, node="ComplexBackward0", examples=[((2, 3), (2, 3))])
 def complex_of(xp: Any, real: Any, imag: Any, /) -> Any:
     """A complex tensor from its parts."""
     return xp.view_as_complex(xp.stack([real, imag], axis=-1))
@@ -568,7 +575,7 @@ def _same_floats(one: Any, two: Any) -> None:
         )
 
 
-@composite(method=False)
+@composite(method=False, examples=[((2, 3), (2, 3)), ((2, 1), (3,)), ((), ())])
 def complex(real: Any, imag: Any) -> Any:
     """A complex tensor from its real and imaginary parts, which broadcast.
 
@@ -581,7 +588,7 @@ def complex(real: Any, imag: Any) -> Any:
     return complex_of(*broadcast_tensors(real, imag))
 
 
-@composite(method=False)
+@composite(method=False, examples=[(positive(2, 3), (2, 3)), (positive(2, 1), (3,))])
 def polar(abs: Any, angle: Any) -> Any:
     """A complex tensor from its absolute values and angles.
 
@@ -597,7 +604,7 @@ def polar(abs: Any, angle: Any) -> Any:
 # ---- windows
 
 
-@op(public=False)
+@op(public=False, examples=[(5, 5, (0.5, 0.5), float32)])
 def window(xp: Any, /, length: int, period: int, weights: Any, dtype: Any) -> Any:
     """A sum of cosines, ``weights[k] * cos(2 pi k n / period)``."""
     place = xp.arange(length, dtype=xp.float64) * (2 * pi / max(period, 1))
@@ -607,7 +614,7 @@ def window(xp: Any, /, length: int, period: int, weights: Any, dtype: Any) -> An
     return xp.astype(total, dtype)
 
 
-@op(public=False)
+@op(public=False, examples=[(5, 4, float32), (1, 1, float32)])
 def bartlett(xp: Any, /, length: int, period: int, dtype: Any) -> Any:
     """A triangle."""
     return xp.astype(
@@ -615,7 +622,7 @@ def bartlett(xp: Any, /, length: int, period: int, dtype: Any) -> Any:
     )
 
 
-@op(public=False)
+@op(public=False, examples=[(5, 5, 12.0, float32)])
 def kaiser(xp: Any, /, length: int, period: int, beta: float, dtype: Any) -> Any:
     """Kaiser's window, of Bessel functions."""
     place = xp.arange(length, dtype=xp.float64) * (2 / max(period, 1)) - 1
@@ -646,7 +653,7 @@ def _window(
     )
 
 
-@composite(method=False)
+@composite(method=False, examples=[(5,), (5, False), (1,), (0,)])
 def hann_window(
     window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -665,7 +672,7 @@ def hann_window(
     return _window(window, "hann_window", window_length, periodic, ((0.5, -0.5),), dtype, place)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(5,), (5, False), (6, True, 0.6, 0.4)])
 def hamming_window(
     window_length: int,
     periodic: bool = True,
@@ -681,7 +688,7 @@ def hamming_window(
     )
 
 
-@composite(method=False)
+@composite(method=False, examples=[(5,), (5, False)])
 def blackman_window(
     window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -691,7 +698,7 @@ def blackman_window(
     )
 
 
-@composite(method=False)
+@composite(method=False, examples=[(5,), (5, False), (6,)])
 def bartlett_window(
     window_length: int, periodic: bool = True, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
@@ -699,7 +706,7 @@ def bartlett_window(
     return _window(bartlett, "bartlett_window", window_length, periodic, (), dtype, place)
 
 
-@composite(method=False)
+@composite(method=False, examples=[(5,), (5, False), (6, True, 4.0)])
 def kaiser_window(
     window_length: int,
     periodic: bool = True,

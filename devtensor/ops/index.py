@@ -458,7 +458,13 @@ def index_put(input: Any, indices: Sequence[Any], values: Any, accumulate: bool 
     return put_at(target, values, arrays, places=places, accumulate=accumulate)
 
 
-@composite(method=True)
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), (fixed([2, 0]),), (4,)),
+        ((3, 4), (fixed([1, 1]), fixed([0, 0])), (2,), True),
+    ],
+)
 def index_put_(input: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
     """Set ``input[indices]`` to `values`, or add them there."""
     target, arrays, places = _put_arguments(input, indices, values)
@@ -528,7 +534,7 @@ def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return reshape(flat, input.shape)
 
 
-@composite(method=True)
+@composite(method=True, examples=[((2, 3), fixed([0, -1]), normal(2))])
 def put_(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """Set the flattened elements of `input` at `index` to `source`, or add it there."""
     return input.copy_(put(input, index, source, accumulate))
@@ -850,7 +856,10 @@ def scatter(
     return call(input, *rest)
 
 
-@composite(method=True)
+@composite(
+    method=True,
+    examples=[((3, 4), 0, fixed([[2, 0, 1]]), (1, 3)), ((3, 4), 1, fixed([[2], [0]]), 1.5)],
+)
 def scatter_(
     input: Any,
     dim: int,
@@ -879,7 +888,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     )
 
 
-@composite(method=True)
+@composite(method=True, examples=[((3, 4), 0, fixed([[2, 0, 2]]), (1, 3))])
 def scatter_add_(input: Any, dim: int, index: Any, src: Any) -> Any:
     """Add `src` to `input` along `dim`; see :func:`scatter_add`."""
     dim = _scatter_arguments(input, dim, index, _tensor(src, "scatter_add"))
@@ -1060,7 +1069,7 @@ def scatter_reduce(
     return scatter_reduce_at(input, index, src, dim, reduce, include_self)
 
 
-@composite(method=True)
+@composite(method=True, examples=[((3, 4), 0, fixed([[2, 0, 2]]), (1, 3), "amax")])
 def scatter_reduce_(
     input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -1267,7 +1276,13 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     )
 
 
-@composite(method=True)
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), 0, ints(5, high=3), normal(5, 4)),
+        ((3, 4), 1, ints(2, high=4), normal(3, 2), {"alpha": 2.0}),
+    ],
+)
 def index_add_(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Add the parts of `source`, times `alpha`, to the parts `index` of `input`."""
     dim = _part_arguments(input, dim, index, source, "index_add_", RuntimeError)
@@ -1315,7 +1330,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     )
 
 
-@composite(method=True)
+@composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), normal(2, 4))])
 def index_copy_(input: Any, dim: int, index: Any, source: Any) -> Any:
     """Copy the parts of `source` to the parts `index` of `input`."""
     dim = _part_arguments(input, dim, index, source, "index_copy_", IndexError)
@@ -1350,7 +1365,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return put_at(input, value, arrays, places)
 
 
-@composite(method=True)
+@composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), 1.5), ((3, 4), 1, fixed([-1]), ())])
 def index_fill_(input: Any, dim: int, index: Any, value: Any) -> Any:
     """Fill the parts `index` of `input` along `dim` with `value`."""
     arrays, value, places = _fill_arguments(input, dim, index, value)
@@ -1358,7 +1373,9 @@ def index_fill_(input: Any, dim: int, index: Any, value: Any) -> Any:
     return input
 
 
-@composite(method=True, examples=[((3, 4), 2, 0), ((2, 3), fixed([2, 0]), 0), ((2, 3), 2), (ints(3),)])
+@composite(
+    method=True, examples=[((3, 4), 2, 0), ((2, 3), fixed([2, 0]), 0), ((2, 3), 2), (ints(3),)]
+)
 def repeat_interleave(
     input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Any:

@@ -1916,7 +1916,7 @@ def linalg_matrix_rank(xp, A, /, tol=None, *, atol=None, rtol=None, hermitian=Fa
 LeastSquares = namedtuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
 
 
-@composite(home="linalg", method=False, examples=[])
+@composite(home="linalg", method=False, examples=[((4, 3), (4, 2)), ((2, 4, 3), (2, 4, 1))])
 def linalg_lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> LeastSquares:
@@ -2320,7 +2320,7 @@ def matrix_exp(input: Tensor) -> Tensor:
     return linalg_matrix_exp(input)
 
 
-@composite(method=True, examples=[])
+@composite(method=True, examples=[(spd(3),), (spd(2), True)])
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """Cholesky's factor of positive definite matrices; `linalg.cholesky` is the newer name."""
     warnings.warn("cholesky is deprecated in favor of devtensor.linalg.cholesky", stacklevel=2)
@@ -2344,7 +2344,7 @@ def qr(input: Tensor, some: bool = True) -> Any:
 SingularValues = namedtuple("svd", ("U", "S", "V"))
 
 
-@composite(method=True, examples=[])
+@composite(method=True, examples=[((4, 3),)])
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularValues:
     """Singular values, ``input = U @ diag(S) @ V.mT``; `linalg.svd` is the newer name.
 

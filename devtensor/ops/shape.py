@@ -8,6 +8,8 @@ from math import ceil, prod
 from typing import Any
 
 from devtensor.dtype import dtype as Dtype
+from devtensor.dtype import float64, int32
+from devtensor.example import complexes, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
 from devtensor.ops.elementwise import conj
@@ -108,7 +110,13 @@ def view_shape(xp: Any, input: Any, /, size: Any) -> Any:
 derivative(view_shape, input=lambda xp, g, input_shape: xp.reshape(g, input_shape))
 
 
-@op(view=True, promotes=None, public=False, node="ViewBackward1")
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="ViewBackward1",
+    examples=[(ints(2, 4), int32), (ints(3), float64)],
+)
 def view_dtype(xp: Any, input: Any, /, dtype: Any) -> Any:
     """The same memory read as another type."""
     return xp.reinterpret(input, dtype)
@@ -538,7 +546,7 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     return reshape(input.sum(dims), target) if dims else input
 
 
-@composite(method=False)
+@composite(method=False, examples=[((2, 1), (3,)), ((2, 3), 1)])
 def broadcast_shapes(*shapes: Any) -> Size:
     """The shape to which tensors of these shapes broadcast.
 
@@ -1049,7 +1057,13 @@ derivative(
 )
 
 
-@op(view=True, promotes=None, public=False, node="AsStridedBackward0")
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="AsStridedBackward0",
+    examples=[((12,), (2, 3), (4, 1), 1, (1,))],
+)
 def strided(xp: Any, input: Any, /, size: Any, stride: Any, start: int, own: Any) -> Any:
     """Elements at `start`, counted from the first, and every `stride`; `own` are our strides."""
     return xp.as_strided(input, size, stride, start)
@@ -1063,7 +1077,7 @@ def _positions(xp: Any, g: Any, size: Sequence[int], stride: Sequence[int], star
     return xp.reshape(xp.broadcast_to(where, tuple(size)), (-1,))
 
 
-@op(promotes=None, public=False)
+@op(promotes=None, public=False, examples=[((2, 3), (12,), (2, 3), (4, 1), 1, (1,))])
 def strided_spread(
     xp: Any, input: Any, /, shape: Any, size: Any, stride: Any, start: int, own: Any
 ) -> Any:
@@ -1087,6 +1101,12 @@ def strided_spread(
 
 
 derivative(
+    strided_spread,
+    input=lambda xp, g, shape, size, stride, start, own: xp.strided_spread(
+        g, size, shape, own, -start, stride
+    ),
+)
+derivative(
     strided,
     input=lambda xp, g, input_shape, size, stride, start, own: xp.strided_spread(
         g, input_shape, size, stride, start, own
@@ -1094,7 +1114,9 @@ derivative(
 )
 
 
-@composite(method=True)
+@composite(
+    method=True, examples=[((12,), (2, 3), (4, 1), 1), ((3, 4), (3,), (5,)), ((4,), (2, 2), (1, 1))]
+)
 def as_strided(
     input: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
 ) -> Any:
@@ -1916,7 +1938,13 @@ def contiguous(input: Any, memory_format: Any = None) -> Any:
     return input if input.is_contiguous() else contiguous_copy(input)
 
 
-@op(view=True, promotes=None, public=False, node="RealBackward0")
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="RealBackward0",
+    examples=[(complexes(2, 3),), (complexes(),)],
+)
 def real_part(xp: Any, input: Any, /) -> Any:
     """The real parts, as a view."""
     return xp.real(input)
@@ -1925,7 +1953,13 @@ def real_part(xp: Any, input: Any, /) -> Any:
 derivative(real_part, input=lambda xp, g, input_dtype: xp.astype(g, input_dtype))
 
 
-@op(view=True, promotes=None, public=False, node="ImagBackward0")
+@op(
+    view=True,
+    promotes=None,
+    public=False,
+    node="ImagBackward0",
+    examples=[(complexes(2, 3),), (complexes(),)],
+)
 def imaginary_part(xp: Any, input: Any, /) -> Any:
     """The imaginary parts, as a view."""
     return xp.imag(input)
@@ -1952,7 +1986,7 @@ def real(input: Any) -> Any:
     return real_part(input) if input.dtype.is_complex else input
 
 
-@composite(method=False)
+@composite(method=False, examples=[(complexes(2, 3),)])
 def imag(input: Any) -> Any:
     """The imaginary parts of a complex tensor, as a view.
 
@@ -1968,7 +2002,7 @@ def imag(input: Any) -> Any:
     return imaginary_part(input)
 
 
-@op(view=True, promotes=None, method=False)
+@op(view=True, promotes=None, method=False, examples=[(complexes(2, 3),), (complexes(),)])
 def view_as_real(xp: Any, input: Any, /) -> Any:
     """A complex tensor as a real one whose last dimension holds the two parts; a view."""
     if not xp.isdtype(input.dtype, "complex floating"):
@@ -1979,7 +2013,7 @@ def view_as_real(xp: Any, input: Any, /) -> Any:
 derivative(view_as_real, input=lambda xp, g: xp.view_as_complex(xp.contiguous(g)))
 
 
-@op(view=True, promotes=None, method=False)
+@op(view=True, promotes=None, method=False, examples=[((3, 2),), ((2,),)])
 def view_as_complex(xp: Any, input: Any, /) -> Any:
     """A real tensor, whose last dimension holds the two parts, as a complex one; a view."""
     if not xp.isdtype(input.dtype, "real floating"):

@@ -1,0 +1,254 @@
+"""The examples of every operation beside PyTorch: values, types, gradients, what is refused."""
+
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import devtensor as dt
+import samples
+from devtensor.op import catalogue
+from samples import Case, call_torch, cases, cotangents, law, leaves, oracle, tensors
+
+# PyTorch has these under another name only, or calls them otherwise.
+UNSET = ("empty", "empty_like", "new_empty", "unset")
+
+
+def known(entry):
+    return oracle(entry) is not None and not entry.name.endswith("_") and entry.name not in UNSET
+
+
+KNOWN = cases(known)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """PyTorch warns of what it will change; here the same may be no news."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def compare(ours, theirs, rtol=1e-6, atol=1e-8, what=""):
+    """Hold a result against PyTorch's."""
+    if not isinstance(theirs, torch.Tensor):
+        assert ours == (tuple(theirs) if isinstance(theirs, torch.Size) else theirs), what
+        return
+    assert isinstance(ours, dt.Tensor), what
+    assert repr(ours.dtype) == repr(theirs.dtype), what
+    assert tuple(ours.shape) == tuple(theirs.shape), what
+    np.testing.assert_allclose(
+        samples.numpy(ours), samples.numpy(theirs), rtol=rtol, atol=atol, err_msg=what
+    )
+
+
+def both(case, arrays, module):
+    """Results, gradients and second gradients."""
+    xs = [
+        samples.tensor(array, "cpu", not held, module)
+        for array, held in zip(arrays, case.held, strict=True)
+    ]
+    outs = leaves(call_torch(case, xs) if module is torch else case.call(xs))
+    wanted = [x for x in xs if x.requires_grad]
+    carrying = [x for x in outs if isinstance(x, module.Tensor) and x.requires_grad]
+    if not carrying:
+        return outs, [], []
+    leads = cotangents(carrying, module)
+    for lead in leads:
+        lead.requires_grad_()
+    grads = module.autograd.grad(carrying, wanted, leads, create_graph=True, allow_unused=True)
+    loose = [(g, x) for g, x in zip(grads, wanted, strict=True) if g is not None]
+    loose = [(g, x) for g, x in loose if g.requires_grad]
+    if not loose:
+        return outs, grads, [None] * (len(wanted) + len(leads))
+    second = module.autograd.grad(
+        [g for g, _ in loose],
+        [*wanted, *leads],
+        cotangents([x for _, x in loose], module),
+        allow_unused=True,
+    )
+    return outs, grads, second
+
+
+def compare_gradients(ours, theirs, what):
+    assert len(ours) == len(theirs) or not theirs or not ours
+    for number, (one, two) in enumerate(zip(ours, theirs, strict=False)):
+        if one is None or two is None:
+            rest = one if two is None else two
+            assert rest is None or not rest.any(), f"{what} {number}"
+        else:
+            compare(one, two, 1e-5, 1e-7, f"{what} {number}")
+
+
+@law(KNOWN)
+def test_values_and_gradients(case):
+    arrays = case.arrays()
+    ours, our_grads, our_second = both(case, arrays, dt)
+    theirs, their_grads, their_second = both(case, arrays, torch)
+    assert len(ours) == len(theirs)
+    for number, (one, two) in enumerate(zip(ours, theirs, strict=True)):
+        compare(one, two, what=f"result {number}")
+        if isinstance(two, torch.Tensor):
+            assert one.requires_grad == two.requires_grad
+    compare_gradients(our_grads, their_grads, "gradient")
+    compare_gradients(our_second, their_second, "second gradient")
+
+
+# ---- other types
+
+TYPES = ("float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool", "complex128")
+
+
+def retyped(arrays, name, module):
+    """Tensors of a type, from floating data."""
+    made = []
+    for array in arrays:
+        if array.dtype.kind != "f":
+            made.append(samples.tensor(array, module=module))
+            continue
+        if name == "complex128":
+            array = array + 0.5j * np.flip(array)
+        elif name == "bool":
+            array = array > 0.6
+        elif name == "uint8":
+            array = np.abs(array * 3)
+        elif "int" in name:
+            array = array * 3
+        x = torch.from_numpy(np.asarray(array).copy()).to(getattr(torch, name))
+        if module is dt:
+            back = samples.numpy(x)
+            x = dt.tensor(back).to(getattr(dt, name))
+        made.append(x)
+    return made
+
+
+REAL = [case for case in KNOWN if any(x.dtype.kind == "f" for x in case.arrays())]
+LIMITS = {
+    "float32": (1e-5, 1e-6),
+    "float16": (4e-3, 4e-3),
+    "bfloat16": (3e-2, 3e-2),
+}
+
+
+@law(REAL)
+def test_other_types(case):
+    arrays = [x for x in case.arrays()]
+    for name in TYPES:
+        try:
+            theirs = leaves(call_torch(case, retyped(arrays, name, torch)))
+        except (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError) as error:
+            theirs = error
+        try:
+            ours = leaves(case.call(retyped(arrays, name, dt)))
+        except (RuntimeError, NotImplementedError, TypeError, IndexError, ValueError) as error:
+            if isinstance(theirs, Exception):
+                continue
+            raise AssertionError(f"refused {name}: {error}") from error
+        if isinstance(theirs, NotImplementedError):
+            continue  # what PyTorch has not done yet may be had here
+        assert not isinstance(theirs, Exception), (name, theirs)
+        rtol, atol = LIMITS.get(name, (1e-6, 1e-8))
+        for number, (one, two) in enumerate(zip(ours, theirs, strict=True)):
+            compare(one, two, rtol, atol, f"result {number} of {name}")
+
+
+# ---- types that meet
+
+NAMES = [t.name for t in dt.dtype.ALL] if hasattr(dt.dtype, "ALL") else [
+    "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32",
+    "float64", "complex64", "complex128",
+]  # fmt: skip
+BINARY = [
+    e
+    for e in catalogue.values()
+    if e.op is not None and e.op.elementwise and len(e.op.inputs) == 2 and oracle(e) is not None
+    and e.op.star is None
+]  # fmt: skip
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        return error
+
+
+def operands(module, name, form):
+    x = module.tensor([1, 2], dtype=getattr(module, name))
+    return {"array": x, "number": x[0]}.get(form)
+
+
+SCALARS = {"bool": True, "int": 2, "float": 1.5, "complex": 1 + 2j}
+
+
+@pytest.mark.parametrize("name", [e.name for e in BINARY])
+def test_types_that_meet(name):
+    entry = catalogue[name]
+    theirs_of, ours_of = oracle(entry), entry.function
+    wrong = []
+    for one, two in product(NAMES, NAMES):
+        for forms in (("array", "array"), ("array", "number"), ("number", "array")):
+            made = [
+                [operands(m, t, f) for t, f in zip((one, two), forms, strict=True)]
+                for m in (torch, dt)
+            ]
+            check(wrong, theirs_of, ours_of, made, (one, two, forms))
+    for one, (kind, value) in product(NAMES, SCALARS.items()):
+        for form in ("array", "number"):
+            made = [[operands(m, one, form), value] for m in (torch, dt)]
+            check(wrong, theirs_of, ours_of, made, (one, form, kind))
+            check(wrong, theirs_of, ours_of, [x[::-1] for x in made], (kind, one, form))
+    assert not wrong, (len(wrong), wrong[:8])
+
+
+def check(wrong, theirs_of, ours_of, made, what):
+    theirs = outcome(theirs_of, *made[0])
+    if isinstance(theirs, (NotImplementedError, TypeError)):
+        return
+    ours = outcome(ours_of, *made[1])
+    if isinstance(theirs, Exception) or isinstance(ours, Exception):
+        if isinstance(theirs, Exception) != isinstance(ours, Exception):
+            wrong.append((what, f"{theirs!r:.90}", f"{ours!r:.90}"))
+        return
+    if repr(theirs.dtype) != repr(ours.dtype):
+        wrong.append((what, theirs.dtype, ours.dtype))
+    elif not np.allclose(samples.numpy(theirs), samples.numpy(ours), 1e-2, 1e-2, equal_nan=True):
+        wrong.append((what, theirs.tolist(), ours.tolist()))
+
+
+# ---- shapes
+
+ELEMENTWISE = [case for case in KNOWN if case.op is not None and case.op.elementwise]
+
+
+def shaped(array, form):
+    return {
+        "0-d": lambda: array.reshape(-1)[:1].reshape(()),
+        "empty": lambda: np.zeros((0, 3), array.dtype),
+        "broadcast": lambda: array.reshape(-1)[:1].reshape(1, 1),
+    }[form]()
+
+
+@law([case for case in ELEMENTWISE if all(x.size for x in case.arrays())])
+def test_shapes(case):
+    arrays = case.arrays()
+    for form in ("0-d", "empty", "broadcast"):
+        for place in range(len(arrays)):
+            if form == "broadcast" and place == 0 and len(arrays) > 1 and not case.op.elementwise:
+                continue
+            moved = [
+                shaped(x, form) if i == place or form == "empty" else x
+                for i, x in enumerate(arrays)
+            ]
+            ours, our_grads, our_second = both(case, moved, dt)
+            theirs, their_grads, their_second = both(case, moved, torch)
+            for one, two in zip(ours, theirs, strict=True):
+                compare(one, two, what=f"{form} {place}")
+            compare_gradients(our_grads, their_grads, f"gradient of {form} {place}")
+            compare_gradients(our_second, their_second, f"second gradient of {form} {place}")
+
+
+_ = (Case, tensors)
