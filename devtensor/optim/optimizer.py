@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 Hook = Callable[..., Any]
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 SHELVES = (
     "_optimizer_step_pre_hooks",
     "_optimizer_step_post_hooks",
