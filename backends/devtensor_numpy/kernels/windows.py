@@ -52,8 +52,8 @@ class Layout:
     parts : list of tuple
         To each kernel element that meets the input: its place, and the shift of its columns, or
         the places of its columns and of the elements in them.
-    outside : list of tuple
-        What belongs to no element of the input in flat columns.
+    outside : list of list of tuple
+        For each of these, the keys of what belongs to no element of the input in flat columns.
     whole : bool
         Whether otherwise the parts fill the columns.
     """
@@ -80,6 +80,7 @@ class Layout:
         self.bare = self.frame == out
         self.length, self.width = math.prod(sizes), math.prod(self.frame)
         self.parts: list[tuple[Any, ...]] = []
+        self.outside: list[list[tuple[Any, ...]]] = []
         self.whole = True
         for place in tuples(*map(range, kernel)):
             box = [boxes[d][place[d]] for d in dims]
@@ -90,6 +91,13 @@ class Layout:
             if self.flat:
                 shift = sum(start * math.prod(sizes[d + 1 :]) for d, start in enumerate(starts))
                 self.parts.append((place, shift))
+                edges = [
+                    (ALL, *place, ALL, *(ALL,) * d, edge)
+                    for d, (low, high) in enumerate(box)
+                    for edge in (slice(0, low), slice(high, out[d]))
+                    if edge.start < edge.stop
+                ]
+                self.outside.append(edges)
                 continue
             there = tuple([slice(*bounds) for bounds in box])
             here = tuple(
@@ -99,13 +107,7 @@ class Layout:
                 ]
             )
             self.parts.append((place, there, here))
-        self.outside: list[tuple[Any, ...]] = []
-        for d in dims:
-            for k, (low, high) in enumerate(boxes[d]):
-                for edge in (slice(0, low), slice(high, out[d])):
-                    if self.flat and edge.start < edge.stop:
-                        kernel_key = ((ALL,) * d + (k,) + (ALL,) * len(sizes))[: len(sizes)]
-                        self.outside.append((ALL, *kernel_key, ALL, *(ALL,) * d, edge))
+            self.outside.append([])
 
     def meets(self, images: Array, columns: Array) -> Iterator[tuple[Array, Array]]:
         """The matching parts of images (r, m, *sizes) and columns (r, *kernel, m, *frame)."""
@@ -127,21 +129,21 @@ class Layout:
 
     def gather(self, images: Array, columns: Array) -> None:
         """Write the columns of images where these reach."""
-        for part, there in self.meets(images, columns):
+        for (part, there), edges in zip(self.meets(images, columns), self.outside, strict=True):
             there[...] = part
+            for key in edges:
+                columns[key] = 0
         if self.flat and not self.bare:
             self.close(columns)
-        for key in self.outside:
-            columns[key] = 0
 
     def spread(self, columns: Array, images: Array) -> None:
         """Add the columns, which are overwritten, to the images that they are made of."""
-        for key in self.outside:
-            columns[key] = 0
         # With its usual buffer NumPy copies rows of up to 4096 elements before it adds them.
         usual = np.setbufsize(512)
         try:
-            for part, there in self.meets(images, columns):
+            for (part, there), edges in zip(self.meets(images, columns), self.outside, strict=True):
+                for key in edges:
+                    columns[key] = 0
                 np.add(part, there, out=part)
         finally:
             np.setbufsize(usual)
