@@ -50,7 +50,7 @@ def checked(pairs: list[tuple[Any, int]]) -> None:
             raise IndexError(f"index {wrong} is out of bounds for axis of size {size}")
 
 
-def positive(index: Any, size: int) -> Any:
+def from_start(index: Any, size: int) -> Any:
     """Indices counted from the start, as int64."""
     index = index.astype(np.int64, copy=False)
     return dpnp.where(index < 0, index + size, index)
@@ -213,7 +213,7 @@ def cast(values: Any, dtype: Any) -> Any:
 def along(x: Any, index: Any, dim: int) -> Any:
     """Places in the flat `x` of the elements ``[i, index[i, j], ...]``."""
     checked([(index, x.shape[dim])])
-    places = positive(index, x.shape[dim]) * prod(x.shape[dim + 1 :])
+    places = from_start(index, x.shape[dim]) * prod(x.shape[dim + 1 :])
     for d, n in enumerate(index.shape):
         if d != dim and n > 1:
             step = prod(x.shape[d + 1 :])
@@ -244,7 +244,7 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
     if lanes and takes_source(x):
         checked([(index, x.shape[dim])])
         inner = prod(x.shape[dim + 1 :])
-        index = ordered(positive(index, x.shape[dim]))
+        index = ordered(from_start(index, x.shape[dim]))
         add_lanes(out, index, src, x.shape[dim], index.shape[dim], inner)
         return out
     add_at(out.reshape(-1), along(x, index, dim).reshape(-1), src.reshape(-1))
@@ -259,7 +259,7 @@ def index_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
         return x.copy(order="C")
     shape = (index.shape[0], *out.shape[1:])
     src = dpnp.broadcast_to(dpnp.moveaxis(cast(src, x.dtype), dim, 0), shape)
-    index = positive(index, x.shape[dim])
+    index = from_start(index, x.shape[dim])
     inner = prod(out.shape[1:])
     if takes_source(x):
         add_rows(out, ordered(index), src, inner)

@@ -19,8 +19,7 @@ OWN = "float16"
 
 _names: dict[str, Any] = {name: getattr(dpnp, name) for name in f"{STANDARD} {OWN}".split()}
 for _module in (guarded, extras_index, memory, special):
-    _found = vars(_module)
-    _names.update({n: _found[n] for n in f"{STANDARD} {EXTRAS}".split() if n in _found})
+    _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 
 
