@@ -138,7 +138,7 @@ class Backend:
 
     def itemsize(self, array: Any) -> int:
         """Bytes of one element."""
-        return int(array.dtype.itemsize)
+        return dtypes.of(array.dtype).itemsize
 
     def nbytes(self, array: Any) -> int:
         """Bytes of all elements."""

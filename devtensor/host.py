@@ -497,7 +497,7 @@ class Host:
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
         from devtensor.serialization import reduce_tensor  # serialization stands above tensors
 
-        return reduce_tensor(self)
+        return reduce_tensor(self, protocol)
 
 
 @on_tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 import weakref
 from typing import Any
@@ -329,23 +328,6 @@ class Graph:
         return made
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
-        if id(self) in memo:
-            return memo[id(self)]
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-                "protocol at the moment. Use .detach() or .clone() first."
-            )
-        backend = self._device.backend
-        made = object.__new__(type(self))
-        made._array = backend.xp.asarray(self._array, copy=True)
-        made._device = self._device
-        made._alias = made._rest = None
-        made._node = current().edge
-        memo[id(self)] = made
-        if requires_grad(self) and self._node is not None:
-            made._node = Leaf(made, made._node is INFERENCE)
-        if self._rest is not None and self._rest.grad is not None:
-            rest_of(made).grad = copy.deepcopy(self._rest.grad, memo)
-        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        return made
+        from devtensor.serialization import deepcopy_tensor  # serialization stands above tensors
+
+        return deepcopy_tensor(self, memo)

@@ -56,6 +56,9 @@ class Module(State):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        for name in HOOKS:
+            self.__dict__[name] = HookDict(state.get(name, {}))
+        self.__dict__["_hooked"] = any(self.__dict__[name] for name in HOOKS)
 
     # -- the call --------------------------------------------------------------------------
 
