@@ -1,0 +1,479 @@
+"""The standard's functions where CuPy takes other arguments, computes something else, or has nothing."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from math import prod as product
+from typing import Any
+
+import numpy as np
+
+from devtensor.errors import OutOfMemoryError
+from devtensor_numpy import quick
+
+from .memory import contiguous, forward
+from .runtime import cupy, home, on
+
+__all__ = [
+    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "concat", "conj", "count_nonzero",
+    "diff", "empty_like", "expand_dims", "finfo", "flip", "from_dlpack", "full_like", "imag", "isdtype", "max", "mean", "min", "moveaxis", "nonzero", "ones_like", "permute_dims", "prod",
+    "real", "repeat", "reshape", "roll", "round", "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take",
+    "take_along_axis", "tensordot", "tile", "tril", "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where", "zeros_like",
+]  # fmt: skip
+
+
+# ---- types
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
+    dtype = np.dtype(dtype)
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        x = x != 0 if dtype.kind == "b" else x.real
+    if x.dtype.kind == "f" and dtype.kind == "u":
+        # Negative numbers become 0 on a GPU; PyTorch and processors let them wrap around.
+        return x.astype(np.int64).astype(dtype) if dtype.itemsize < 8 else wrapped(x, dtype)
+    return x.astype(dtype, copy=copy)
+
+
+def wrapped(x: Any, dtype: Any) -> Any:
+    """Floats as uint64; negative ones count from the top."""
+    return cupy.where(x < 0, x.astype(np.int64).astype(dtype), x.astype(dtype))
+
+
+isdtype, finfo = quick.isdtype, quick.finfo
+
+
+# ---- in the place of what the standard calls by other names
+
+
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
+    """`x` in another shape; a view where that is possible."""
+    return x.reshape(shape) if copy is None else cupy.reshape(x, shape, copy=copy)
+
+
+def permute_dims(x: Any, /, axes: Any) -> Any:
+    """`x` with its dimensions in another order."""
+    return x.transpose(axes)
+
+
+def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
+    """`x` with a further dimension of length 1."""
+    return cupy.expand_dims(x, axis)
+
+
+def squeeze(x: Any, /, axis: Any) -> Any:
+    """`x` without dimensions of length 1."""
+    return x.squeeze(axis)
+
+
+def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
+    """`x` with dimensions moved elsewhere."""
+    return cupy.moveaxis(x, source, destination)
+
+
+def flip(x: Any, /, *, axis: Any = None) -> Any:
+    """`x` backwards, copied."""
+    return contiguous(cupy.flip(x, axis))
+
+
+def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
+    """`x` moved around."""
+    return cupy.roll(x, shift, axis)
+
+
+def tile(x: Any, repetitions: Any, /) -> Any:
+    """`x` several times."""
+    return cupy.tile(x, repetitions)
+
+
+def repeat(x: Any, repeats: Any, /, *, axis: Any = None) -> Any:
+    """Elements several times; an array of counts is looked at on the host."""
+    if isinstance(repeats, cupy.ndarray):
+        repeats = repeats.get().tolist()
+    return cupy.repeat(x, repeats, axis)
+
+
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
+    """Arrays joined along a dimension."""
+    arrays = list(arrays)
+    if axis is None:
+        arrays, axis = [a.reshape(-1) for a in arrays], 0
+    return cupy.concatenate(arrays, axis)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
+    """Arrays joined along a new dimension."""
+    return cupy.stack(list(arrays), axis)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """The slices of `x` along a dimension."""
+    return tuple(cupy.moveaxis(x, axis, 0))
+
+
+def broadcast_arrays(*arrays: Any) -> list[Any]:
+    """Arrays in one shape."""
+    return list(cupy.broadcast_arrays(*arrays))
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
+    """Matrices of coordinates."""
+    return list(cupy.meshgrid(*arrays, indexing=indexing))
+
+
+def tril(x: Any, /, *, k: int = 0) -> Any:
+    """The lower triangles."""
+    return cupy.tril(x, k)
+
+
+def triu(x: Any, /, *, k: int = 0) -> Any:
+    """The upper triangles."""
+    return cupy.triu(x, k)
+
+
+def conj(x: Any, /) -> Any:
+    """The conjugates."""
+    return cupy.conj(x)
+
+
+def real(x: Any, /) -> Any:
+    """The real parts."""
+    return x.real
+
+
+def imag(x: Any, /) -> Any:
+    """The imaginary parts."""
+    return x.imag
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Any:
+    """Elements of `x1` where `condition` is true, else of `x2`."""
+    return cupy.where(condition, x1, x2)
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+    """Numbers moved into an interval."""
+    if min is None and max is None:
+        return contiguous(x)
+    if min is not None:
+        x = cupy.maximum(x, number(min, x))
+    return x if max is None else cupy.minimum(x, number(max, x))
+
+
+def number(bound: Any, x: Any) -> Any:
+    """A bound in the type of `x`; one that an integer type has not is moved into its range."""
+    if isinstance(bound, cupy.ndarray):
+        return bound if bound.dtype == x.dtype else bound.astype(x.dtype)
+    if x.dtype.kind in "iu":
+        limits = np.iinfo(x.dtype)
+        return x.dtype.type(builtins.min(builtins.max(bound, limits.min), limits.max))
+    return x.dtype.type(bound)
+
+
+def round(x: Any, /) -> Any:
+    """The nearest whole numbers, of two the even one."""
+    return contiguous(x) if x.dtype.kind in "biu" else cupy.rint(x)
+
+
+def diff(
+    x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
+) -> Any:
+    """Differences of neighbours."""
+    return cupy.diff(x, n, axis, prepend, append)
+
+
+# ---- reductions
+
+
+def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """The sum."""
+    return x.sum(axis, dtype, None, keepdims)
+
+
+def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """The product."""
+    return x.prod(axis, dtype, None, keepdims)
+
+
+def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest number."""
+    return x.max(axis, None, keepdims)
+
+
+def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The smallest number."""
+    return x.min(axis, None, keepdims)
+
+
+def argmax(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The place of the largest number."""
+    return cupy.argmax(x, axis, None, None, keepdims)
+
+
+def argmin(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The place of the smallest number."""
+    return cupy.argmin(x, axis, None, None, keepdims)
+
+
+def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether something is true."""
+    return cupy.any(x, axis, None, keepdims)
+
+
+def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether everything is true."""
+    return cupy.all(x, axis, None, keepdims)
+
+
+def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean."""
+    return x.mean(axis, None, None, keepdims)
+
+
+def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    """The variance."""
+    if x.dtype.kind == "f" and x.itemsize == 2:
+        found = var(x.astype(np.float32), axis=axis, correction=correction, keepdims=keepdims)
+        return found.astype(x.dtype)
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    axes = axis if isinstance(axis, tuple) else range(x.ndim) if axis is None else (axis,)
+    count = product([x.shape[a] for a in axes])
+    off = x - x.mean(axis, None, None, True)
+    squares = off * off if x.dtype.kind != "c" else off.real**2 + off.imag**2
+    total = squares.sum(axis, None, None, keepdims)
+    return total / squares.dtype.type(builtins.max(count - correction, 0))
+
+
+def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    """The standard deviation."""
+    return cupy.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """How many numbers are not 0."""
+    return (x != 0).sum(axis, np.int64, None, keepdims)
+
+
+# ---- products
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """The product of vectors along an axis."""
+    x1, x2 = cupy.moveaxis(x1, axis, -1), cupy.moveaxis(x2, axis, -1)
+    return cupy.matmul(cupy.conj(x1)[..., None, :], x2[..., None])[..., 0, 0]
+
+
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
+    """The product over several axes."""
+    return cupy.tensordot(x1, x2, axes)
+
+
+# ---- CuPy takes indices that are out of range as if the array repeated itself
+
+
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
+    """Slices at indices; waits for the device, to check them."""
+    from .extras_index import checked
+
+    if axis is None:
+        axis, x = (0, x.reshape(-1)) if x.ndim != 1 else (0, x)
+    checked([(indices, x.shape[axis])])
+    return cupy.take(x, indices, axis)
+
+
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
+    """Elements at indices along an axis; waits for the device, to check them."""
+    from .extras_index import checked
+
+    checked([(indices, x.shape[axis])])
+    return cupy.take_along_axis(x, indices, axis)
+
+
+def nonzero(x: Any, /) -> tuple[Any, ...]:
+    """Where numbers are not 0; waits for the device, to count them."""
+    return tuple(cupy.nonzero(x))
+
+
+# ---- order
+
+
+def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The elements in order; NaN is the largest."""
+    if not x.ndim or not x.size:
+        return contiguous(x)
+    found = cupy.sort(comparable(x), axis)
+    found = found.astype(x.dtype, copy=False)
+    return flip(found, axis=axis) if descending else found
+
+
+def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The order of the elements; NaN is the largest."""
+    if not x.ndim or not x.size:
+        return cupy.zeros(x.shape, np.int64)
+    x = comparable(x)
+    if not descending:
+        return cupy.argsort(x, axis, "stable")
+    # Backwards twice, so that equal elements keep their order.
+    order = cupy.argsort(flip(x, axis=axis), axis, "stable")
+    return flip(x.shape[axis] - 1 - order, axis=axis)
+
+
+def comparable(x: Any) -> Any:
+    """`x` in a type that CuPy sorts."""
+    return x.astype(np.float32) if x.dtype.kind == "V" else x
+
+
+def searchsorted(
+    x1: Any, x2: Any, /, *, side: Any = "left", sorter: Any = None
+) -> Any:
+    """Where numbers would stand in a sorted vector."""
+    return cupy.searchsorted(x1, x2, side, sorter)
+
+
+def unique_all(x: Any, /) -> Any:
+    """The different elements, where each first stood, which each is, and how many there are."""
+    return cupy.unique_all(x)
+
+
+def unique_counts(x: Any, /) -> Any:
+    """The different elements, and how many there are of each."""
+    return cupy.unique_counts(x)
+
+
+def unique_inverse(x: Any, /) -> Any:
+    """The different elements, and which each is."""
+    return cupy.unique_inverse(x)
+
+
+def unique_values(x: Any, /) -> Any:
+    """The different elements."""
+    return cupy.unique_values(x)
+
+
+# ---- new arrays like others
+
+
+def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Zeros in the shape of `x`."""
+    return cupy.zeros(x.shape, x.dtype if dtype is None else dtype)
+
+
+def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Ones in the shape of `x`."""
+    return cupy.ones(x.shape, x.dtype if dtype is None else dtype)
+
+
+def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array in the shape of `x` with anything in it."""
+    return cupy.empty(x.shape, x.dtype if dtype is None else dtype)
+
+
+def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """One number in the shape of `x`."""
+    dtype = np.dtype(x.dtype if dtype is None else dtype)
+    return cupy.full(x.shape, fitting(fill_value, dtype), dtype)
+
+
+def fitting(value: Any, dtype: Any) -> Any:
+    """A number that an integer type has; others wrap around."""
+    if isinstance(value, int) and not isinstance(value, bool) and dtype.kind in "iu":
+        return dtype.type(np.array(value % (1 << 64), np.uint64).astype(dtype))
+    return value
+
+
+# ---- new arrays, which are made on a device
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """The array behind a DLPack object; on the same memory where it is a GPU's."""
+    kind, index = x.__dlpack_device__()
+    if kind in (2, 13):
+        with on(index):
+            return cupy.from_dlpack(x)
+    return cupy.asarray(np.from_dlpack(x))
+
+
+def fits(shape: Any, dtype: Any, index: int) -> tuple[int, ...]:
+    """The shape as a tuple, if there can be such an array.
+
+    Raises
+    ------
+    OutOfMemoryError
+    """
+    dims = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    size = product(map(int, dims)) * (8 if dtype is None else np.dtype(dtype).itemsize)
+    if size >= 1 << 47:
+        raise OutOfMemoryError(
+            f"CUDA out of memory on cuda:{index}: tried to allocate {size / 2**30:.0f} GiB for the "
+            f"shape {list(dims)}"
+        )
+    return dims
+
+
+def factories(index: int) -> dict[str, Any]:
+    """The standard's functions that make arrays, for one device."""
+
+    def placed(device: Any) -> int:
+        return index if device is None else int(getattr(device, "id", device))
+
+    def filler(name: str) -> Any:
+        function = getattr(cupy, name)
+
+        def make(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+            place = placed(device)
+            with on(place):
+                return function(fits(shape, dtype, place), np.float64 if dtype is None else dtype)
+
+        make.__name__, make.__doc__ = name, function.__doc__
+        return make
+
+    def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+        place = placed(device)
+        if dtype is not None:
+            dtype = np.dtype(dtype)
+            fill_value = fitting(fill_value, dtype)
+        with on(place):
+            return cupy.full(fits(shape, dtype, place), fill_value, dtype)
+
+    def arange(
+        start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+    ) -> Any:
+        with on(placed(device)):
+            return cupy.arange(start, stop, step, dtype)
+
+    def linspace(
+        start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None,
+        endpoint: bool = True,
+    ) -> Any:  # fmt: skip
+        with on(placed(device)):
+            return cupy.linspace(start, stop, num, endpoint, False, dtype)
+
+    def eye(
+        n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None,
+        device: Any = None,
+    ) -> Any:  # fmt: skip
+        with on(placed(device)):
+            return cupy.eye(n_rows, n_cols, k, np.float64 if dtype is None else dtype)
+
+    def asarray(
+        obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None
+    ) -> Any:
+        if isinstance(obj, cupy.ndarray):
+            if device is not None and placed(device) != home(obj):
+                raise ValueError("asarray takes an array to no other device; use Backend.array")
+            with on(home(obj)):
+                if dtype is not None and obj.dtype != dtype:
+                    return astype(obj, dtype)
+                return cupy.array(obj, copy=True, order="C") if copy else obj
+        with on(placed(device)):
+            return cupy.array(obj, dtype, order="C")
+
+    made = {name: filler(name) for name in ("empty", "zeros", "ones")}
+    found = (full, arange, linspace, eye, asarray)
+    return {**made, **{function.__name__: function for function in found}}
+
+
+_ = forward

@@ -1,0 +1,49 @@
+"""The array API, version 2024.12, in CuPy, and the names beside it that kernels use (EXTRAS).
+
+`namespace` makes it for one device, on which its factories make arrays.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from devtensor_numpy.namespace import EXTRAS, STANDARD
+
+from . import extras_index, guarded, memory, products, special
+from .guarded import factories
+from .runtime import cupy
+
+OWN = "float16 fft"
+
+_names: dict[str, Any] = {
+    name: getattr(cupy, name) for name in f"{STANDARD} {OWN}".split() if hasattr(cupy, name)
+}
+for _module in (guarded, extras_index, memory, special):
+    _found = vars(_module)
+    _names.update({n: _found[n] for n in f"{STANDARD} {EXTRAS}".split() if n in _found})
+_names["linalg"] = products.linalg
+try:
+    import ml_dtypes
+
+    _names["bfloat16"] = ml_dtypes.bfloat16
+except ImportError:
+    pass
+
+
+class Namespace(SimpleNamespace):
+    """The functions for one device; `xp` of kernels is made from it."""
+
+    def __init__(self, index: int) -> None:
+        names = {**_names, **factories(index)}
+        super().__init__(**names, __all__=sorted(names), __array_api_version__="2024.12")
+
+
+_spaces: dict[int, Namespace] = {}
+
+
+def namespace(index: int) -> Namespace:
+    """The namespace whose factories make arrays on device `index`."""
+    if index not in _spaces:
+        _spaces[index] = Namespace(index)
+    return _spaces[index]
