@@ -182,7 +182,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     Parameters
     ----------
     tensor : Tensor
-        Shape (out, in, *window) with 3 to 5 dimensions; `out` divisible by `groups`.
+        Shape ``(out, in, *window)`` with 3 to 5 dimensions; `out` divisible by `groups`.
     groups : int
         The number of groups of the convolution.
     """
