@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from devtensor.backend import Backend, load
@@ -39,12 +40,14 @@ class Dpnp(Backend):
 
         self.runtime = runtime
         from . import memory, pool
+        from .kernels import KERNELS
         from .namespace import namespace
 
         pool.install()
         self.memory, self.pools = memory, pool.POOLS
         self.namespace = namespace  # type: ignore[method-assign, assignment]
         self.xp = namespace(0)
+        self.kernels = KERNELS
         self.array_types = (runtime.dpnp.ndarray,)
         self.host_array = load("cpu").array
         super().__init__()
@@ -185,11 +188,10 @@ class Dpnp(Backend):
         return self.memory.pointer(array)
 
     def owns(self, array: Any) -> bool:
-        """Whether no other array looks at its memory."""
-        import sys
-
+        """Whether it is the whole of its allocation, at which no other array looks."""
+        whole = array.nbytes == self.memory.allocated(array) or not array.size
         # The array's own reference, and the one that is passed.
-        return sys.getrefcount(array._array_obj.usm_data) == 2
+        return whole and sys.getrefcount(array._array_obj.usm_data) == 2
 
     def shares(self, one: Any, two: Any) -> bool:
         """Whether two arrays lie in one allocation."""

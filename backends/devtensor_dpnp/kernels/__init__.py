@@ -1,0 +1,10 @@
+"""Kernels of this package, by the names of the operations that they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import random
+
+KERNELS: dict[str, Callable[..., Any]] = {**random.KERNELS}
