@@ -187,8 +187,33 @@ def test_report_of_a_backend_that_cannot_be_loaded(monkeypatch):
     monkeypatch.setattr(environment, "entry_points", lambda group: [Point])
     monkeypatch.setattr(environment.dt, "device", refuse)
     report = environment.report()
-    assert "not usable (devtensor_cupy:CuPy): No module named 'cupy'" in report
+    assert "device cuda" in report and "not usable: No module named 'cupy'" in report
     assert "pip install 'devtensor[cuda13]'" in report
+
+
+def test_report_of_a_backend_that_says_itself_what_to_do(monkeypatch):
+    class Point:
+        name, value = "cuda", "devtensor_cupy:CuPy"
+
+    def refuse(kind):
+        raise RuntimeError("no driver here:\n install one")
+
+    monkeypatch.setattr(environment, "entry_points", lambda group: [Point])
+    monkeypatch.setattr(environment.dt, "device", refuse)
+    assert environment.report().endswith("not usable: no driver here: install one")
+
+
+def test_report_of_several_devices(monkeypatch):
+    class Point:
+        name, value = "strict", "devtensor_strict:Strict"
+
+    monkeypatch.setattr(environment, "entry_points", lambda group: [Point])
+    monkeypatch.setattr(type(dt.device("strict:0").backend), "packages", ("array_api_strict",))
+    report = environment.report()
+    assert re.search(
+        r"device strict +strict:0 strict:0, strict:1 strict:1 \(devtensor_strict", report
+    )
+    assert re.search(r"array_api_strict +\d+\.\d+", report)
 
 
 def test_report_where_nothing_is_installed(monkeypatch):

@@ -51,21 +51,35 @@ def backend(point: EntryPoint) -> list[tuple[str, str]]:
     """What is to be said about one backend."""
     name, place = f"device {point.name}", point.value
     try:
-        devices = names_of(point.name)
+        served: Any = dt.device(point.name).backend
+        devices = names_of(served)
     except Exception as error:  # a library may fail in any way while it looks for its devices
-        cure = CURES.get(point.name, f"see the package of {place}")
         reason = " ".join(str(error).split()) or type(error).__name__
-        return [(name, f"not usable ({place}): {reason}"), ("  to cure it", cure)]
+        rows = [(name, f"not usable: {reason}")]
+        if isinstance(error, ImportError):
+            rows.append(("  to cure it", CURES.get(point.name, f"see the package of {place}")))
+        return rows
     rows = [(name, f"{', '.join(devices) or 'no device found'} ({place})")]
-    return rows + [(f"  {what}", text) for what, text in details(point).items()]
+    told = versions(served) | details(point)
+    return rows + [(f"  {what}", text) for what, text in told.items()]
 
 
-def names_of(kind: str) -> list[str]:
+def names_of(served: Any) -> list[str]:
     """The devices of a kind, by name."""
-    served: Any = dt.device(kind).backend
     if served.host:
-        return [kind]
-    return [f"{kind}:{index}" for index in range(served.count())]
+        return [served.kind]
+    return [
+        f"{served.kind}:{index} {served.properties(index)['name']}"
+        for index in range(served.count())
+    ]
+
+
+def versions(served: Any) -> dict[str, str]:
+    """The versions of the libraries whose arrays a backend takes as its own."""
+    found = {name: sys.modules.get(name) for name in served.packages}
+    return {
+        name: str(getattr(module, "__version__", "?")) for name, module in found.items() if module
+    }
 
 
 def details(point: EntryPoint) -> dict[str, str]:
