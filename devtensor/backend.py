@@ -124,6 +124,10 @@ class Backend:
         """
         return None
 
+    def written(self, kernel: Any, arrays: Any) -> bool:
+        """Write the kernel's result over the first array without another; False if it cannot be."""
+        return False
+
     def added(self, into: Any, other: Any) -> Any:
         """The sum of two arrays, written into the first if that is possible."""
         return into + other

@@ -20,7 +20,7 @@ from devtensor import dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
 from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.view import viewed
-from devtensor.autograd.write import write, write_many
+from devtensor.autograd.write import write, write_many, write_straight
 from devtensor.device import device as Device
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, forms
@@ -43,9 +43,13 @@ def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
 
     def taken(native: Any) -> bool:
         if native not in known:
-            kind = dtypes.of(native).kind
+            dtype = dtypes.of(native)
+            kind = dtype.kind
+            fits = op.accepts is None or kind in op.accepts
             floats = op.promotes != "float" or kind in ("float", "complex")
-            known[native] = floats and (op.accepts is None or kind in op.accepts)
+            # Complex gradients, and bfloat16 beside Python's numbers, need a second look.
+            easy = dtype is not dtypes.bfloat16 and not (kind == "complex" and op.rules)
+            known[native] = fits and floats and easy
         if known[native]:
             space["_taken"] = native
         return known[native]
@@ -274,7 +278,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f"  _a{i} = {name}._array"
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""
         yield f"  if {name}._device is not _d{same}: {slow}"
-    if op.accepts is not None or op.promotes == "float":
+    if op.accepts is not None or op.promotes is not None or op.rules:
         yield f" if _t is not _taken and not _take(_t): {slow}"
     if op.view:
         yield f" if {lead}._node is INFERENCE: {slow}"
@@ -464,14 +468,48 @@ def form(op: Op) -> Function:
 def in_place_form(op: Op) -> Function:
     """The function that writes into its first input and returns it."""
     star = op.star
+    count = len(op.inputs)
+    straight = op.elementwise and op.among is None and op.outputs is None and count < 3
+    kernels: dict[Device, Function] = {}
+
+    def quickly(target: Tensor, args: tuple[Any, ...]) -> bool:
+        """Write without asking what need not be asked; False if it must be."""
+        mode = MODE.get()
+        if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
+            return False
+        device, array = target._device, target._array
+        arrays = (array,)
+        if count == 2:
+            other = args[1]
+            kind = other.__class__
+            if kind is float or kind is int:
+                other = _scalars.get((other, kind, array.dtype, device)) or scalar(
+                    other, array.dtype, device
+                )
+                if other is None:
+                    return False
+            elif not isinstance(other, Tensor) or other._device is not device:
+                return False
+            elif other._array.dtype is not array.dtype:
+                return False
+            elif mode is RECORD and (other._node is not None or other._alias is not None):
+                return False
+            arrays = array, other._array
+        kernel = kernels.get(device)
+        if kernel is None:
+            kernel = kernels[device] = plain_for(op, device)
+        return write_straight(kernel, arrays, target, name, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if straight and not kwargs and len(args) == count and isinstance(args[0], Tensor):
+            if quickly(args[0], args):
+                return args[0]
         inputs, params = op.bind(args, kwargs)
         if star is not None:
             inputs[star:] = inputs[star]
         return write(op, inputs, params)
 
-    call.__name__ = call.__qualname__ = f"{op.name}_"
+    name = call.__name__ = call.__qualname__ = f"{op.name}_"
     call.__doc__ = f"The in-place form of :func:`{op.name}`: writes the result over its first input."
     return call
 

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from devtensor.dtype import of
+
 Function = Callable[..., Any]
 EMPTY = inspect.Parameter.empty
 
@@ -76,7 +78,9 @@ class Op:
         home: str = "",
         aliases: tuple[str, ...] = (),
         oracle: Any = "same",
+        complex_rules: bool = False,
     ) -> None:
+        self.complex_rules = complex_rules
         self.kernel, self.name = kernel, kernel.__name__
         self.doc = inspect.getdoc(kernel) or ""
         self.examples, self.oracle = tuple(examples), oracle
@@ -106,6 +110,7 @@ class Op:
                 if p.kind is p.POSITIONAL_OR_KEYWORD or self.star is not None:
                     self.positional.append(p.name)
         self.inputs = tuple(names)
+        self.written = tuple([self.inputs.index(name) for name in self.writes])
         self.rules: dict[str, Function] = {}
         self.rule_names: dict[str, tuple[str, ...]] = {}
         self.function: Function = kernel
@@ -196,6 +201,8 @@ class Plan:
     uses_params : bool
     holds : bool
         Whether it saves more than shapes and types.
+    turned : Plan or None
+        What `for_complex` has made.
     plain : bool
         Whether nothing that is saved is itself a group of tensors.
     link : callable or None
@@ -205,7 +212,8 @@ class Plan:
     """
 
     __slots__ = (
-        "back", "edges", "holds", "link", "op", "outs", "plain", "pull", "saves", "source", "uses_params", "wanted"
+        "back", "edges", "holds", "link", "op", "outs", "plain", "pull", "saves", "source",
+        "turned", "uses_params", "wanted",
     )  # fmt: skip
 
     @classmethod
@@ -264,7 +272,24 @@ class Plan:
         self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.outs = any(save.place < 0 and not save.part for save in found)
+        self.turned = None
         return self
+
+    def for_complex(self) -> Plan:
+        """The plan for complex numbers, whose gradients are conjugates of derivatives.
+
+        Rules are written as for real numbers. Where one multiplies by a derivative, complex
+        gradients ask for its conjugate: the rule is given a conjugate, and what it gives is
+        conjugated. Rules that save no values multiply by none.
+        """
+        if not self.holds or self.op.complex_rules:
+            return self
+        if self.turned is None:
+            turned = self.turned = Plan()
+            for name in Plan.__slots__:
+                setattr(turned, name, getattr(self, name))
+            turned.back, turned.pull = None, conjugated(self.pull)
+        return self.turned
 
     def links(self, names: Sequence[str]) -> str:
         """The text of a node's links from the names of edges, inputs and result."""
@@ -283,6 +308,19 @@ class Plan:
                 return None
             raise AttributeError(f"{self.op.node} saves no {name!r}; it saves {names}")
         return show(node, [s.name for s in self.saves].index(wanted))
+
+
+def conjugated(pull: Function) -> Function:
+    """`pull`, which is linear, between two conjugations."""
+
+    def call(xp: Any, g: Any, saved: Any, params: Any) -> tuple[Any, ...]:
+        def conjugate(x: Any) -> Any:
+            return xp.conj_physical(x) if x is not None and of(x.dtype).kind == "complex" else x
+
+        g = list(map(conjugate, g)) if isinstance(g, list) else conjugate(g)
+        return tuple(map(conjugate, pull(xp, g, saved, params)))
+
+    return call
 
 
 def links_of(op: Op, wanted: tuple[bool, ...], saves: list[Save], names: Sequence[str]) -> str:

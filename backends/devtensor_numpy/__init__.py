@@ -164,6 +164,17 @@ class NumPy(Backend):
         except TypeError:  # the result has another type
             return None
 
+    def written(self, kernel: Any, arrays: Any) -> bool:
+        """The result of a function of NumPy's own, written over the first array."""
+        first = arrays[0]
+        if not isinstance(kernel, np.ufunc) or 0 in first.strides:
+            return False
+        try:
+            kernel(*arrays, out=first, casting="no")
+        except (TypeError, ValueError):  # another type, another shape, or not to be written
+            return False
+        return True
+
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""
         if into.__class__ is np.ndarray and into.shape == other.shape and into.dtype == other.dtype:

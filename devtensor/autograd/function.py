@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from devtensor.autograd.engine import hooked
-from devtensor.autograd.mode import INFERENCE, current
+from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Node, Part, tick
-from devtensor.autograd.saved import Packed, changed, type_of, users_line
+from devtensor.autograd.saved import Packed, changed, type_of
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.space import space_of
@@ -291,7 +291,7 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if mode.anomaly:
             from devtensor.autograd.node import extra_of
 
-            extra_of(node).line = users_line(2)[0]
+            extra_of(node).line = line_at(*users_place(2))
         keep(node, ctx, outputs, outs, mode)
     else:
         node.saved = [None if x is None else (x, None, None, 0) for x in ctx.to_save]

@@ -48,12 +48,12 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
 
 def increment_version(tensor: Any) -> None:
     """Say that a tensor's memory, or that of several, was written by other means."""
-    from devtensor.autograd.saved import users_line
+    from devtensor.autograd.mode import users_place
     from devtensor.autograd.view import memory_of
     from devtensor.tensor import Tensor
 
     for x in (tensor,) if isinstance(tensor, Tensor) else tensor:
-        memory_of(x).written(f"increment_version at {users_line()[0]}")
+        memory_of(x).written("increment_version", *users_place(1))
 
 
 class MultiHandle:

@@ -74,9 +74,21 @@ class Entry:
         """Where it was made, as ``"file:line"``."""
         if isinstance(self.place, str):
             return self.place
-        code, offset = self.place
-        number = next((n for a, b, n in code.co_lines() if a <= offset < b), code.co_firstlineno)
-        return f"{code.co_filename}:{number}"
+        return line_at(*self.place)
+
+
+def line_at(code: Any, offset: int) -> str:
+    """A place in a code object as ``"file:line"``."""
+    number = next((n for a, b, n in code.co_lines() if a <= offset < b), code.co_firstlineno)
+    return f"{code.co_filename}:{number}"
+
+
+def users_place(depth: int) -> tuple[Any, int]:
+    """Where, outside this package, it was called from."""
+    frame = sys._getframe(depth)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
 
 
 class Mode:
@@ -244,11 +256,6 @@ def owner_of(frame: FrameType | None) -> FrameType | None:
         else:
             frame = caller
     return None
-
-
-def place_of(frame: FrameType) -> tuple[Any, int]:
-    """Where a frame is, told at little cost."""
-    return frame.f_code, frame.f_lasti
 
 
 def push(entry: Entry) -> None:

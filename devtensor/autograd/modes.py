@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from devtensor.autograd.mode import Block, Entry, opened, owner_of, place_of, push, remove
+from devtensor.autograd.mode import Block, Entry, opened, owner_of, push, remove, users_place
 from devtensor.errors import UnusedModeWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,22 +106,13 @@ def decorated(function: Any, make: Maker) -> Any:
     )
 
 
-def users_place() -> tuple[Any, int]:
-    """Where this module was called from."""
-    frame = sys._getframe(2)
-    here = globals()
-    while frame.f_back is not None and frame.f_globals is here:
-        frame = frame.f_back
-    return place_of(frame)
-
-
 class GradMode(Block):
     """What the four have in common."""
 
     def __init__(self, value: bool) -> None:
         self._value = value
         self._entries = []
-        self._unused = users_place()
+        self._unused = users_place(2)
 
     def _again(self, line: str) -> GradMode:
         made = type(self)(self._value) if self.kind == "inference" else type(self)()  # type: ignore[call-arg]
@@ -239,7 +230,7 @@ class set_grad_enabled(GradMode):
         super().__init__(mode)
         self.mode = mode
         self._unused = None
-        self._made = Entry("grad", mode, None, False, users_place())
+        self._made = Entry("grad", mode, None, False, users_place(2))
         push(self._made)
 
     def _again(self, line: str) -> GradMode:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from types import FrameType
 from typing import Any
 
-from devtensor.autograd.mode import INFERENCE, MODE, Block, Mode
+from devtensor.autograd.mode import INFERENCE, MODE, Block, Mode, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
 from devtensor.autograd.view import Owner, memory_of
@@ -84,7 +83,7 @@ def changed(node: Any, what: str, memory: Any, time: int) -> RuntimeError:
         "that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True). "
         f"{node.name()} saved it"
         + (f" at {extra.line}" if extra and extra.line else "")
-        + f", and {memory.writer} wrote it; write out of place, or save a clone."
+        + f", and {memory.describe_writer()} wrote it; write out of place, or save a clone."
     )
 
 
@@ -94,14 +93,6 @@ def refuse_inference(op: Any, name: str, value: Any) -> None:
         raise RuntimeError(
             REFUSED.format(what=f"{name!r}", shape=list(value._array.shape), node=op.node)
         )
-
-
-def users_line(depth: int = 1) -> tuple[str, FrameType | None]:
-    """The line outside this package from which it was called."""
-    frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
-        frame = frame.f_back
-    return (f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"), frame
 
 
 def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any], mode: Mode) -> Any:
@@ -115,6 +106,8 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
     tracked = [out for out in listed if out is not None and out.dtype.kind in ("float", "complex")]
     if plan is None or not tracked:
         return None
+    if any(x is not None and of(x._array.dtype).kind == "complex" for x in (*inputs, *tracked)):
+        plan = plan.for_complex()
     star = op.star
     links: list[Any] = [e for e, want in zip(edges, plan.wanted, strict=True) if want]
     values: list[Any] = []
@@ -145,7 +138,7 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
             links.append(_kept(node, value, ~place if place < 0 else None, mode))
     node.links = tuple(links)
     if mode.anomaly:
-        extra_of(node).line = users_line(2)[0]
+        extra_of(node).line = line_at(*users_place(2))
     return node
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from typing import Any
 
-from devtensor.autograd.mode import INFERENCE
+from devtensor.autograd.mode import INFERENCE, line_at
 from devtensor.autograd.node import Call, Leaf, extra_of, tick
 from devtensor.errors import UntrackedViewWarning
 from devtensor.space import kernel_for, natives
@@ -26,8 +26,8 @@ class Memory:
         When it was last written, by the clock of the nodes.
     stamps : deque
         When it was written lately.
-    writer : str
-        The operation and the line that last wrote it.
+    writer : tuple
+        The operation that last wrote it, and where: a code object and an offset in it, or None.
     """
 
     __slots__ = ("stamp", "stamps", "version", "writer")
@@ -35,14 +35,19 @@ class Memory:
     def __init__(self) -> None:
         self.version = self.stamp = 0
         self.stamps: deque[int] = deque(maxlen=RECENT)
-        self.writer = ""
+        self.writer: tuple[str, Any, int] = ("", None, 0)
 
-    def written(self, writer: str) -> None:
+    def written(self, name: str, code: Any = None, offset: int = 0) -> None:
         """Note a write."""
         self.version += 1
-        self.stamp = tick()
-        self.stamps.append(self.stamp)
-        self.writer = writer
+        self.stamp = stamp = tick()
+        self.stamps.append(stamp)
+        self.writer = name, code, offset
+
+    def describe_writer(self) -> str:
+        """The operation that last wrote it, and its line."""
+        name, code, offset = self.writer
+        return f"{name} at {line_at(code, offset)}" if code is not None else name
 
     def version_at(self, time: int) -> int:
         """How often it had been written at a time; exact for the last writes only."""

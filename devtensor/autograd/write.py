@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor import dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, Mode, current
+from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
 from devtensor.autograd.node import Call, Part
-from devtensor.autograd.saved import record, refuse_inference, users_line
-from devtensor.autograd.view import View, edge_of, live, memory_of, refusal, requires_grad
+from devtensor.autograd.saved import record, refuse_inference
+from devtensor.autograd.view import Owner, View, edge_of, live, memory_of, refusal, requires_grad
 from devtensor.launch import promote, run
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for
@@ -104,7 +104,7 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     if plan is not None:
         keep_old(op, plan, operands, edges, memory, target)
     device.backend.write(target._array, result)
-    memory.written(f"{op.name}_ at {users_line(2)[0]}")
+    memory.written(f"{op.name}_", *users_place(2))
     node = None
     if tracked:
         out = wrap(target._array, device)
@@ -177,17 +177,39 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
         Its inputs and parameters in order.
     """
     mode = current()
-    targets = [inputs[op.inputs.index(name)] for name in op.writes]
+    targets = [inputs[place] for place in op.written]
+    memories = []
     for target in targets:
-        if target is not None:
+        if target is None:
+            memories.append(None)
+            continue
+        alias = target._alias
+        if mode.recording or alias.__class__ is not Owner or target._node is INFERENCE:
             check_writable(op, target, mode, mode.recording and requires_grad(target))
-    device = targets[0]._device
+        memories.append(memory_of(target))
     arrays = [None if x is None else x._array for x in inputs]
-    results = kernel_for(op, device)(*arrays, *params)
-    for target, result in zip(targets, results, strict=True):
-        if target is not None and result is not None:
+    results = kernel_for(op, targets[0]._device)(*arrays, *params)
+    for target, memory, result in zip(targets, memories, results, strict=True):
+        if memory is not None and result is not None:
             if result is not target._array:
-                device.backend.write(target._array, result)
-            memory_of(target).written(op.name)
+                target._device.backend.write(target._array, result)
+            memory.written(op.name)
     for book in mode.ledgers:
         book.add(op, [t for t in targets if t is not None], None, mode, written=True)
+
+
+def write_straight(
+    kernel: Any, arrays: tuple[Any, ...], target: Tensor, name: str, mode: Mode
+) -> bool:
+    """Write in place without a copy, if that is all that happens; False if more may."""
+    alias, node = target._alias, target._node
+    if node is INFERENCE:
+        if not mode.inference:
+            return False
+    elif mode.recording and (node is not None or (alias.__class__ is View and requires_grad(target))):
+        return False
+    if not target._device.backend.written(kernel, arrays):
+        return False
+    if node is not INFERENCE:
+        memory_of(target).written(name, *users_place(3))
+    return True
