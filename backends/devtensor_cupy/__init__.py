@@ -141,6 +141,23 @@ class CuPy(Backend):
         with self.runtime.on(index):
             return self.cupy.cuda.get_current_stream()
 
+    def default_stream(self, index: int) -> Any:
+        """The queue that takes work when no other is set."""
+        return self.cupy.cuda.Stream.ptds if self.per_thread() else self.cupy.cuda.Stream.null
+
+    @staticmethod
+    def per_thread() -> bool:
+        """Whether each thread has a default stream of its own."""
+        import os
+
+        return int(os.environ.get("CUPY_CUDA_PER_THREAD_DEFAULT_STREAM", "0") or 0) != 0
+
+    def reaches(self, index: int, other: int) -> bool:
+        """Whether a device can read the memory of another."""
+        return index != other and bool(
+            self.cupy.cuda.runtime.deviceCanAccessPeer(index, other)
+        )
+
     @contextmanager
     def on_stream(self, stream: Any, index: int) -> Any:
         """A context in which this thread's work on a device goes to a stream."""

@@ -37,7 +37,7 @@ def checked(pairs: list[tuple[Any, int]]) -> None:
             flag = _flags[place] = cupy.zeros(1, np.int32)
         kernel = elementwise("outside")
         for index, size in pairs:
-            kernel(index, size, flag, size=index.size) if False else kernel(index, size, flag)
+            kernel(index, size, flag)
         if not int(flag[0]):
             return
         flag.fill(0)

@@ -6,8 +6,11 @@ strides. tests/test_cuda.py compiles each with NVRTC for several generations of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
+
+from devtensor_numpy import special_tables as table
 
 from .runtime import cupy
 
@@ -22,33 +25,74 @@ ELEMENTWISE["outside"] = (
     ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
 
-SPECIAL = """
+
+
+def polynomial(name: str, coefficients: Sequence[float]) -> str:
+    """A function in CUDA C++ for the polynomial with these coefficients, the constant first."""
+    body = f"(T){coefficients[-1]!r}"
+    for c in reversed(coefficients[:-1]):
+        body = f"({body}) * t + (T){c!r}"
+    return f"template<typename T> __device__ T {name}(T t) {{ return {body}; }}\n"
+
+
+# The slope of Stirling's series, in 1 / x**2.
+SLOPE = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+DIGAMMA = polynomial("slope_", SLOPE) + """
 template<typename T> __device__ T digamma_(T x) {
-    T below = 0;
-    if (x == (T)0) return copysign((T)INFINITY, -x);
+    if (x == (T)0) return signbit(x) ? (T)INFINITY : -(T)INFINITY;
+    T mirrored = 0;
     if (x < (T)0) {
-        T whole;
-        T part = modf(x, &whole);
-        if (part == (T)0) return (T)NAN;
-        below = (T)M_PI / tan((T)M_PI * part);
+        T away = x - rint(x);
+        if (away == (T)0) return (T)NAN;
+        mirrored = (T)3.14159265358979323846 / tan((T)3.14159265358979323846 * away);
         x = (T)1 - x;
     }
-    T sum = 0;
-    while (x < (T)10) { sum -= (T)1 / x; x += (T)1; }
-    T y = 0;
-    if (x < (T)1e17) {
-        T z = (T)1 / (x * x);
-        y = z * ((T)8.33333333333333333333E-2 - z * ((T)8.33333333333333333333E-3
-          - z * ((T)3.96825396825396825397E-3 - z * ((T)4.16666666666666666667E-3
-          - z * ((T)7.57575757575757575758E-3 - z * ((T)2.10927960927960927961E-2
-          - z * (T)8.33333333333333333333E-2))))));
-    }
-    return sum + log(x) - (T)0.5 / x - y - below;
+    T steps = 0;
+    for (; x < (T)12; x += (T)1) steps += (T)1 / x;
+    T square = (T)1 / (x * x);
+    return log(x) - (T)0.5 / x - square * slope_<T>(square) - steps - mirrored;
 }
 """
 ELEMENTWISE["digamma"] = (
-    "T x", "T y", "y = digamma_<T>(x);", SPECIAL, ("float32", "float64")
+    "T x", "T y", "y = digamma_<T>(x);", DIGAMMA, ("float32", "float64")
 )  # fmt: skip
+
+ERFINV = (
+    polynomial("near_", table.ERFINV_NEAR)
+    + polynomial("far_", table.ERFINV_FAR)
+    + """
+template<typename T> __device__ T erfinv_(T x) {
+    T size = fabs(x);
+    if (!(size < (T)1)) return size == (T)1 ? copysign((T)INFINITY, x) : (T)NAN;
+    T w = -log(((T)1 - x) * ((T)1 + x));
+    T y = x * (w > (T)4 ? far_<T>((sqrt(fmin(w, (T)37)) - (T)4.05) / (T)2.05)
+                        : near_<T>(w * (T)0.5 - (T)1));
+    if (sizeof(T) < 8) return y;
+    // A step of Halley's; near 1 seen from there, where numbers have more digits.
+    T rest = (T)1 - size - erfc(fabs(y));
+    T off = size < (T)0.5 ? erf(y) - x : (y < (T)0 ? -rest : rest);
+    T step = off * exp(y * y) * (T)0.88622692545275801365;
+    return y - step / ((T)1 + y * step);
+}
+"""
+)
+ELEMENTWISE["erfinv"] = ("T x", "T y", "y = erfinv_<T>(x);", ERFINV, ("float32", "float64"))
+
+I0 = (
+    polynomial("near_", table.I0_NEAR)
+    + polynomial("far_", table.I0_FAR)
+    + """
+template<typename T> __device__ T i0_(T x) {
+    T size = fabs(x);
+    if (isinf(size)) return size;
+    T half = exp(size * (T)0.5);  // in two steps, as the exponential overflows first
+    T scaled = size > (T)8 ? far_<T>((T)16 / size - (T)1) / sqrt(size)
+                           : near_<T>(size * (T)0.25 - (T)1);
+    return scaled * half * half;
+}
+"""
+)
+ELEMENTWISE["i0"] = ("T x", "T y", "y = i0_<T>(x);", I0, ("float32", "float64"))
 
 PHILOX = """
 __device__ void philox_(unsigned int* c, unsigned int k0, unsigned int k1) {

@@ -44,14 +44,18 @@ def of_library(name: str, called: str) -> Any:
 
 erf = of_library("erf", "erf")
 erfc = of_library("erfc", "erfc")
-erfinv = of_library("erfinv", "erfinv")
 lgamma = of_library("lgamma", "gammaln")
-i0 = of_library("i0", "i0")
 
 
-def digamma(x: Any, /) -> Any:
-    """The logarithmic derivative of the gamma function; CuPy's is less exact near its roots."""
-    return back(elementwise("digamma")(real(x)), x)
+def of_ours(name: str) -> Any:
+    def call(x: Any, /) -> Any:
+        return back(elementwise(name)(real(x)), x)
+
+    call.__name__, call.__doc__ = name, "By the formula of the cpu."
+    return call
+
+
+digamma, erfinv, i0 = map(of_ours, ("digamma", "erfinv", "i0"))
 
 
 def polygamma(n: int, x: Any, /) -> Any:

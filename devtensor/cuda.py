@@ -1,0 +1,146 @@
+"""NVIDIA's GPUs by way of CuPy (``torch.cuda``).
+
+Memory is counted by CuPy's own pool, streams and events are CuPy's, and the current device is
+CuPy's, so a program may use both libraries side by side. Asking whether there is a device imports
+CuPy only if it is installed and the system has a driver.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor import accelerator
+from devtensor.errors import OutOfMemoryError
+
+_cuda = accelerator.BY_KIND["cuda"]
+
+is_available = _cuda.is_available
+init = _cuda.init
+is_initialized = _cuda.is_initialized
+device_count = _cuda.device_count
+current_device = _cuda.current_device
+set_device = _cuda.set_device
+device = _cuda.device
+device_of = _cuda.device_of
+synchronize = _cuda.synchronize
+get_device_name = _cuda.get_device_name
+get_device_properties = _cuda.get_device_properties
+mem_get_info = _cuda.mem_get_info
+memory_stats = _cuda.memory_stats
+memory_allocated = _cuda.memory_allocated
+max_memory_allocated = _cuda.max_memory_allocated
+memory_reserved = _cuda.memory_reserved
+max_memory_reserved = _cuda.max_memory_reserved
+reset_peak_memory_stats = _cuda.reset_peak_memory_stats
+reset_accumulated_memory_stats = _cuda.reset_peak_memory_stats
+empty_cache = _cuda.empty_cache
+manual_seed = _cuda.manual_seed
+manual_seed_all = _cuda.manual_seed_all
+seed = _cuda.seed
+seed_all = _cuda.seed_all
+initial_seed = _cuda.initial_seed
+get_rng_state = _cuda.get_rng_state
+set_rng_state = _cuda.set_rng_state
+current_stream = _cuda.current_stream
+stream = _cuda.stream
+set_stream = accelerator.set_stream
+
+__all__ = [
+    "Event",
+    "OutOfMemoryError",
+    "Stream",
+    "can_device_access_peer",
+    "current_device",
+    "current_stream",
+    "default_stream",
+    "device",
+    "device_count",
+    "device_of",
+    "empty_cache",
+    "get_device_capability",
+    "get_device_name",
+    "get_device_properties",
+    "get_rng_state",
+    "init",
+    "initial_seed",
+    "is_available",
+    "is_bf16_supported",
+    "is_initialized",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "mem_get_info",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_stats",
+    "reset_accumulated_memory_stats",
+    "reset_peak_memory_stats",
+    "seed",
+    "seed_all",
+    "set_device",
+    "set_rng_state",
+    "set_stream",
+    "stream",
+    "synchronize",
+]
+
+
+class Stream(accelerator.Stream):
+    """A further queue of a device.
+
+    Work in it does not wait for work in others: let it (`wait_stream`), where it reads what they
+    write. Memory that is freed is given out again in the stream that it was made in, so keep a
+    tensor until another stream that reads it has been waited for.
+
+    Parameters
+    ----------
+    device : device or int, optional
+    priority : int
+        Smaller numbers come first.
+    """
+
+    def __init__(self, device: Any = None, priority: int = 0, **_: Any) -> None:
+        made = _cuda.new_stream(device, priority)
+        super().__init__(_cuda, made.device_index, made.native)
+
+
+class Event(accelerator.Event):
+    """A mark in the queue of a device.
+
+    Parameters
+    ----------
+    enable_timing : bool
+        Whether :meth:`elapsed_time` will be asked.
+    blocking, interprocess : bool
+        Accepted.
+    """
+
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
+        super().__init__(_cuda, enable_timing)
+
+
+def default_stream(device: Any = None) -> accelerator.Stream:
+    """The queue of a device that takes work when no other is set."""
+    index = _cuda.index(device)
+    return accelerator.Stream(_cuda, index, _cuda.backend.default_stream(index))
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The compute capability of a device, as ``(9, 0)``."""
+    found = _cuda.get_device_properties(device)
+    return found.major, found.minor
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether a device can read the memory of another."""
+    return bool(_cuda.backend.reaches(_cuda.index(device), _cuda.index(peer_device)))
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether there are bfloat16 tensors; without hardware for them they are computed in float32."""
+    if not _cuda.is_available() or all(t.name != "bfloat16" for t in _cuda.backend.native):
+        return False
+    return including_emulation or get_device_capability() >= (8, 0)
