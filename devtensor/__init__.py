@@ -17,11 +17,18 @@ from devtensor import host as _host
 from devtensor.autograd import engine as _engine
 from devtensor.autograd import ontensor as _ontensor
 from devtensor.autograd.anomaly import (
-    is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_anomaly_enabled,
 )
 from devtensor.autograd.mode import is_grad_enabled, is_inference_mode_enabled
 from devtensor.autograd.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
-from devtensor.errors import DevtensorWarning, OutOfMemoryError, UntrackedViewWarning, UnusedModeWarning
+from devtensor.errors import (
+    DevtensorWarning,
+    OutOfMemoryError,
+    UntrackedViewWarning,
+    UnusedModeWarning,
+)
 from devtensor.ledger import ledger
 from devtensor.host import as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from devtensor.op import catalogue as _catalogue
@@ -62,7 +69,18 @@ newaxis = None
 half, double, cfloat, cdouble, short, long = float16, float64, complex64, complex128, int16, int64
 float, int = float32, int32
 
-from devtensor import accelerator, autograd, linalg, nn, optim, random, serialization, special, utils, xpu
+from devtensor import (
+    accelerator,
+    autograd,
+    linalg,
+    nn,
+    optim,
+    random,
+    serialization,
+    special,
+    utils,
+    xpu,
+)
 from devtensor.random import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from math import prod
 from threading import local
-from typing import Any
+from typing import Any, ClassVar
 
 from . import dtype as dtypes
 
@@ -17,8 +17,8 @@ GROUP = "devtensor.backends"
 class Backend:
     """An array library as a kind of device.
 
-    A subclass sets the attributes and overrides what its library does otherwise. Arrays are the library's own; indices
-    count the devices of this kind.
+    A subclass sets the attributes and overrides what its library does otherwise. Arrays are the
+    library's own; indices count the devices of this kind.
     """
 
     kind: str
@@ -28,10 +28,10 @@ class Backend:
     xp: Any
     """The array API namespace, version 2024.12, with the EXTRAS beside it."""
     array_types: tuple[type, ...]
-    """Classes of its arrays; the first is what kernels return, others (scalars) are wrapped into it."""
+    """Classes of its arrays; the first is what kernels return, others are wrapped into it."""
     packages: tuple[str, ...] = ()
     """Packages whose arrays it takes as its own; by their names the backend is found and loaded."""
-    kernels: dict[str, Callable[..., Any]] = {}
+    kernels: ClassVar[dict[str, Callable[..., Any]]] = {}
     """Kernels of its own, by the name of the operation that they replace."""
 
     def __init__(self) -> None:
@@ -216,7 +216,7 @@ def _entry_points() -> dict[str, Any]:
 
 
 def register(kind: str, make: Callable[[], Backend]) -> None:
-    """Offer a backend for `kind` without installing a package (an entry point of the group ``devtensor.backends`` does the same)."""
+    """Offer a backend for `kind`, as an entry point of the group ``devtensor.backends`` does."""
     _registered[kind] = make
 
 
@@ -247,4 +247,3 @@ def owner(data: Any) -> Backend | None:
         if issubclass(cls, backend.array_types[0]):
             return backend
     return None
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 from .backend import Backend, kinds, load
 
@@ -25,7 +25,7 @@ class device:
     """
 
     __slots__ = ("_backend", "_outer", "index", "type")
-    _made: dict[tuple[str, int | None], device] = {}
+    _made: ClassVar[dict[tuple[str, int | None], device]] = {}
     type: str
     index: int | None
 
@@ -36,19 +36,27 @@ class device:
         if isinstance(type, int) and not isinstance(type, bool):
             type, index = accelerator_kind() or "cuda", type
         if not isinstance(type, str):
-            raise TypeError(f"device(): argument 'type' must be str or device, not {type.__class__.__name__}")
+            raise TypeError(
+                f"device(): argument 'type' must be str or device, not {type.__class__.__name__}"
+            )
         kind, colon, number = type.partition(":")
         if colon:
             if index is not None:
-                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+                raise RuntimeError(
+                    "type (string) must not include an index because index was passed "
+                    f"explicitly: {type}"
+                )
             if not number.isdecimal() or (len(number) > 1 and number[0] == "0"):
-                raise RuntimeError(f"Invalid device string: '{type}'. Write it as 'cpu' or 'cuda:0'.")
+                raise RuntimeError(
+                    f"Invalid device string: '{type}'. Write it as 'cpu' or 'cuda:0'."
+                )
             index = int(number)
         made = cls._made.get((kind, index))
         if made is None:
             if kind not in kinds():
                 raise RuntimeError(
-                    f"Expected one of {', '.join(sorted(kinds()))} device type at start of device string: {type}. "
+                    f"Expected one of {', '.join(sorted(kinds()))} device type at start of device "
+                    f"string: {type}. "
                     "These are the installed backends; see `python -m devtensor`."
                 )
             made = object.__new__(cls)
@@ -73,7 +81,9 @@ class device:
         if self.index is None:
             return device(self.type, backend.current())
         if self.index >= backend.count():
-            raise RuntimeError(f"invalid device ordinal: {self}; there are {backend.count()} such devices")
+            raise RuntimeError(
+                f"invalid device ordinal: {self}; there are {backend.count()} such devices"
+            )
         return self
 
     def __enter__(self) -> device:
@@ -85,7 +95,11 @@ class device:
         _current.set(self._outer.pop())
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')"
+            if self.index is None
+            else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -129,5 +143,5 @@ def set_default_device(device_: Any) -> None:
 
 
 def resolve(place: Any) -> device:
-    """The device that `place` names (text, device, number or None for the default), with its index."""
+    """The device that `place` names, with its index; the default one for None."""
     return (get_default_device() if place is None else device(place)).resolve()

@@ -1,7 +1,7 @@
 """Data types, and PyTorch's rules for mixing them.
 
-A mixed operation is decided by category (bool < integer < float < complex): a number or a 0-d tensor changes
-the type of a tensor with dimensions only if its category is higher.
+A mixed operation is decided by category (bool < integer < float < complex): a number or a 0-d
+tensor changes the type of a tensor with dimensions only if its category is higher.
 """
 
 from __future__ import annotations
@@ -25,8 +25,16 @@ class dtype:
 
     __slots__ = ("is_signed", "itemsize", "kind", "legacy", "name")
 
-    def __init__(self, name: str, kind: str, itemsize: int, legacy: str, signed: bool = True) -> None:
-        self.name, self.kind, self.itemsize, self.legacy, self.is_signed = name, kind, itemsize, legacy, signed
+    def __init__(
+        self, name: str, kind: str, itemsize: int, legacy: str, signed: bool = True
+    ) -> None:
+        self.name, self.kind, self.itemsize, self.legacy, self.is_signed = (
+            name,
+            kind,
+            itemsize,
+            legacy,
+            signed,
+        )
 
     @property
     def is_floating_point(self) -> bool:
@@ -72,8 +80,10 @@ complex128 = dtype("complex128", "complex", 16, "ComplexDouble")
 ALL = (bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
        float16, bfloat16, float32, float64, complex64, complex128)  # fmt: skip
 NAMES = {t.name: t for t in ALL}
-ALIASES = {"half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64,
-           "cfloat": complex64, "cdouble": complex128}  # fmt: skip
+ALIASES = {
+    "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
+    "long": int64, "cfloat": complex64, "cdouble": complex128,
+}  # fmt: skip
 _REAL = {complex64: float32, complex128: float64}
 _COMPLEX = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
 _CATEGORY = {"bool": 0, "int": 1, "float": 2, "complex": 3}
@@ -158,8 +168,10 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
         return high
     unsigned, signed = (high, low) if low.is_signed else (low, high)
     if unsigned is not uint8:
-        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
-                           f"{type1.legacy} and {type2.legacy}. Convert one of them with .to().")  # fmt: skip
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{type1.legacy} and {type2.legacy}. Convert one of them with .to()."
+        )
     return int16 if signed is int8 else signed
 
 
@@ -174,7 +186,9 @@ def _over(higher: dtype | None, lower: dtype | None) -> dtype | None:
     return promote_types(higher, lower)
 
 
-def common(dimensioned: Iterable[dtype], scalars: Iterable[dtype], numbers: Iterable[Any]) -> dtype | None:
+def common(
+    dimensioned: Iterable[dtype], scalars: Iterable[dtype], numbers: Iterable[Any]
+) -> dtype | None:
     """The type in which an operation on such operands is computed.
 
     Parameters

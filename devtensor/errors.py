@@ -12,7 +12,7 @@ class UnusedModeWarning(DevtensorWarning):
 
 
 class UntrackedViewWarning(DevtensorWarning):
-    """A view taken with recording off stands in for its tracked base, and no gradient reaches it."""
+    """A view taken with recording off stands in for its tracked base: no gradient reaches it."""
 
 
 class OutOfMemoryError(RuntimeError):

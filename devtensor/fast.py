@@ -465,6 +465,13 @@ def form(op: Op) -> Function:
     return quick(op)
 
 
+def plain_operand(x: Any, device: Device, dtype: Any, mode: Any) -> bool:
+    """Whether an operand is a tensor of that type there, and no gradient may be wanted for it."""
+    if not isinstance(x, Tensor) or x._device is not device or x._array.dtype is not dtype:
+        return False
+    return mode is not RECORD or (x._node is None and x._alias is None)
+
+
 def in_place_form(op: Op) -> Function:
     """The function that writes into its first input and returns it."""
     star = op.star
@@ -488,11 +495,7 @@ def in_place_form(op: Op) -> Function:
                 )
                 if other is None:
                     return False
-            elif not isinstance(other, Tensor) or other._device is not device:
-                return False
-            elif other._array.dtype is not array.dtype:
-                return False
-            elif mode is RECORD and (other._node is not None or other._alias is not None):
+            elif not plain_operand(other, device, array.dtype, mode):
                 return False
             arrays = array, other._array
         kernel = kernels.get(device)
@@ -501,16 +504,18 @@ def in_place_form(op: Op) -> Function:
         return write_straight(kernel, arrays, target, name, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if straight and not kwargs and len(args) == count and isinstance(args[0], Tensor):
-            if quickly(args[0], args):
-                return args[0]
+        plain = straight and not kwargs and len(args) == count and isinstance(args[0], Tensor)
+        if plain and quickly(args[0], args):
+            return args[0]
         inputs, params = op.bind(args, kwargs)
         if star is not None:
             inputs[star:] = inputs[star]
         return write(op, inputs, params)
 
     name = call.__name__ = call.__qualname__ = f"{op.name}_"
-    call.__doc__ = f"The in-place form of :func:`{op.name}`: writes the result over its first input."
+    call.__doc__ = (
+        f"The in-place form of :func:`{op.name}`: writes the result over its first input."
+    )
     return call
 
 

@@ -60,16 +60,19 @@ def flat_numbers(data: Any, name: str) -> tuple[list[Any], tuple[int, ...]]:
         elif shape != inner:
             here = len(shape) if len(shape) != len(inner) else 0
             if not shape or not inner:
-                raise TypeError(
-                    f"expected sequence of length {inner[0] if inner else 1} at dim 1, but item "
-                    f"{place} is {'a number' if not shape else 'a sequence'}"
-                ) if inner else ValueError(
-                    f"only one element tensors can be converted to Python scalars, but item "
-                    f"{place} has shape {list(shape)}"
+                raise (
+                    TypeError(
+                        f"expected sequence of length {inner[0] if inner else 1} at dim 1, but "
+                        f"item {place} is {'a number' if not shape else 'a sequence'}"
+                    )
+                    if inner
+                    else ValueError(
+                        f"only one element tensors can be converted to Python scalars, but item "
+                        f"{place} has shape {list(shape)}"
+                    )
                 )
             raise ValueError(
-                f"expected sequence of length {inner[here]} at dim {here + 1} "
-                f"(got {shape[here]})"
+                f"expected sequence of length {inner[here]} at dim {here + 1} (got {shape[here]})"
             )
         numbers += found
     return numbers, (len(items), *(inner or ()))
@@ -165,8 +168,7 @@ def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
     if backend is not None and not backend.host:
         place = Device(backend.kind, backend.index_of(data))
         made = wrap(backend.xp.asarray(data, copy=True), place, current().edge)
-        made = made.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
-        return made
+        return made.to(device=device, dtype=dtype)  # type: ignore[attr-defined,no-any-return]
     place = resolve(device)
     target = place.backend
     if backend is not None or (hasattr(data, "__array__") and hasattr(data, "dtype")):
@@ -198,7 +200,8 @@ def checked(numbers: list[Any], dtype: dtypes.dtype) -> list[Any]:
             if not low <= whole < high:
                 if not -high <= whole < high:
                     raise RuntimeError(
-                        f"value cannot be converted to type {dtype.name}_t without overflow: {whole}"
+                        f"value cannot be converted to type {dtype.name}_t without overflow: "
+                        f"{whole}"
                     )
                 whole %= high
             result.append(whole)
@@ -233,7 +236,7 @@ def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) 
     if made is None:
         return as_new(data, dtype, device)
     if device is None and made._device.backend.host:
-        device = get_default_device() if dtype is None or True else None
+        device = get_default_device()
     return to(made, device=device, dtype=dtype)  # type: ignore[no-any-return]
 
 
@@ -282,8 +285,7 @@ def asarray(
     """
     made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
     if copy is False and (
-        isinstance(obj, (*NUMBERS, list, tuple))
-        or (isinstance(obj, Tensor) and made is not obj)
+        isinstance(obj, (*NUMBERS, list, tuple)) or (isinstance(obj, Tensor) and made is not obj)
     ):
         raise ValueError("can't alias arbitrary sequence into a tensor: pass copy=None")
     if requires_grad and not made.requires_grad:  # type: ignore[attr-defined]
@@ -410,9 +412,7 @@ class Host:
 
     def __dlpack__(self: Any, **kwargs: Any) -> Any:
         if requires_grad(self):
-            raise RuntimeError(
-                "Can't export tensors that require gradient, use tensor.detach()"
-            )
+            raise RuntimeError("Can't export tensors that require gradient, use tensor.detach()")
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self: Any) -> Any:
@@ -511,7 +511,7 @@ class Look:
             return shape
         ndim = len(shape)
         if not ndim:
-            raise IndexError("Dimension specified as {} but tensor has no dimensions".format(dim))
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         if not -ndim <= dim < ndim:
             raise IndexError(
                 f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], "
@@ -650,11 +650,15 @@ class Look:
         """On the cpu."""
         return to(self, device="cpu")
 
-    def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:  # fmt: skip
+    def cuda(
+        self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Any:
         """On an NVIDIA device."""
         return to(self, device="cuda" if device is None else device)
 
-    def xpu(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:  # fmt: skip
+    def xpu(
+        self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Any:
         """On an Intel device."""
         return to(self, device="xpu" if device is None else device)
 

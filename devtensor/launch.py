@@ -70,11 +70,25 @@ def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | N
 def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> Any:
     """Call the kernel; if shapes do not broadcast, say so as PyTorch does."""
     try:
-        return kernel_for(op, device)(*arrays, **natives(params, device))
+        result = kernel_for(op, device)(*arrays, **natives(params, device))
     except ValueError:  # a library on shapes
         if op.elementwise:
             broadcast([tuple(a.shape) for a in arrays if a is not None])
         raise
+    if dtypes.bfloat16 in device.backend.native and op.outputs is None:
+        return shortened(arrays, params, result, device)
+    return result
+
+
+def shortened(arrays: list[Any], params: dict[str, Any], result: Any, device: Device) -> Any:
+    """A result in bfloat16 again: beside Python's numbers libraries compute it in float32."""
+    types = {dtypes.of(a.dtype) for a in arrays if a is not None}
+    asked = any("dtype" in name and value is not None for name, value in params.items())
+    if dtypes.bfloat16 not in types or asked or dtypes.of(result.dtype) is not dtypes.float32:
+        return result
+    if any(t.kind in ("float", "complex") and t is not dtypes.bfloat16 for t in types):
+        return result
+    return device.backend.xp.astype(result, native(dtypes.bfloat16, device))
 
 
 def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -206,8 +220,10 @@ def tensor_like(op: Op, place: int, value: Any, device: Device) -> Any:
         If it is none.
     """
     if hasattr(value, "__array__") and hasattr(value, "dtype"):
-        return value.item() if not value.shape else catalogue["constant"].function(
-            value, device=device
+        return (
+            value.item()
+            if not value.shape
+            else catalogue["constant"].function(value, device=device)
         )
     name = op.inputs[min(place, len(op.inputs) - 1)]
     raise TypeError(
@@ -291,9 +307,7 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
     outs = list(out) if isinstance(out, (tuple, list)) else [out]
     for x in outs:
         if not isinstance(x, Tensor):
-            raise TypeError(
-                f"{op.name}(): argument 'out' must be Tensor, not {type(x).__name__}"
-            )
+            raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(x).__name__}")
     if current().recording and any(
         isinstance(x, Tensor) and requires_grad(x) for x in (*inputs, *outs)
     ):

@@ -103,9 +103,7 @@ class ledger(Block):
 
     # ---- what launches tell
 
-    def add(
-        self, op: Op, outs: Any, node: Node | None, mode: Mode, written: bool = False
-    ) -> None:
+    def add(self, op: Op, outs: Any, node: Node | None, mode: Mode, written: bool = False) -> None:
         """Note a launch; `devtensor.launch` calls it."""
         made = 0
         if not (op.view is True or written):
@@ -142,12 +140,20 @@ class ledger(Block):
         for save, value in zip(plan.saves, links[plan.edges :], strict=False):
             if save.part:
                 continue
-            bytes_ = sum(self.keep(one, node) for one in (value if isinstance(value, tuple) else (value,)))
+            bytes_ = sum(
+                self.keep(one, node) for one in (value if isinstance(value, tuple) else (value,))
+            )
             if bytes_:
                 users = tuple([n for n, asked in op.rule_names.items() if save.name in asked])
-                wanted = {op.inputs[min(i, len(op.inputs) - 1)] for i, w in enumerate(plan.wanted) if w}
+                wanted = {
+                    op.inputs[min(i, len(op.inputs) - 1)] for i, w in enumerate(plan.wanted) if w
+                }
                 found.append(
-                    Saved(save.name, bytes_, tuple([u for u in users if u in wanted or u == "together"]))
+                    Saved(
+                        save.name,
+                        bytes_,
+                        tuple([u for u in users if u in wanted or u == "together"]),
+                    )
                 )
         return tuple(found)
 
@@ -250,12 +256,8 @@ def size(count: int) -> str:
     """Bytes for people."""
     if count < 1000:
         return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 1000:
-            break
-    return f"{value:.1f} {unit}"
+    power = min(4, (len(str(count)) - 1) // 3)
+    return f"{count / 1000**power:.1f} {'kMGT'[power - 1]}B"
 
 
 def short(line: str) -> str:

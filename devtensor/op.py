@@ -221,9 +221,7 @@ class Plan:
         """Compile the rules of `op` into one function for the gradients that are wanted."""
         where = places(op, len(wanted))
         if "together" not in op.rules:
-            wanted = tuple(
-                [want and where[i] in op.rules for i, want in enumerate(wanted)]
-            )
+            wanted = tuple([want and where[i] in op.rules for i, want in enumerate(wanted)])
         if True not in wanted:
             return None
         self = cls()
@@ -342,7 +340,7 @@ def links_of(op: Op, wanted: tuple[bool, ...], saves: list[Save], names: Sequenc
 
 
 def linker(op: Op, wanted: tuple[bool, ...], saves: list[Save]) -> Function:
-    """Compile the making of a node's links from edges, tensors and the resulting array or arrays."""
+    """Compile the making of a node's links from edges, tensors and what resulted."""
     count = range(len(wanted))
     names = [*(f"e{i}" for i in count), *(f"x{i}" for i in count), "out"]
     made: Function = eval(f"lambda {', '.join(names)}: {links_of(op, wanted, saves, names)}")
@@ -411,8 +409,8 @@ def saved(op: Op, name: str) -> Save:
             if isinstance(op.outputs, tuple) and base in op.outputs:
                 return Save(base, ~op.outputs.index(base), part)
     raise TypeError(
-        f"a rule of {op.name!r} asks for {name!r}, which is neither an input {op.inputs}, an output, "
-        f"a parameter {tuple(op.params)}, nor one of xp, g, gs, needs, i"
+        f"a rule of {op.name!r} asks for {name!r}, which is neither an input {op.inputs}, an "
+        f"output, a parameter {tuple(op.params)}, nor one of xp, g, gs, needs, i"
     )
 
 
@@ -467,8 +465,7 @@ def public_signature(kernel: Function) -> inspect.Signature:
     starred = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     shown = [
         p.replace(kind=p.POSITIONAL_OR_KEYWORD)
-        if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)
-        or (starred and p.kind is p.KEYWORD_ONLY)
+        if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) or (starred and p.kind is p.KEYWORD_ONLY)
         else p
         for p in parameters
     ]

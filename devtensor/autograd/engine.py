@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from devtensor import dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Block, current
 from devtensor.autograd.node import Call, Leaf, Node, Part
 from devtensor.autograd.saved import open_arrays, open_tensors
@@ -299,7 +298,10 @@ def hooked(node: Any, walk: Walk, results: Any, g: Any) -> Any:
         inputs = tuple([None if not w or (r := next(given)) is None else walk.tensor(r, node)
                         for w in wanted])  # fmt: skip
         outputs = tuple(
-            [None if x is None else walk.tensor(x, node) for x in (g if isinstance(g, list) else [g])]
+            [
+                None if x is None else walk.tensor(x, node)
+                for x in (g if isinstance(g, list) else [g])
+            ]
         )
         changed = hook(inputs, outputs)
         if changed is not None:
@@ -310,7 +312,11 @@ def hooked(node: Any, walk: Walk, results: Any, g: Any) -> Any:
                     f"but expected {len(inputs)})"
                 )
             results = tuple(
-                [None if r is None else walk.value(r) for r, w in zip(changed, wanted, strict=True) if w]
+                [
+                    None if r is None else walk.value(r)
+                    for r, w in zip(changed, wanted, strict=True)
+                    if w
+                ]
             )
     return results
 
@@ -351,7 +357,7 @@ def roots_of(
         fit.
     """
     found = []
-    for number, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
+    for number, output in enumerate(outputs):
         if not isinstance(output, Tensor):
             raise TypeError(f"{name}: output {number} must be Tensor, not {type(output).__name__}")
         edge = edge_of(output)
@@ -484,7 +490,8 @@ def backward(
     """
     outputs = as_tuple(tensors)
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)  # fmt: skip
+        text = "`grad_variables` is deprecated. Use `grad_tensors` instead."
+        warnings.warn(text, FutureWarning, stacklevel=2)
         grad_tensors = grad_variables
     grads = (None,) * len(outputs) if grad_tensors is None else as_tuple(grad_tensors)
     if len(grads) != len(outputs):
@@ -614,7 +621,9 @@ def grad(
             g = catalogue["zeros_like"].function(x) if materialize_grads else None
         elif not create_graph:
             backend = x._device.backend
-            g = wrap(backend.xp.asarray(g, dtype=x._array.dtype, copy=True), x._device, current().edge)
+            g = wrap(
+                backend.xp.asarray(g, dtype=x._array.dtype, copy=True), x._device, current().edge
+            )
         results.append(g)
     return tuple(results)
 
@@ -636,5 +645,6 @@ def batched(
         last = keep or i < size - 1
         rows.append(grad(outs, ins, row, last, create_graph, allow, False, materialize))
     stack = catalogue["stack"].function
-    return tuple([None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)])
-
+    return tuple(
+        [None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)]
+    )

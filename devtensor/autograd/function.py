@@ -83,7 +83,17 @@ class FunctionCtx:
 class FunctionNode(Node):
     """A call of a `Function` on the tape."""
 
-    __slots__ = ("backward", "context", "count", "dirty", "label", "links", "outputs", "saved", "__weakref__")
+    __slots__ = (
+        "__weakref__",
+        "backward",
+        "context",
+        "count",
+        "dirty",
+        "label",
+        "links",
+        "outputs",
+        "saved",
+    )
 
     def __init__(self, label: str, backward: Any, context: FunctionCtx, links: list[Any]) -> None:
         self.label, self.backward, self.context, self.links = label, backward, context, links
@@ -270,9 +280,7 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     backward = cls.backward if cls.backward is not Function.backward else cls.vjp
     node = FunctionNode(f"{cls.__name__}Backward", backward, ctx, edges)
     ctx.node = weakref.ref(node)
-    outs = [
-        finished(node, ctx, x, number, args, wanted, mode) for number, x in enumerate(outputs)
-    ]
+    outs = [finished(node, ctx, x, number, args, wanted, mode) for number, x in enumerate(outputs)]
     tensors = [x for x in outs if isinstance(x, Tensor)]
     if wanted and tensors:
         node.count = len(outs)
@@ -304,7 +312,16 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 @functools.lru_cache(None)
 def context_class(cls: Any) -> Any:
     """The class of a Function's `ctx`; it has the Function's own helpers, too."""
-    skipped = ("forward", "backward", "vjp", "jvp", "setup_context", "apply", "__dict__", "__weakref__")
+    skipped = (
+        "forward",
+        "backward",
+        "vjp",
+        "jvp",
+        "setup_context",
+        "apply",
+        "__dict__",
+        "__weakref__",
+    )
     own = {k: v for c in reversed(cls.__mro__) if c not in (Function, FunctionCtx, object)
            for k, v in vars(c).items() if k not in skipped}  # fmt: skip
     return type(f"{cls.__name__}Backward", (FunctionCtx,), own)

@@ -160,7 +160,8 @@ def jacobian(
     if strategy == "forward-mode" and create_graph:
         raise NotImplementedError(
             'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` '
-            'are not supported together (yet). Set `create_graph=False` or `strategy="reverse-mode"`.'
+            "are not supported together (yet). Set `create_graph=False` or "
+            '`strategy="reverse-mode"`.'
         )
     if vectorize and strict:
         raise RuntimeError(
@@ -441,8 +442,8 @@ class Evaluation:
         self.one_output, outputs = as_tuple(out, what, self.name)
         self.check(
             outputs,
-            "Output {} of the user-provided function does not require gradients: it is not computed "
-            "in a differentiable manner from the input.",
+            "Output {} of the user-provided function does not require gradients: it is not "
+            "computed in a differentiable manner from the input.",
         )
         return outputs
 
@@ -459,7 +460,7 @@ class Evaluation:
         return outputs[0]
 
     def check(self, found: Tensors, complaint: str) -> None:
-        """In strict mode, raise at the first that is missing, or `complaint` if it has no history."""
+        """In strict mode, raise at the first that is missing or has no history."""
         for index, x in enumerate(found) if self.strict else ():
             if x is None or not x.requires_grad:
                 text = INDEPENDENT if x is None else complaint
@@ -472,8 +473,8 @@ class Evaluation:
                 raise RuntimeError(complaint.format(index) + " This is not allowed in strict mode.")
             if self.create_graph and not x.requires_grad:
                 raise RuntimeError(
-                    f"The {derivative} of the user-provided function is independent of input {index}. "
-                    "This is not allowed in strict mode when create_graph=True."
+                    f"The {derivative} of the user-provided function is independent of input "
+                    f"{index}. This is not allowed in strict mode when create_graph=True."
                 )
         return zeros_for_none(found, like)
 

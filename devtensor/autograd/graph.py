@@ -42,7 +42,10 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
     """
     edge = edge_of(tensor)
     if edge is None:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")  # fmt: skip
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require "
+            "gradients"
+        )
     return GradientEdge(edge.node, edge.index)
 
 

@@ -242,9 +242,9 @@ _SUSPENDS = CO_GENERATOR | CO_ASYNC_GENERATOR
 
 def owner_of(frame: FrameType | None) -> FrameType | None:
     """The frame to which a block opened in `frame` is bound, if it can be suspended."""
-    if frame is not None and not frame.f_code.co_flags & _SUSPENDS:
-        if frame.f_code.co_filename != _CONTEXTLIB:
-            return None
+    code = frame.f_code if frame is not None else None
+    if code and not code.co_flags & _SUSPENDS and code.co_filename != _CONTEXTLIB:
+        return None
     while frame is not None:
         caller = frame.f_back
         if frame.f_code.co_flags & _SUSPENDS:

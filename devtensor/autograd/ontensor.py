@@ -47,7 +47,7 @@ class Graph:
 
     @requires_grad.setter
     def requires_grad(self: Any, wanted: bool) -> None:
-        if not self.is_leaf and not wanted or (not self.is_leaf and not requires_grad(self)):
+        if (not self.is_leaf and not wanted) or (not self.is_leaf and not requires_grad(self)):
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you want to use a "
                 "computed variable in a subgraph that doesn't require differentiation use "
@@ -128,8 +128,8 @@ class Graph:
         if value.dtype is not self.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with "
-                f"dtype '{self.dtype.name}'. The gradient must match the tensor's dtype; convert it "
-                "with .to()."
+                f"dtype '{self.dtype.name}'. The gradient must match the tensor's dtype; convert "
+                "it with .to()."
             )
         if value._device is not self._device:
             raise RuntimeError(
@@ -165,9 +165,7 @@ class Graph:
         retain_graph, create_graph, inputs
             As for :func:`devtensor.autograd.backward`.
         """
-        engine.backward(
-            (self,), (gradient,), retain_graph, create_graph, inputs=inputs
-        )
+        engine.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach(self: Any) -> Any:
         """The same memory outside the graph; see :func:`devtensor.detach`."""
@@ -204,7 +202,9 @@ class Graph:
         node = self._node
         tracked = node is not None and node is not INFERENCE
         if tracked and value.dtype.kind not in ("float", "complex"):
-            raise RuntimeError("data set to a tensor that requires gradients must be floating point")
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point"
+            )
         self._array, self._device = value._array, value._device
         if isinstance(node, Leaf):
             leaf = Leaf(self, node.inference)
@@ -266,9 +266,7 @@ class Graph:
         """
         edge = edge_of(self)
         if edge is None:
-            raise RuntimeError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         hooks = extra_of(edge.node).outputs.setdefault(edge.index, HookDict())
         return RemovableHandle.add(hooks, hook)
 
@@ -282,9 +280,7 @@ class Graph:
         """
         edge = edge_of(self)
         if edge is None:
-            raise RuntimeError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not isinstance(edge, Leaf):
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"

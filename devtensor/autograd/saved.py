@@ -172,9 +172,8 @@ def _output_check(node: Call) -> None:
     if node.extra is not None:
         for memory in node.extra.memories:
             if memory.stamp > node.clock:
-                places = [(s.place, v) for s, v in zip(node.plan.saves, node.links[node.plan.edges :],
-                                                       strict=True)]  # fmt: skip
-                place, array = next((p, v) for p, v in places if p < 0)
+                saved = zip(node.plan.saves, node.links[node.plan.edges :], strict=True)
+                place, array = next((s.place, v) for s, v in saved if s.place < 0)
                 what = type_of(wrap(array, node.device))
                 raise changed(
                     node, f"{what}, which is output {~place} of {node.name()}", memory, node.clock

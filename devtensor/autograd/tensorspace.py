@@ -192,11 +192,15 @@ def full_like(x: Any, value: Any, /, *, dtype: Any = None, device: Any = None) -
     return f("full_like")(x, value, dtype=dtype, device=device)
 
 
-def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:  # fmt: skip
+def arange(
+    start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+) -> Any:
     return f("arange")(start, stop, step, dtype=dtype, device=device)
 
 
-def eye(n: int, m: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Any:  # fmt: skip
+def eye(
+    n: int, m: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None
+) -> Any:
     return f("eye")(n, m, dtype=dtype, device=device)
 
 

@@ -158,8 +158,8 @@ def refusal(view: View, what: str) -> str:
     if view.made == "several":
         op, _, number = next(step for step in reversed(view.steps) if step[2] is not None)
         text = (
-            f"Output {number} of {op.node.removesuffix('Backward0')} is a view and {what} modified inplace. "
-            "This view is the output of a function that returns multiple views. Such functions do "
+            f"Output {number} of {op.node.removesuffix('Backward0')} is a view and {what} "
+            "modified inplace. This view is the output of a function that returns multiple views. Such functions do "
             "not allow the output views to be modified inplace. You should replace the inplace "
             "operation by an out-of-place one."
         )

@@ -206,7 +206,9 @@ def write_straight(
     if node is INFERENCE:
         if not mode.inference:
             return False
-    elif mode.recording and (node is not None or (alias.__class__ is View and requires_grad(target))):
+    elif mode.recording and (
+        node is not None or (alias.__class__ is View and requires_grad(target))
+    ):
         return False
     if not target._device.backend.written(kernel, arrays):
         return False

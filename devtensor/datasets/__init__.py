@@ -19,8 +19,9 @@ _COUNT = 1797
 def digits() -> tuple[Tensor, Tensor]:
     """Handwritten digits: 1797 small grey images and what they show.
 
-    The data are the test part of *Optical Recognition of Handwritten Digits* by E. Alpaydin and C. Kaynak (UCI Machine
-    Learning Repository, 1998; CC BY 4.0). The origin and licence stand in ``digits.md`` beside this module.
+    The data are the test part of *Optical Recognition of Handwritten Digits* by E. Alpaydin and
+    C. Kaynak (UCI Machine Learning Repository, 1998; CC BY 4.0). The origin and licence stand in
+    ``digits.md`` beside this module.
 
     Returns
     -------

@@ -34,7 +34,10 @@ def as_dtype(xp: Any, g: Any, dtype: Any) -> Any:
 @op(promotes=None, public=False, node="ToCopyBackward0", examples=[((2, 3), dtypes.float64)])
 def cast(xp: Any, input: Any, /, dtype: Any) -> Any:
     """The elements in another type."""
-    if dtypes.of(input.dtype).kind == "complex" and dtypes.of(dtype).kind not in ("complex", "bool"):
+    if dtypes.of(input.dtype).kind == "complex" and dtypes.of(dtype).kind not in (
+        "complex",
+        "bool",
+    ):
         input = xp.real(input)
     return xp.astype(input, dtype)
 
@@ -146,7 +149,11 @@ def to(input: Any, *args: Any, **kwargs: Any) -> Any:
         device = resolve(device)
         if device is not input._device:
             # What is smaller travels.
-            if dtype is not None and dtype is not input.dtype and dtype.itemsize < input.dtype.itemsize:
+            if (
+                dtype is not None
+                and dtype is not input.dtype
+                and dtype.itemsize < input.dtype.itemsize
+            ):
                 input = cast(input, dtype)
             input = to_device(input, device)
     if dtype is not None and dtype is not input.dtype:
@@ -227,7 +234,7 @@ derivative(
 
 @composite(method=True, examples=[((2, 3), (3,)), ((2, 3), ints(2, 3)), ((2, 3), 1.5)])
 def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Write the elements of `src`, which broadcasts and may have any type, over those of `input`."""
+    """Write the elements of `src`, which broadcasts and may have any type, over `input`."""
     if not isinstance(src, Tensor):
         if not isinstance(src, (bool, int, float, complex)):
             raise TypeError(

@@ -66,7 +66,9 @@ class Program:
         if kind == "make":
             return lib.full((2, 3), c)
         if kind == "unary":
-            return [x.sin, x.exp, x.tanh, lambda: x * 1.5, x.cos, lambda: x.clone() * 1][int(c * 6)]()
+            return [x.sin, x.exp, x.tanh, lambda: x * 1.5, x.cos, lambda: x.clone() * 1][
+                int(c * 6)
+            ]()
         if kind == "binary":
             return [lambda: x * y, lambda: x + y, lambda: x - y][int(c * 3)]()
         if kind == "view":
@@ -99,8 +101,8 @@ def views(x):
     if x.dim() == 1:
         return [lambda: x[0], lambda: x[1:], lambda: x.view(-1, 1)]
     return [
-        lambda: x[0], lambda: x[:, 1:], lambda: x.t(), lambda: x.view(-1), lambda: x.unsqueeze(0)[0],
-        lambda: x.unbind(0)[1], lambda: x.select(1, 0), lambda: x[None][0], lambda: x.diagonal(),
+        lambda: x[0], lambda: x[:, 1:], lambda: x.t(), lambda: x.view(-1),
+        lambda: x.unsqueeze(0)[0], lambda: x.unbind(0)[1], lambda: x.select(1, 0), lambda: x[None][0], lambda: x.diagonal(),
     ]  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def overlaps(text):
 
 
 def agree(one, two):
-    """Whether two outcomes of a step are the same, up to rounding and the documented differences."""
+    """Whether two outcomes are the same, up to rounding and the documented differences."""
     if not isinstance(one[0], list) or not isinstance(two[0], list):
         return one == two
     for ours, theirs in zip(one[0], two[0], strict=True):
