@@ -39,11 +39,12 @@ class Dpnp(Backend):
         from . import runtime  # only now: a program that names no xpu does not import dpnp
 
         self.runtime = runtime
-        from . import memory, pool
+        from . import elementwise, memory, pool
         from .kernels import KERNELS
         from .namespace import namespace
 
         pool.install()
+        elementwise.install()
         self.memory, self.pools = memory, pool.POOLS
         self.namespace = namespace  # type: ignore[method-assign, assignment]
         self.xp = namespace(0)

@@ -5,6 +5,7 @@ Each says what is wrong; tests/test_xpu.py tells when it no longer is.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from math import prod as product
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from devtensor.errors import OutOfMemoryError
 
+from .elementwise import FUNCTIONS, operand
 from .memory import dense, forward
 from .runtime import DOUBLE, PLACES, QUEUES
 
@@ -49,6 +51,10 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     """Elements of `x1` where `condition` is true, else of `x2`."""
+    if not isinstance(x1, dpnp.ndarray):
+        x1 = operand(x1, x2)
+    elif not isinstance(x2, dpnp.ndarray):
+        x2 = operand(x2, x1)
     return dpnp.where(forward(condition), forward(x1), forward(x2))
 
 
@@ -113,7 +119,17 @@ def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     """Numbers moved into an interval."""
-    return x.copy() if min is None and max is None else dpnp.clip(x, min, max)
+    if min is None and max is None:
+        return x.copy()
+    low = min if min is None else operand(min, x)
+    high = max if max is None else operand(max, x)
+    if builtins.any(v is not None and not isinstance(v, dpnp.ndarray) for v in (low, high)):
+        return dpnp.clip(x, min, max)
+    if builtins.any(v is not None and v.dtype != x.dtype for v in (low, high)):
+        return dpnp.clip(x, min, max)
+    if low is not None:
+        x = FUNCTIONS["maximum"](x, low)
+    return x if high is None else FUNCTIONS["minimum"](x, high)
 
 
 # ---- dpnp takes integer indices that are out of range as the nearest that is not

@@ -12,12 +12,15 @@ import dpnp
 
 from devtensor_numpy.namespace import EXTRAS, STANDARD
 
-from . import extras_index, guarded, memory, products, special
+from . import elementwise, extras_index, guarded, memory, products, special
 from .guarded import factories
 
 OWN = "float16"
 
-_names: dict[str, Any] = {name: getattr(dpnp, name) for name in f"{STANDARD} {OWN}".split()}
+_names: dict[str, Any] = {
+    name: elementwise.without_mkl(getattr(dpnp, name)) for name in f"{STANDARD} {OWN}".split()
+}
+_names.update(elementwise.FUNCTIONS)
 for _module in (guarded, extras_index, memory, special):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg

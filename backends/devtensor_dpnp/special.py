@@ -12,6 +12,7 @@ import numpy as np
 
 from devtensor_numpy import special as host
 
+from .elementwise import without_mkl
 from .memory import to_host
 
 __all__ = ["digamma", "erf", "erfc", "erfinv", "i0", "lgamma", "polygamma"]
@@ -27,7 +28,8 @@ def real(x: Any) -> Any:
 
 
 def of_dpnp(name: str) -> Any:
-    function = getattr(dpnp.scipy.special, name)
+    """A function of dpnp's."""
+    function = without_mkl(getattr(dpnp if name == "i0" else dpnp.scipy.special, name))
 
     def call(x: Any, /) -> Any:
         found = function(real(x))
@@ -53,8 +55,8 @@ def result(x: Any) -> Any:
     return x.dtype if x.dtype.kind not in "iub" else real(x).dtype
 
 
-erf, erfc, erfinv = map(of_dpnp, ("erf", "erfc", "erfinv"))
-lgamma, digamma, i0 = map(on_host, ("lgamma", "digamma", "i0"))
+erf, erfc, erfinv, i0 = map(of_dpnp, ("erf", "erfc", "erfinv", "i0"))
+lgamma, digamma = map(on_host, ("lgamma", "digamma"))
 
 
 def polygamma(n: int, x: Any, /) -> Any:

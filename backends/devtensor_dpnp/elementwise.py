@@ -1,0 +1,260 @@
+"""Element by element: dpnp's own kernels, by a shorter way and without waiting.
+
+dpnp's functions have two flaws here. Many give their work to oneMKL's vector functions, which on a
+CPU device wait for all that is under way; and a number beside an array is copied to the device by a
+way that waits, too. So these functions call dpnp's SYCL kernels themselves when the arrays are of
+one type and lie in order, and keep the numbers they have met on the device. In all other cases they
+call dpnp's function, made to leave oneMKL out.
+
+Kernels that are written with operators come here, too: `install` puts these functions in the place
+of the operators of dpnp's arrays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from math import copysign
+from typing import Any
+
+import dpnp
+import dpnp.tensor as tensor
+import numpy as np
+from dpnp.tensor import _tensor_elementwise_impl as implementation
+
+from .runtime import ORDER, PLACES
+
+Array = dpnp.ndarray
+wrap = Array._create_from_usm_ndarray
+Usm = tensor.usm_ndarray
+BOOL = np.dtype(bool)
+REALS, COMPLEX, SIGNED, UNSIGNED = "fd", "FD", "bhil", "BHIL"
+
+
+def without_mkl(function: Any) -> Any:
+    """A function of dpnp's that leaves its work to SYCL's kernels alone."""
+    for name in ("unary_fn_", "binary_fn_"):
+        chosen = getattr(function, name, None)
+        if chosen is None or chosen.__closure__ is None:
+            continue
+        held = dict(zip(chosen.__code__.co_freevars, chosen.__closure__, strict=True))
+        plain = next((v for n, v in held.items() if n.endswith("_dp_impl_fn")), None)
+        if plain is not None and plain.cell_contents is not None:
+            function = copy.copy(function)
+            setattr(function, name, by_position(plain.cell_contents))
+    return function
+
+
+def by_position(run: Any) -> Any:
+    """A kernel that is given its arguments in order: some of dpnp's have other names for them."""
+
+    def call(*arrays: Any, sycl_queue: Any, depends: Any = (), **named: Any) -> Any:
+        return run(*arrays, *named.values(), sycl_queue, list(depends))
+
+    return call
+
+
+# ---- numbers
+
+_numbers: dict[Any, Any] = {}
+MANY = 4096
+
+
+def number(value: Any, like: Any) -> Any:
+    """A Python number as a 0-d array of the type of `like`; None if that would change the result."""
+    cls, kind = value.__class__, like.dtype.kind
+    if kind == "f":
+        if cls is not float and (cls is not int or not -(1 << 62) < value < 1 << 62):
+            return None
+    elif kind not in "iu" or cls is not int:
+        return None
+    key = value, cls, like.dtype, like.sycl_queue
+    found = _numbers.get(key)
+    if found is None or (value == 0 and cls is float):  # 0.0 and -0.0 would share a place
+        if cls is float and value == 0:
+            key = copysign(1.0, value), "zero", like.dtype, like.sycl_queue
+            found = _numbers.get(key)
+            if found is not None:
+                return found
+        if kind in "iu" and not np.iinfo(like.dtype).min <= value <= np.iinfo(like.dtype).max:
+            return None
+        found = tensor.full((), value, dtype=like.dtype, sycl_queue=like.sycl_queue)
+        if len(_numbers) > MANY:
+            _numbers.clear()
+        _numbers[key] = found
+    return found
+
+
+def operand(value: Any, like: Any) -> Any:
+    """`value`, or if it is a number that array of dpnp's which stands for it."""
+    if isinstance(value, Array):
+        return value
+    found = number(value, like._array_obj)
+    return value if found is None else wrap(found)
+
+
+# ---- two operands
+
+
+def stretched(a: Any, shape: tuple[int, ...]) -> Any:
+    """A view of an array in a shape to which it broadcasts."""
+    steps, old = a.strides, a.shape
+    lead = len(shape) - len(old)
+    wide = [0] * lead
+    for step, n, m in zip(steps, old, shape[lead:], strict=True):
+        wide.append(step if n == m else 0)
+    return Usm(
+        shape, a.dtype, buffer=a.usm_data, strides=tuple(wide), offset=a._element_offset
+    )
+
+
+def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]:
+    """A function of two arrays, or of one and a number."""
+    run = getattr(implementation, f"_{name}")
+    slow = without_mkl(getattr(dpnp, name))
+
+    def call(x1: Any, x2: Any, /) -> Any:
+        if x1.__class__ is Array:
+            a = x1._array_obj
+            b = x2._array_obj if x2.__class__ is Array else number(x2, a)
+        elif x2.__class__ is Array:
+            b = x2._array_obj
+            a = number(x1, b)
+        else:
+            return slow(x1, x2)
+        if a is None or b is None:
+            return slow(x1, x2)
+        dtype, queue = a.dtype, a.sycl_queue
+        if (
+            dtype != b.dtype
+            or dtype.char not in types
+            or queue not in PLACES
+            or queue != b.sycl_queue
+            or not (a.flags.c_contiguous and b.flags.c_contiguous)
+        ):
+            return slow(x1, x2)
+        shape = a.shape
+        if shape != b.shape:
+            try:
+                shape = np.broadcast_shapes(shape, b.shape)
+            except ValueError:
+                return slow(x1, x2)  # which says what is wrong
+            if a.shape != shape:
+                a = stretched(a, shape)
+            if b.shape != shape:
+                b = stretched(b, shape)
+        if 0 in shape:
+            return slow(x1, x2)
+        out = Usm(shape, BOOL if truth else dtype, buffer_ctor_kwargs={"queue": queue})
+        order = ORDER[queue]
+        order.add_event_pair(*run(a, b, out, queue, order.submitted_events))
+        return wrap(out)
+
+    call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
+    return call
+
+
+def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
+    """A function of one array."""
+    run = getattr(implementation, f"_{name}")
+    slow = without_mkl(getattr(dpnp, name))
+
+    def call(x: Any, /) -> Any:
+        a = x._array_obj if x.__class__ is Array else None
+        if a is None or a.dtype.char not in types or not a.flags.c_contiguous or not a.size:
+            return slow(x)
+        queue = a.sycl_queue
+        if queue not in PLACES:
+            return slow(x)
+        out = Usm(a.shape, BOOL if truth else a.dtype, buffer_ctor_kwargs={"queue": queue})
+        order = ORDER[queue]
+        order.add_event_pair(*run(a, out, queue, order.submitted_events))
+        return wrap(out)
+
+    call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
+    return call
+
+
+NUMBERS = REALS + COMPLEX + SIGNED + UNSIGNED
+ORDERED = REALS + SIGNED + UNSIGNED
+WHOLE = "?" + SIGNED + UNSIGNED
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: two(name, NUMBERS) for name in ("add", "subtract", "multiply")},
+    **{name: two(name, ORDERED) for name in ("maximum", "minimum", "remainder", "floor_divide")},
+    **{name: two(name, REALS) for name in ("divide", "pow", "atan2", "hypot", "copysign")},
+    **{name: two(name, REALS) for name in ("logaddexp", "nextafter")},
+    **{
+        name: two(name, "?" + NUMBERS, truth=True)
+        for name in ("equal", "not_equal", "logical_and", "logical_or", "logical_xor")
+    },
+    **{
+        name: two(name, ORDERED, truth=True)
+        for name in ("less", "less_equal", "greater", "greater_equal")
+    },
+    **{name: two(name, WHOLE) for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    **{
+        name: two(name, SIGNED + UNSIGNED)
+        for name in ("bitwise_left_shift", "bitwise_right_shift")
+    },
+    **{
+        name: one(name, REALS)
+        for name in (
+            "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "sinh",
+            "cosh", "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "floor", "ceil",
+            "trunc", "reciprocal",
+        )
+    },
+    **{name: one(name, REALS + SIGNED) for name in ("abs", "negative", "sign", "square")},
+    **{
+        name: one(name, "?" + NUMBERS, truth=True)
+        for name in ("isnan", "isinf", "isfinite", "logical_not")
+    },
+    "bitwise_invert": one("bitwise_invert", WHOLE),
+}  # fmt: skip
+"""By the standard's names."""
+
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "pow",
+    "mod": "remainder", "floordiv": "floor_divide", "and": "bitwise_and", "or": "bitwise_or",
+    "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal",
+}  # fmt: skip
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def operator(function: Callable[..., Any], before: Any) -> Any:
+    """An operator of dpnp's arrays by one of these functions; for the rest, what was there before."""
+
+    def call(self: Any, other: Any) -> Any:
+        if other.__class__ is Array or other.__class__ is float or other.__class__ is int:
+            return function(self, other)
+        return before(self, other)
+
+    call.__name__, call.__doc__ = before.__name__, before.__doc__
+    return call
+
+
+def reflected(function: Callable[..., Any], before: Any) -> Any:
+    """The same with the operands in the other order."""
+
+    def call(self: Any, other: Any) -> Any:
+        if other.__class__ is float or other.__class__ is int:
+            return function(other, self)
+        return before(self, other)
+
+    call.__name__, call.__doc__ = before.__name__, before.__doc__
+    return call
+
+
+def install() -> None:
+    """Let the operators of dpnp's arrays take these ways."""
+    for name, function in OPERATORS.items():
+        method = f"__{name}__"
+        setattr(Array, method, operator(FUNCTIONS[function], getattr(Array, method)))
+        if name not in COMPARISONS:
+            method = f"__r{name}__"
+            setattr(Array, method, reflected(FUNCTIONS[function], getattr(Array, method)))
+    Array.__neg__ = lambda self: FUNCTIONS["negative"](self)
+    Array.__abs__ = lambda self: FUNCTIONS["abs"](self)
