@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 
 # Parameters of composites for which a tuple of numbers is just that, and no shape of a tensor.
 PLAIN = {
+    "s",
     "antialias",
     "destination",
     "dilation",
@@ -55,6 +56,8 @@ class Case:
     kwargs : dict
     held : tuple of bool
         For each tensor, whether it can have no gradient: a running statistic.
+    complex : bool
+        Whether complex data stand in the place of real ones.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Case:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     held: tuple[bool, ...] = ()
+    complex: bool = False
 
     @property
     def entry(self):
@@ -86,6 +90,8 @@ class Case:
         found = []
         for sample in self.samples():
             array = np.asarray(data(sample, random))
+            if self.complex and array.dtype.kind == "f":
+                array = np.asarray(complexified(array, sample, random))
             found.append(array if change is None else change(array, sample))
         return found
 
@@ -160,6 +166,15 @@ def data(sample, random):
         case "fixed":
             return np.array(sample.data)
     raise AssertionError(sample)
+
+
+def complexified(array, sample, random):
+    """Complex data of the kind of the real ones."""
+    other = random.standard_normal(array.shape)
+    if sample.kind == "spd":
+        root = np.linalg.cholesky(array) + 0.5j * other
+        return root @ np.swapaxes(root, -1, -2).conj()
+    return array + 0.7j * other
 
 
 def described(value, name, one):
@@ -291,7 +306,7 @@ def numpy(x):
         )
     if isinstance(x, torch.Tensor):
         x = x.detach().resolve_conj().resolve_neg()
-        return (x.float() if x.dtype is torch.bfloat16 else x).numpy()
+        return (x.float() if x.dtype is torch.bfloat16 else x).numpy(force=True)
     return x
 
 

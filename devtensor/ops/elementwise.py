@@ -384,7 +384,8 @@ def kind_or_number(x: Any) -> str:
 
 
 def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
-    flat = xp.logical_and(input + xp.zeros_like(exponent) == 0, exponent >= 0)
+    part = xp.real(exponent) if kind(exponent) == "complex" else exponent
+    flat = xp.logical_and(input + xp.zeros_like(exponent) == 0, part >= 0)
     slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
     return g * xp.where(flat, xp.zeros_like(slope), slope)
 
@@ -483,6 +484,7 @@ derivative(reciprocal, input=lambda g, out: -g * out * out)
     operator="abs",
     aliases=("absolute",),
     accepts=ARITHMETIC,
+    complex_rules=True,
     examples=[(distinct(2, 3),), (ints(3, low=-4),)],
 )
 def abs(xp, input, /):
@@ -516,13 +518,23 @@ def sign(xp, input, /):
 derivative(sign, input=lambda xp, g: xp.zeros_like(g))
 
 
-@op(elementwise=True, examples=[(distinct(2, 3),), (ints(3, low=-4),)])
+@op(elementwise=True, complex_rules=True, examples=[(distinct(2, 3),), (ints(3, low=-4),)])
 def sgn(xp, input, /):
     """The sign; of a complex number, the number of size 1 in its direction."""
     return signs(xp, input)
 
 
-derivative(sgn, input=lambda xp, g: xp.zeros_like(g))
+def sgn_rule(xp: Any, g: Any, input: Any) -> Any:
+    if kind(input) != "complex":
+        return xp.zeros_like(g)
+    size = xp.abs(input)
+    sign = xp.sgn(input)
+    along = xp.astype(xp.real(xp.conj(sign) * g), g.dtype)
+    # Across the direction the sign turns, along it nothing changes; at 0 it has no direction.
+    return (g - along * sign) / xp.where(size == 0, xp.ones_like(size), size) * xp.abs(sign)
+
+
+derivative(sgn, input=sgn_rule)
 
 
 @op(
@@ -947,7 +959,12 @@ def sinc_rule(xp: Any, g: Any, input: Any) -> Any:
 derivative(sinc, input=sinc_rule)
 
 
-@op(elementwise=True, promotes="float", examples=[(distinct(2, 3),), (ints(3, low=-2, high=2),)])
+@op(
+    elementwise=True,
+    promotes="float",
+    complex_rules=True,
+    examples=[(distinct(2, 3),), (ints(3, low=-2, high=2),)],
+)
 def angle(xp, input, /):
     """The angle of complex numbers in radians; for real ones 0, or pi if negative."""
     if kind(input) == "complex":
@@ -956,7 +973,15 @@ def angle(xp, input, /):
     return xp.where(input != input, input, flat)
 
 
-derivative(angle, input=lambda xp, g: xp.zeros_like(g))
+def angle_rule(xp: Any, g: Any, input: Any) -> Any:
+    if kind(input) != "complex":
+        return xp.zeros_like(g)
+    size = xp.abs(input)
+    flat = size == 0
+    return xp.sgn(input) * 1j * masked(xp, ~flat, g / xp.where(flat, xp.ones_like(size), size))
+
+
+derivative(angle, input=angle_rule)
 
 
 # ---- rounding ----

@@ -121,6 +121,12 @@ def swap(xp: Any, x: Any) -> Any:
     return xp.matrix_transpose(x)
 
 
+def adjoint(xp: Any, x: Any) -> Any:
+    """Matrices of `x` transposed and conjugated."""
+    x = xp.matrix_transpose(x)
+    return xp.conj(x) if kind_of(x).kind == "complex" else x
+
+
 # ---- products ----
 
 
@@ -1260,6 +1266,7 @@ derivative(cofactors, A=cofactors_rule)
     outputs=("sign", "logabsdet"),
     node="LinalgSlogdetBackward0",
     examples=[((3, 3),), ((2, 3, 3),), ((0, 0),)],
+    complex_rules=True,
 )
 def linalg_slogdet(xp, A, /):
     """Sign and logarithm of the absolute value of determinants.
@@ -1283,8 +1290,12 @@ def linalg_slogdet(xp, A, /):
     return tuple(xp.linalg.slogdet(A))
 
 
-def slogdet_rule(xp, gs, A):
-    return None if gs[1] is None else matrices(xp, gs[1]) * xp.linalg_inv(swap(xp, A))
+def slogdet_rule(xp, gs, A, sign):
+    g_sign, g = gs
+    if kind_of(A).kind == "complex" and g_sign is not None:
+        turn = xp.astype(-xp.imag(xp.conj(g_sign) * sign), A.dtype) * 1j
+        g = turn if g is None else g + turn
+    return None if g is None else matrices(xp, g) * xp.linalg_inv(adjoint(xp, A))
 
 
 derivative(linalg_slogdet, A=slogdet_rule)
@@ -1482,6 +1493,7 @@ derivative(linalg_solve_triangular, together=solve_triangular_rule)
     promotes=None,
     node="LinalgCholeskyExBackward0",
     examples=[(spd(3),), (spd(3, 2),), (spd(3), {"upper": True})],
+    complex_rules=True,
 )
 def linalg_cholesky(xp, A, /, *, upper=False):
     """Cholesky's factor of symmetric positive definite matrices.
@@ -1511,16 +1523,17 @@ def linalg_cholesky(xp, A, /, *, upper=False):
         "positive-definite"
     ):
         L = xp.linalg.cholesky(A)
-    return swap(xp, L) if upper else L
+    return adjoint(xp, L) if upper else L
 
 
 def cholesky_rule(xp, g, out, upper):
-    L = swap(xp, out) if upper else out
+    L = adjoint(xp, out) if upper else out
     if upper:
-        g = swap(xp, g)
-    inner = xp.tril(xp.matmul(swap(xp, L), g))
-    inner = inner + swap(xp, xp.tril(inner, k=-1))
-    half = xp.linalg_solve_triangular(swap(xp, L), inner, upper=True)
+        g = adjoint(xp, g)
+    inner = xp.matmul(adjoint(xp, L), g)
+    inner = 0.5 * (xp.tril(inner) + xp.tril(inner, k=-1))
+    inner = inner + adjoint(xp, inner)
+    half = xp.linalg_solve_triangular(adjoint(xp, L), inner, upper=True)
     return 0.5 * xp.linalg_solve_triangular(L, half, upper=False, left=False)
 
 
@@ -1534,6 +1547,7 @@ derivative(linalg_cholesky, A=cholesky_rule)
     outputs=("Q", "R"),
     node="LinalgQrBackward0",
     examples=[((4, 3),), ((2, 3, 3),), ((3, 5),), ((3, 5), {"mode": "complete"})],
+    complex_rules=True,
 )
 def linalg_qr(xp, A, /, mode="reduced"):
     """Orthogonal times triangular: ``A = Q @ R``.
@@ -1587,21 +1601,21 @@ def qr_rule(xp, gs, Q, R, mode):
         return xp.concat((qr_tall(xp, gQ, None, Q, square), xp.zeros_like(rest)), axis=-1)
     # The columns beyond the square part are Q's business: rest = Q.mT @ A[..., rows:].
     g_rest = gR[..., rows:]
-    through = xp.matmul(xp.matmul(Q, rest), swap(xp, g_rest))
+    through = xp.matmul(xp.matmul(Q, rest), adjoint(xp, g_rest))
     left = qr_tall(xp, through if gQ is None else gQ + through, gR[..., :rows], Q, square)
     return xp.concat((left, xp.matmul(Q, g_rest)), axis=-1)
 
 
 def qr_tall(xp, gQ, gR, Q, R):
     """The gradient through ``A = Q @ R`` where `A` has at least as many rows as columns."""
-    inner = 0 if gR is None else xp.matmul(gR, swap(xp, R))
+    inner = 0 if gR is None else xp.matmul(gR, adjoint(xp, R))
     if gQ is not None:
-        inner = inner - xp.matmul(swap(xp, Q), gQ)
-    inner = xp.triu(inner)
-    slope = xp.matmul(Q, inner + swap(xp, xp.triu(inner, k=1)))
+        inner = inner - xp.matmul(adjoint(xp, Q), gQ)
+    inner = 0.5 * (xp.triu(inner) + xp.triu(inner, k=1))
+    slope = xp.matmul(Q, inner + adjoint(xp, inner))
     if gQ is not None:
         slope = slope + gQ
-    return xp.linalg_solve_triangular(swap(xp, R), slope, upper=False, left=False)
+    return xp.linalg_solve_triangular(adjoint(xp, R), slope, upper=False, left=False)
 
 
 derivative(linalg_qr, A=qr_rule)
@@ -1615,6 +1629,7 @@ derivative(linalg_qr, A=qr_rule)
     node="LinalgSvdBackward0",
     examples=[((4, 3), {"full_matrices": False}), ((3, 4), {"full_matrices": False}), ((2, 3, 3),)],
     oracle=lambda torch, A, **options: torch.linalg.svd(A, **options),
+    complex_rules=True,
 )
 def linalg_svd(xp, A, /, full_matrices=True, *, driver=None):
     """Singular values: ``A = U @ diag(S) @ Vh``.
@@ -1649,7 +1664,7 @@ def svd_rule(xp, gs, U, S, Vh):
     gU, gS, gVh = gs
     k = S.shape[-1]
     U, Vh = U[..., :k], Vh[..., :k, :]
-    V = swap(xp, Vh)
+    V = adjoint(xp, Vh)
     row, column = xp.expand_dims(S, axis=-2), xp.expand_dims(S, axis=-1)
     inner = 0 if gS is None else xp.diag_embed(gS)
     if gU is None and gVh is None:
@@ -1658,14 +1673,17 @@ def svd_rule(xp, gs, U, S, Vh):
     outside = 0
     if gU is not None:
         gU = gU[..., :k]
-        along = xp.matmul(swap(xp, U), gU)
-        inner = inner + (along - swap(xp, along)) / gaps * row
+        along = xp.matmul(adjoint(xp, U), gU)
+        turning = along - adjoint(xp, along)
+        inner = inner + turning / gaps * row
+        if kind_of(U).kind == "complex":  # the phases of the vectors
+            inner = inner + xp.diag_embed(xp.diagonal(turning, 0, -2, -1) / (S + S))
         if U.shape[-2] > k:
             outside = xp.matmul((gU - xp.matmul(U, along)) / row, Vh)
     if gVh is not None:
         gVh = gVh[..., :k, :]
         along = xp.matmul(gVh, V)
-        inner = inner + column * ((swap(xp, along) - along) / gaps)
+        inner = inner + column * ((adjoint(xp, along) - along) / gaps)
         if V.shape[-2] > k:
             outside = outside + xp.matmul(U, (gVh - xp.matmul(along, Vh)) / column)
     return xp.matmul(U, xp.matmul(inner, Vh)) + outside
@@ -1674,7 +1692,13 @@ def svd_rule(xp, gs, U, S, Vh):
 derivative(linalg_svd, A=svd_rule)
 
 
-@op(home="linalg", method=False, promotes=None, examples=[((4, 3),), ((2, 3, 4),)])
+@op(
+    home="linalg",
+    method=False,
+    promotes=None,
+    examples=[((4, 3),), ((2, 3, 4),)],
+    complex_rules=True,
+)
 def linalg_svdvals(xp, A, /, *, driver=None):
     """Singular values of matrices, in descending order.
 
@@ -1713,7 +1737,7 @@ def symmetric(xp, A, UPLO):
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     upper = UPLO.upper() == "U"
-    return triangle(xp, A, upper, False) + swap(xp, triangle(xp, A, upper, True))
+    return triangle(xp, A, upper, False) + adjoint(xp, triangle(xp, A, upper, True))
 
 
 @op(
@@ -1723,6 +1747,7 @@ def symmetric(xp, A, UPLO):
     outputs=("eigenvalues", "eigenvectors"),
     node="LinalgEighBackward0",
     examples=[(spd(3),), (spd(3, 2), {"UPLO": "U"})],
+    complex_rules=True,
 )
 def linalg_eigh(xp, A, /, UPLO="L"):
     """Eigenvalues and eigenvectors of symmetric matrices.
@@ -1751,7 +1776,7 @@ def linalg_eigh(xp, A, /, UPLO="L"):
 
 def eigh_rule(xp, gs, eigenvalues, eigenvectors):
     gL, gV = gs
-    V, Vh = eigenvectors, swap(xp, eigenvectors)
+    V, Vh = eigenvectors, adjoint(xp, eigenvectors)
     if gV is None:
         return xp.matmul(V * xp.expand_dims(gL, axis=-2), Vh)
     identity = identity_like(xp, eigenvalues)
@@ -1765,7 +1790,13 @@ def eigh_rule(xp, gs, eigenvalues, eigenvectors):
 derivative(linalg_eigh, A=eigh_rule)
 
 
-@op(home="linalg", method=False, promotes=None, examples=[(spd(3),), (spd(3, 2), {"UPLO": "U"})])
+@op(
+    home="linalg",
+    method=False,
+    promotes=None,
+    examples=[(spd(3),), (spd(3, 2), {"UPLO": "U"})],
+    complex_rules=True,
+)
 def linalg_eigvalsh(xp, A, /, UPLO="L"):
     """Eigenvalues of symmetric matrices, in ascending order.
 
@@ -1793,7 +1824,7 @@ def linalg_eigvalsh(xp, A, /, UPLO="L"):
 
 def eigvalsh_rule(xp, g, A, UPLO):
     _, V = xp.linalg_eigh(A, UPLO)
-    return xp.matmul(V * xp.expand_dims(g, axis=-2), swap(xp, V))
+    return xp.matmul(V * xp.expand_dims(g, axis=-2), adjoint(xp, V))
 
 
 derivative(linalg_eigvalsh, A=eigvalsh_rule)
@@ -1812,6 +1843,7 @@ def cutoff(xp, S, A, atol, rtol):
     method=False,
     promotes=None,
     examples=[((4, 3),), ((3, 4),), ((2, 3, 3),), ((0, 3),)],
+    complex_rules=True,
 )
 def linalg_pinv(xp, A, /, *, atol=None, rtol=None, hermitian=False):
     """Moore and Penrose's inverse of matrices of any shape.
@@ -1849,19 +1881,19 @@ def linalg_pinv(xp, A, /, *, atol=None, rtol=None, hermitian=False):
         U, S, Vh = xp.linalg.svd(A, full_matrices=False)
     kept = cutoff(xp, S, A, atol, rtol) < S
     inverted = xp.where(kept, 1 / xp.where(kept, S, xp.ones_like(S)), xp.zeros_like(S))
-    return xp.matmul(swap(xp, Vh) * xp.expand_dims(inverted, axis=-2), swap(xp, U))
+    return xp.matmul(adjoint(xp, Vh) * xp.expand_dims(inverted, axis=-2), adjoint(xp, U))
 
 
 def pinv_rule(xp, g, A, out):
-    P, Ph, gh = out, swap(xp, out), swap(xp, g)
+    P, Ph, gh = out, adjoint(xp, out), adjoint(xp, g)
     if A.shape[-2] <= A.shape[-1]:
         K = xp.matmul(gh, P)
         KPh = xp.matmul(K, Ph)
-        first = KPh - xp.matmul(xp.matmul(A, P), KPh) - swap(xp, xp.matmul(P, K))
+        first = KPh - xp.matmul(xp.matmul(A, P), KPh) - adjoint(xp, xp.matmul(P, K))
         return first + xp.matmul(xp.matmul(Ph, P), gh - xp.matmul(K, A))
     K = xp.matmul(P, gh)
     PhK = xp.matmul(Ph, K)
-    first = PhK - xp.matmul(xp.matmul(PhK, P), A) - swap(xp, xp.matmul(K, P))
+    first = PhK - xp.matmul(xp.matmul(PhK, P), A) - adjoint(xp, xp.matmul(K, P))
     return first + xp.matmul(xp.matmul(gh - xp.matmul(A, K), P), Ph)
 
 
@@ -2385,6 +2417,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVa
         ((),),
         ((0, 3), {"dim": 1}),
     ],
+    complex_rules=True,
 )
 def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
     """Length of vectors.
@@ -2440,11 +2473,16 @@ def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     ord = float(ord)
     if ord == 0:
         return None
-    if g.dtype != x.dtype:
-        return xp.astype(
-            vector_norm_slope(xp, g, xp.astype(x, g.dtype), out, ord, dim, keepdim), x.dtype
-        )
+    if kind_of(g) is not kind_of(x).to_real():
+        return xp.astype(vector_norm_slope(xp, g, wider(xp, x, g), out, ord, dim, keepdim), x.dtype)
     return vector_norm_slope(xp, g, x, out, ord, dim, keepdim)
+
+
+def wider(xp, x, g):
+    """`x` with the precision of `g`, which is real."""
+    if kind_of(x).kind == "complex":
+        return xp.astype(x, xp.complex128 if kind_of(g).itemsize == 8 else xp.complex64)
+    return xp.astype(x, g.dtype)
 
 
 def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
@@ -2454,17 +2492,17 @@ def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
         g, out = xp.reshape(g, whole), xp.reshape(out, whole)
     nothing = xp.zeros_like(x)
     if ord == 1:
-        return xp.sign(x) * g
+        return xp.sgn(x) * g
     if ord == 2:
         flat = out == 0
         return xp.where(flat, nothing, x * (g / xp.where(flat, out + 1, out)))
     if math.isinf(ord):
         chosen = xp.abs(x) == out
-        count = xp.sum(xp.astype(chosen, x.dtype), axis=where, keepdims=True)
-        return xp.where(chosen, xp.sign(x) * (g / count), nothing)
+        count = xp.sum(xp.astype(chosen, g.dtype), axis=where, keepdims=True)
+        return xp.where(chosen, xp.sgn(x) * (g / count), nothing)
     hidden = x == 0 if ord < 2 else out == 0
     safe = xp.where(hidden, nothing + 1, x)
-    powers = xp.sign(safe) * xp.abs(safe) ** (ord - 1)
+    powers = xp.sgn(safe) * xp.abs(safe) ** (ord - 1)
     flat = out == 0
     return xp.where(
         hidden,

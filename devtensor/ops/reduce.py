@@ -330,6 +330,7 @@ def centred(xp: Any, input: Any, where: tuple[int, ...]) -> Any:
         x, dim, correction=correction, keepdim=keepdim
     ),
     examples=[((2, 3), None, 1, False), ((2, 3), 1, 0, True), ((3, 3), (0, 1), 2, False)],
+    complex_rules=True,
 )
 def variance(xp, input, /, dim, correction, keepdim):
     """Variance with `correction` taken from the number of elements."""
@@ -422,6 +423,7 @@ def var(
         x, dim, correction=correction, keepdim=keepdim
     ),
     examples=[((2, 3), None, 1, False), ((2, 3), 1, 0, True), ((3, 3), (0, 1), 2, False)],
+    complex_rules=True,
 )
 def deviation(xp, input, /, dim, correction, keepdim):
     """Square root of `variance`."""
