@@ -28,6 +28,8 @@ class device:
     _made: ClassVar[dict[tuple[str, int | None], device]] = {}
     type: str
     index: int | None
+    _backend: Backend | None
+    _outer: list[device | None]
 
     def __new__(cls, type: Any = None, index: int | None = None, *, device: Any = None) -> device:
         type = device if type is None else type

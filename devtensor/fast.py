@@ -121,7 +121,7 @@ def follow(
     """Put a launch with several results on the tape."""
     if not any(out is not None and TRACKS[out._array.dtype] for out in outs):
         return
-    shapes = tuple([() if out is None else out._array.shape for out in outs])
+    shapes: Any = tuple([() if out is None else out._array.shape for out in outs])
     node = Call(plan, links, shapes, device, params)
     for index, out in enumerate(outs):
         if out is not None and TRACKS[out._array.dtype]:
@@ -485,7 +485,7 @@ def in_place_form(op: Op) -> Function:
         if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
             return False
         device, array = target._device, target._array
-        arrays = (array,)
+        arrays: tuple[Any, ...] = (array,)
         if count == 2:
             other = args[1]
             kind = other.__class__

@@ -34,6 +34,7 @@ def flat_numbers(data: Any, name: str) -> tuple[list[Any], tuple[int, ...]]:
     """
     if isinstance(data, NUMBERS):
         return [data], ()
+    shape: tuple[int, ...]
     if isinstance(data, Tensor) or (hasattr(data, "__array__") and hasattr(data, "shape")):
         return _from_array(data)
     if isinstance(data, (str, bytes, dict, set)) or not hasattr(data, "__len__"):
@@ -137,9 +138,9 @@ def tensor(
     if isinstance(data, Tensor):
         made = detached_copy(data)
         if device is not None:
-            made = made.to(device)  # type: ignore[attr-defined]
+            made = made.to(device)
         if dtype is not None:
-            made = made.to(dtype)  # type: ignore[attr-defined]
+            made = made.to(dtype)
         if made._node is not None and not current().inference:
             made = wrap(made._array, made._device)
     else:
@@ -168,7 +169,7 @@ def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
     if backend is not None and not backend.host:
         place = Device(backend.kind, backend.index_of(data))
         made = wrap(backend.xp.asarray(data, copy=True), place, current().edge)
-        return made.to(device=device, dtype=dtype)  # type: ignore[attr-defined,no-any-return]
+        return made.to(device=device, dtype=dtype)
     place = resolve(device)
     target = place.backend
     if backend is not None or (hasattr(data, "__array__") and hasattr(data, "dtype")):
@@ -231,13 +232,13 @@ def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) 
     PyTorch's ``torch.as_tensor``.
     """
     if isinstance(data, Tensor):
-        return to(data, device=device, dtype=dtype)  # type: ignore[no-any-return]
+        return to(data, device=device, dtype=dtype)
     made = adopted(data)
     if made is None:
         return as_new(data, dtype, device)
     if device is None and made._device.backend.host:
         device = get_default_device()
-    return to(made, device=device, dtype=dtype)  # type: ignore[no-any-return]
+    return to(made, device=device, dtype=dtype)
 
 
 def adopted(data: Any) -> Tensor | None:
@@ -288,8 +289,8 @@ def asarray(
         isinstance(obj, (*NUMBERS, list, tuple)) or (isinstance(obj, Tensor) and made is not obj)
     ):
         raise ValueError("can't alias arbitrary sequence into a tensor: pass copy=None")
-    if requires_grad and not made.requires_grad:  # type: ignore[attr-defined]
-        made = made.detach().requires_grad_()  # type: ignore[attr-defined]
+    if requires_grad and not made.requires_grad:
+        made = made.detach().requires_grad_()
     return made
 
 
@@ -302,7 +303,8 @@ def from_numpy(ndarray: Any) -> Tensor:
         If it is no NumPy array, or of a type without a dtype here.
     """
     cpu = Device("cpu")
-    if not isinstance(ndarray, cpu.backend.array_types[0]):
+    array_type: Any = cpu.backend.array_types[0]
+    if not isinstance(ndarray, array_type):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if any(step < 0 for step in ndarray.strides):
         raise ValueError(
@@ -349,14 +351,14 @@ def frombuffer(
         )
     array = cpu.backend.from_buffer(buffer, native(dtype, cpu), count, offset)
     made = wrap(array, cpu, current().edge)
-    return made.requires_grad_() if requires_grad else made  # type: ignore[attr-defined, no-any-return]
+    return made.requires_grad_() if requires_grad else made
 
 
 def tensor_from(cls: Any, data: Any = None, device: Any = None) -> Tensor:
     """What ``Tensor(...)`` makes: of sizes, or of data, in the default dtype."""
     default = dtypes.get_default_dtype()
     if data is None:
-        return catalogue["empty"].function(0, dtype=default, device=device)  # type: ignore[no-any-return]
+        return catalogue["empty"].function(0, dtype=default, device=device)
     if isinstance(data, Tensor):
         return wrap(data._array, data._device, data._node)
     return as_new(data, default, device)

@@ -183,7 +183,7 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
     if op.promotes == "float" and target is not None and target.kind in ("int", "bool"):
         target = dtypes.get_default_dtype()
     accept(op, joined, target)
-    result = []
+    result: list[Any] = []
     for i, x in enumerate(inputs):
         if x is None:
             result.append(None)

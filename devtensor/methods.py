@@ -99,8 +99,8 @@ def give() -> None:
     Tensor.T = property(catalogue["numpy_T"].function)  # type: ignore[attr-defined]
     Tensor.real = property(catalogue["real"].function)  # type: ignore[attr-defined]
     Tensor.imag = property(catalogue["imag"].function)  # type: ignore[attr-defined]
-    Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-    Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+    Tensor.__getitem__ = getitem  # type: ignore[method-assign]
+    Tensor.__setitem__ = setitem  # type: ignore[method-assign]
 
 
 def getitem(self: Any, key: Any) -> Any:

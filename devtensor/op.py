@@ -114,13 +114,13 @@ class Op:
         self.rules: dict[str, Function] = {}
         self.rule_names: dict[str, tuple[str, ...]] = {}
         self.function: Function = kernel
-        self.packed: Any = (
-            namedtuple(self.name, outputs) if isinstance(outputs, tuple) else list  # type: ignore[misc]
-        )
+        self.packed: Any = namedtuple(self.name, outputs) if isinstance(outputs, tuple) else list
         self.plans: dict[Any, Plan | None] = {}
         self.bound: dict[Any, Function] = {}
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict]:
+    def bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Sort a call's arguments into inputs (the star's as one sequence) and parameters.
 
         Raises
@@ -215,6 +215,19 @@ class Plan:
         "back", "edges", "holds", "link", "op", "outs", "plain", "pull", "saves", "source",
         "turned", "uses_params", "wanted",
     )  # fmt: skip
+    back: Function | None
+    edges: int
+    holds: bool
+    link: Function | None
+    op: Op
+    outs: bool
+    plain: bool
+    pull: Function
+    saves: tuple[Save, ...]
+    source: str
+    turned: Plan | None
+    uses_params: bool
+    wanted: tuple[bool, ...]
 
     @classmethod
     def make(cls, op: Op, wanted: tuple[bool, ...]) -> Plan | None:
@@ -283,7 +296,8 @@ class Plan:
         if not self.holds or self.op.complex_rules:
             return self
         if self.turned is None:
-            turned = self.turned = Plan()
+            turned = Plan()
+            self.turned = turned
             for name in Plan.__slots__:
                 setattr(turned, name, getattr(self, name))
             turned.back, turned.pull = None, conjugated(self.pull)

@@ -63,7 +63,7 @@ def numel(input: Any) -> int:
 def typename(obj: Any) -> str:
     """The name of an object's type; a tensor's as PyTorch spells it."""
     if isinstance(obj, Tensor):
-        return str(obj.type())  # type: ignore[attr-defined]
+        return str(obj.type())
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 

@@ -132,7 +132,7 @@ class Generator:
                 f"Expected a state of size {STATE} but found the input RNG state size to be "
                 f"{' x '.join(map(str, new_state.shape))}"
             )
-        state = int.from_bytes(bytes(new_state.tolist()), "little")  # type: ignore[attr-defined]
+        state = int.from_bytes(bytes(new_state.tolist()), "little")
         self._set(state % SPAN, state // SPAN)
         return self
 

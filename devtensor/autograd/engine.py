@@ -189,7 +189,7 @@ class Walk:
     def tensor(self, g: Any, node: Node, shared: bool = False) -> Tensor:
         """A gradient as hooks see it."""
         if self.create_graph:
-            return g  # type: ignore[no-any-return]
+            return g
         device = node.device
         xp = device.backend.xp
         if shared:

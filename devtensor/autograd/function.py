@@ -64,6 +64,7 @@ class FunctionCtx:
         return self.node().open()
 
     node: Callable[[], FunctionNode]
+    dtypes: list[Any]
 
     def name(self) -> str:
         """The name of the node."""
@@ -94,6 +95,7 @@ class FunctionNode(Node):
         "outputs",
         "saved",
     )
+    outputs: list[tuple[int, ...]]
 
     def __init__(self, label: str, backward: Any, context: FunctionCtx, links: list[Any]) -> None:
         self.label, self.backward, self.context, self.links = label, backward, context, links
@@ -164,7 +166,7 @@ class FunctionNode(Node):
                 f"function {self.label} returned an incorrect number of gradients "
                 f"(expected {number}, got {len(results)})"
             )
-        passed = []
+        passed: list[tuple[Any, Any]] = []
         for place, (edge, result) in enumerate(zip(self.links, results, strict=True)):
             if edge is None or result is None:
                 passed.append((edge, None))

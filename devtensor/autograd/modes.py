@@ -65,9 +65,10 @@ def decorated(function: Any, make: Maker) -> Any:
             stacklevel=3,
         )
 
+    call: Callable[..., Any]
     if inspect.isasyncgenfunction(function):
 
-        async def call(*args: Any, **kwargs: Any) -> Any:
+        async def generator(*args: Any, **kwargs: Any) -> Any:
             inner = function(*args, **kwargs)
             try:
                 value = await Steps(inner.asend(None), make)
@@ -84,21 +85,29 @@ def decorated(function: Any, make: Maker) -> Any:
             except StopAsyncIteration:
                 return
 
+        call = generator
+
     elif inspect.iscoroutinefunction(function):
 
-        async def call(*args: Any, **kwargs: Any) -> Any:
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
             return await Steps(function(*args, **kwargs), make)
+
+        call = coroutine
 
     elif inspect.isgeneratorfunction(function):
 
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def steps(*args: Any, **kwargs: Any) -> Any:
             return (yield from stepped(function(*args, **kwargs), make))
+
+        call = steps
 
     else:
 
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def plain(*args: Any, **kwargs: Any) -> Any:
             with make():
                 return function(*args, **kwargs)
+
+        call = plain
 
     # A class's attributes are its own; the function that stands for it takes its name only.
     return functools.wraps(function, updated=() if inspect.isclass(function) else ("__dict__",))(
@@ -121,8 +130,10 @@ class GradMode(Block):
 
     def __call__(self, function: F) -> F:
         self._unused = None
-        code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", 0)
-        line = f"{code.co_filename}:{code.co_firstlineno}" if code else "?"
+        code = getattr(
+            inspect.unwrap(function) if callable(function) else function, "__code__", None
+        )
+        line = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "?"
         made: F = decorated(function, functools.partial(self._again, line))
         return made
 

@@ -125,7 +125,8 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
             refuse_inference(op, name, one)
         values.append(value)
     shapes = [tuple(out._array.shape) if out is not None else () for out in listed]
-    node = Call(plan, (), tuple(shapes) if several else shapes[0], listed[0]._device, params)
+    shape: Any = tuple(shapes) if several else shapes[0]
+    node = Call(plan, (), shape, listed[0]._device, params)
     for index, out in enumerate(listed):
         if out is not None and out.dtype.kind in ("float", "complex"):
             out._node = Part(node, index, shapes[index]) if several else node

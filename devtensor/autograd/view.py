@@ -159,9 +159,9 @@ def refusal(view: View, what: str) -> str:
         op, _, number = next(step for step in reversed(view.steps) if step[2] is not None)
         text = (
             f"Output {number} of {op.node.removesuffix('Backward0')} is a view and {what} "
-            "modified inplace. This view is the output of a function that returns multiple views. Such functions do "
-            "not allow the output views to be modified inplace. You should replace the inplace "
-            "operation by an out-of-place one."
+            "modified inplace. This view is the output of a function that returns multiple views. "
+            "Such functions do not allow the output views to be modified inplace. You should "
+            "replace the inplace operation by an out-of-place one."
         )
     else:
         made = view.made
@@ -186,7 +186,7 @@ def owner_of(tensor: Tensor) -> Owner:
             source = node.node
             if isinstance(source, Call) and source.plan.outs:
                 extra_of(source).memories.append(owner.memory)
-    return owner  # type: ignore[no-any-return]
+    return owner
 
 
 def memory_of(tensor: Tensor) -> Memory:

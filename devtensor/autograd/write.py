@@ -178,7 +178,7 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
     """
     mode = current()
     targets = [inputs[place] for place in op.written]
-    memories = []
+    memories: list[Any] = []
     for target in targets:
         if target is None:
             memories.append(None)

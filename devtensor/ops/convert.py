@@ -165,7 +165,8 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
     """The dtype, device and `copy` that a call of `to` asks for."""
     given = dict(kwargs)
     rest = list(args)
-    dtype = device = None
+    dtype: Any = None
+    device: Any = None
     if rest:
         first = rest.pop(0)
         if isinstance(first, Tensor):
