@@ -53,7 +53,7 @@ class CuPy(Backend):
                 OF[native.type] = t
 
     def native_dtype(self, t: dtype) -> Any:
-        """The NumPy dtype, which CuPy's arrays have too; bfloat16 only with the package ml_dtypes."""
+        """The NumPy dtype, which CuPy's arrays have, too; bfloat16 needs the package ml_dtypes."""
         import numpy as np
 
         native = getattr(self.xp, t.name, None)
@@ -154,9 +154,7 @@ class CuPy(Backend):
 
     def reaches(self, index: int, other: int) -> bool:
         """Whether a device can read the memory of another."""
-        return index != other and bool(
-            self.cupy.cuda.runtime.deviceCanAccessPeer(index, other)
-        )
+        return index != other and bool(self.cupy.cuda.runtime.deviceCanAccessPeer(index, other))
 
     @contextmanager
     def on_stream(self, stream: Any, index: int) -> Any:
@@ -186,9 +184,7 @@ class CuPy(Backend):
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory; it is copied in the current stream of its device."""
         self.runtime.refuse_fork()
-        if data.__class__ not in (float, int, bool):
-            data = self.host_array(data, native, None)
-        elif native.kind in "iu" or native.kind == "V":
+        if data.__class__ not in (float, int, bool) or native.kind in "iuV":
             data = self.host_array(data, native, None)
         with self.runtime.on(index or 0):
             return self.cupy.array(data, native, order="C")

@@ -1,4 +1,4 @@
-"""The standard's functions where CuPy takes other arguments, computes something else, or has nothing."""
+"""The standard's functions where CuPy has other arguments, other results, or nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import numpy as np
 from devtensor.errors import OutOfMemoryError
 from devtensor_numpy import quick
 
-from .memory import contiguous, forward
+from .memory import contiguous
 from .runtime import cupy, home, on
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "concat", "conj", "count_nonzero",
-    "diff", "empty_like", "expand_dims", "finfo", "flip", "from_dlpack", "full_like", "imag", "isdtype", "max", "mean", "min", "moveaxis", "nonzero", "ones_like", "permute_dims", "prod",
-    "real", "repeat", "reshape", "roll", "round", "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take",
-    "take_along_axis", "tensordot", "tile", "tril", "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where", "zeros_like",
+    "all", "any", "argmax", "argmin", "argsort", "astype", "broadcast_arrays", "clip", "concat",
+    "conj", "count_nonzero", "diff", "empty_like", "expand_dims", "finfo", "flip",
+    "from_dlpack", "full_like", "imag", "isdtype", "max", "mean", "meshgrid", "min", "moveaxis",
+    "nonzero", "ones_like", "permute_dims", "prod", "real", "repeat", "reshape", "roll",
+    "round", "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take",
+    "take_along_axis", "tensordot", "tile", "tril", "triu", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where", "zeros_like",
 ]  # fmt: skip
 
 
@@ -177,9 +180,7 @@ def round(x: Any, /) -> Any:
     return contiguous(x) if x.dtype.kind in "biu" else cupy.rint(x)
 
 
-def diff(
-    x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None
-) -> Any:
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours."""
     return cupy.diff(x, n, axis, prepend, append)
 
@@ -326,9 +327,7 @@ def comparable(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.kind == "V" else x
 
 
-def searchsorted(
-    x1: Any, x2: Any, /, *, side: Any = "left", sorter: Any = None
-) -> Any:
+def searchsorted(x1: Any, x2: Any, /, *, side: Any = "left", sorter: Any = None) -> Any:
     """Where numbers would stand in a sorted vector."""
     return cupy.searchsorted(x1, x2, side, sorter)
 
@@ -474,6 +473,3 @@ def factories(index: int) -> dict[str, Any]:
     made = {name: filler(name) for name in ("empty", "zeros", "ones")}
     found = (full, arange, linspace, eye, asarray)
     return {**made, **{function.__name__: function for function in found}}
-
-
-_ = forward

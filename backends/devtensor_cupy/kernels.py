@@ -26,7 +26,6 @@ ELEMENTWISE["outside"] = (
 )
 
 
-
 def polynomial(name: str, coefficients: Sequence[float]) -> str:
     """A function in CUDA C++ for the polynomial with these coefficients, the constant first."""
     body = f"(T){coefficients[-1]!r}"
@@ -37,7 +36,9 @@ def polynomial(name: str, coefficients: Sequence[float]) -> str:
 
 # The slope of Stirling's series, in 1 / x**2.
 SLOPE = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
-DIGAMMA = polynomial("slope_", SLOPE) + """
+DIGAMMA = (
+    polynomial("slope_", SLOPE)
+    + """
 template<typename T> __device__ T digamma_(T x) {
     if (x == (T)0) return signbit(x) ? (T)INFINITY : -(T)INFINITY;
     T mirrored = 0;
@@ -53,8 +54,9 @@ template<typename T> __device__ T digamma_(T x) {
     return log(x) - (T)0.5 / x - square * slope_<T>(square) - steps - mirrored;
 }
 """
+)
 ELEMENTWISE["digamma"] = (
-    "T x", "T y", "y = digamma_<T>(x);", DIGAMMA, ("float32", "float64")
+    "T x", "T y", "y = (T)digamma_<double>((double)x);", DIGAMMA, ("float32", "float64")
 )  # fmt: skip
 
 ERFINV = (
@@ -92,7 +94,7 @@ template<typename T> __device__ T i0_(T x) {
 }
 """
 )
-ELEMENTWISE["i0"] = ("T x", "T y", "y = i0_<T>(x);", I0, ("float32", "float64"))
+ELEMENTWISE["i0"] = ("T x", "T y", "y = (T)i0_<double>((double)x);", I0, ("float32", "float64"))
 
 PHILOX = """
 __device__ void philox_(unsigned int* c, unsigned int k0, unsigned int k1) {

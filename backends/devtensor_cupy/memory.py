@@ -111,8 +111,7 @@ def reinterpret(x: Any, dtype: Any) -> Any:
             f"but got {steps[-1] // old}"
         )
     if new > old and (
-        x.data.ptr % new
-        or any(s % new for s, n in zip(steps[:-1], shape, strict=False) if n > 1)
+        x.data.ptr % new or any(s % new for s, n in zip(steps[:-1], shape, strict=False) if n > 1)
     ):
         raise RuntimeError(
             f"self.stride() must be divisible by {new // old} to view {x.dtype} as {dtype}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from devtensor_numpy.namespace import EXTRAS, STANDARD
+from devtensor_numpy.namespace import STANDARD
 
 from . import extras_index, guarded, memory, products, special
 from .guarded import factories
@@ -20,8 +20,7 @@ _names: dict[str, Any] = {
     name: getattr(cupy, name) for name in f"{STANDARD} {OWN}".split() if hasattr(cupy, name)
 }
 for _module in (guarded, extras_index, memory, special):
-    _found = vars(_module)
-    _names.update({n: _found[n] for n in f"{STANDARD} {EXTRAS}".split() if n in _found})
+    _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 try:
     import ml_dtypes

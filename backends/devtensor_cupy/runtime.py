@@ -18,9 +18,7 @@ from devtensor.errors import OutOfMemoryError
 
 EXTRAS = {11: "", 12: "cuda12", 13: "cuda13"}
 """By the CUDA version of a driver, the extra of this package that serves it."""
-INSTALL = (
-    'pip install "devtensor[cuda13]" (or "devtensor[cuda12]" where nvidia-smi shows CUDA 12)'
-)
+INSTALL = 'pip install "devtensor[cuda13]" (or "devtensor[cuda12]" where nvidia-smi shows CUDA 12)'
 OLDEST, NEWEST = (14,), (15,)
 DRIVERS = {"win32": "nvcuda.dll"}
 
@@ -109,7 +107,9 @@ def count_devices(cupy: Any) -> int:
     try:
         count = int(runtime.getDeviceCount())
     except runtime.CUDARuntimeError as reason:
-        raise RuntimeError(f"the device 'cuda' cannot be used: {why_none(cupy, reason)}") from reason
+        raise RuntimeError(
+            f"the device 'cuda' cannot be used: {why_none(cupy, reason)}"
+        ) from reason
     if not count:
         raise RuntimeError(f"the device 'cuda' cannot be used: {why_none(cupy, None)}")
     return count
