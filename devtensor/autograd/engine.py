@@ -139,7 +139,8 @@ class Walk:
             if leaf.extra is not None or leaf in self.captures:
                 g = self.observed(leaf, g)
             if self.accumulate or leaf not in self.captures:
-                self.settle(leaf, g, leaf in owned)
+                # What hooks have seen they may have kept.
+                self.settle(leaf, g, leaf in owned and leaf.extra is None)
 
     def observed(self, node: Node, g: Any) -> Any:
         """Show a gradient to the hooks that hang on a node; they may replace it."""
@@ -207,14 +208,14 @@ class Walk:
         tensor = leaf.tensor()
         if tensor is None:
             return
-        rest = rest_of(tensor)
         native = tensor._array.dtype
         with _leaf_lock:
+            rest = rest_of(tensor)
             old = rest.grad
             if self.create_graph:
                 if g.dtype is not tensor.dtype:
                     g = g.to(tensor.dtype)
-                rest.grad = g if old is None else old + g
+                rest.grad = catalogue["duplicate"].function(g) if old is None else old + g
             else:
                 backend = leaf.device.backend
                 if old is None:
@@ -228,8 +229,6 @@ class Walk:
                         "Inplace update to inference tensor outside InferenceMode is not allowed: "
                         "the .grad of a leaf was made in inference mode; set it to None first"
                     )
-                elif old._node is not None and old._node is not INFERENCE:
-                    rest.grad = wrap(old._array + g, leaf.device)
                 else:
                     backend.write(old._array, old._array + g)
                     memory_of(old).written("the accumulation of gradients")

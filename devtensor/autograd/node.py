@@ -20,7 +20,7 @@ class Extra:
     Attributes
     ----------
     memories : list
-        The shared memory of outputs that the node has saved.
+        The numbers of outputs that the node has saved, each with its shared memory.
     outputs : dict
         What hangs on each output: a list of callables that may replace its gradient.
     hooks, prehooks : dict

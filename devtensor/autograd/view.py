@@ -185,7 +185,9 @@ def owner_of(tensor: Tensor) -> Owner:
         if node is not None and node is not INFERENCE:
             source = node.node
             if isinstance(source, Call) and source.plan.outs:
-                extra_of(source).memories.append(owner.memory)
+                index = node.index
+                if any(s.place == ~index and not s.part for s in source.plan.saves):
+                    extra_of(source).memories.append((index, owner.memory))
     return owner
 
 
