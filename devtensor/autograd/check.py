@@ -392,12 +392,12 @@ def numerical(func: Any, inputs: Tensors, place: int, eps: float) -> list[Matrix
     rows: list[list[Any]] = []
     for index in elements(x):
 
-        def step(copy: Any, by: Any, index: Any = index) -> None:
-            copy[index] += by
+        def step(copy: Any, by: Any, index: Any = index, unit: complex = 1) -> None:
+            copy[index] += by * unit
 
         changes = slopes(func, inputs, place, eps, step)
         if x.is_complex():
-            turned = slopes(func, inputs, place, eps, lambda copy, by, s=step: s(copy, by * 1j))
+            turned = slopes(func, inputs, place, eps, partial(step, unit=1j))
             changes = [a + 1j * b for a, b in zip(changes, turned, strict=True)]
         rows.append([change.reshape(-1) for change in changes])
     if not rows:

@@ -97,7 +97,9 @@ def train(
     model: nn.Module, data: Data, epochs: int, report: Callable[[int, int, int, float], None]
 ) -> list[float]:
     """Train; return the loss of each step."""
-    loader = DataLoader(TensorDataset(data.images, data.labels), batch_size=BATCH, shuffle=True)
+    loader: DataLoader[Any] = DataLoader(
+        TensorDataset(data.images, data.labels), batch_size=BATCH, shuffle=True
+    )
     optimizer = dt.optim.Adam(model.parameters(), lr=2e-3)
     schedule = dt.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs * len(loader))
     losses: list[float] = []
