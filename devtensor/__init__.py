@@ -5,7 +5,7 @@ One device-agnostic `Tensor` and one tape of derivatives over NumPy, CuPy or dpn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -86,7 +86,3 @@ from devtensor.random import (
 )  # fmt: skip
 from devtensor.serialization import load, save
 # isort: on
-
-if TYPE_CHECKING:  # the catalogue's functions; the stub names them for editors
-
-    def __getattr__(name: str) -> Any: ...

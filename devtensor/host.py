@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import devtensor.dtype as dtypes
 from devtensor import backend as backends
-from devtensor import dtype as dtypes
 from devtensor import printing
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.node import Leaf
@@ -493,7 +493,7 @@ class Host:
     def __format__(self: Any, spec: str) -> str:
         return printing.format_tensor(self, spec)
 
-    def __reversed__(self: Any) -> Any:
+    def __reversed__(self: Any) -> Tensor:
         return self.flip(0) if self._array.ndim else self
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
@@ -604,11 +604,11 @@ class Look:
         """Whether other processes see the memory: no."""
         return False
 
-    def share_memory_(self: Any) -> Any:
+    def share_memory_(self: Any) -> Tensor:
         """Return the tensor: its memory stays this process's own."""
         return self
 
-    def pin_memory(self: Any, device: Any = None) -> Any:
+    def pin_memory(self: Any, device: Any = None) -> Tensor:
         """Return the tensor: copies to devices wait for themselves."""
         return self
 
@@ -644,27 +644,27 @@ class Look:
         """Whether it is on an Intel device."""
         return self._device.type == "xpu"
 
-    def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def to(self: Any, *args: Any, **kwargs: Any) -> Tensor:
         """In another type or on another device; see :func:`devtensor.ops.convert.to`."""
         return to(self, *args, **kwargs)
 
-    def cpu(self: Any, memory_format: Any = None) -> Any:
+    def cpu(self: Any, memory_format: Any = None) -> Tensor:
         """On the cpu."""
         return to(self, device="cpu")
 
     def cuda(
         self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None
-    ) -> Any:
+    ) -> Tensor:
         """On an NVIDIA device."""
         return to(self, device="cuda" if device is None else device)
 
     def xpu(
         self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None
-    ) -> Any:
+    ) -> Tensor:
         """On an Intel device."""
         return to(self, device="xpu" if device is None else device)
 
-    def type_as(self: Any, other: Any) -> Any:
+    def type_as(self: Any, other: Any) -> Tensor:
         """In the type of `other`, and on its device."""
         return to(self, other)
 
@@ -684,7 +684,7 @@ class Look:
 
     storage = untyped_storage
 
-    def resize_(self: Any, *size: Any) -> Any:
+    def resize_(self: Any, *size: Any) -> Tensor:
         """Change the shape in place; elements beyond the old ones are not set."""
         shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
         if requires_grad(self):
@@ -722,7 +722,7 @@ class Storage:
 
 
 def _conversion(name: str, dtype: dtypes.dtype) -> Any:
-    def call(self: Any, memory_format: Any = None) -> Any:
+    def call(self: Any, memory_format: Any = None) -> Tensor:
         return self if self.dtype is dtype else cast(self, dtype)
 
     call.__name__ = name

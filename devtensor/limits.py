@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 
 # Bits of the exponent and of the fraction.
 _FLOATS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.launch import common_dtype
 from devtensor.limits import finfo, iinfo
 from devtensor.tensor import Tensor

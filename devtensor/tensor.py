@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE
 from devtensor.size import Size
 
 if TYPE_CHECKING:
+    from devtensor._members import Members  # what other files put on it, a stub alone
     from devtensor.device import device as Device
+else:
+    Members = object
 
 
 class Rest:
@@ -24,7 +27,7 @@ class Rest:
         self.retains = False
 
 
-class Tensor:
+class Tensor(Members):
     """A multi-dimensional array on a device, with a place in the graph of derivatives.
 
     Make one with :func:`devtensor.tensor`, :func:`devtensor.as_tensor` or a factory such as
@@ -47,30 +50,6 @@ class Tensor:
     _node: Any
     _alias: Any
     _rest: Rest | None
-
-    if TYPE_CHECKING:  # what other files put on it; the stub names all of it for editors
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __setattr__(self, name: str, value: Any) -> None: ...
-        def __getitem__(self, key: Any) -> Any: ...
-        def __setitem__(self, key: Any, value: Any) -> None: ...
-        def __add__(self, other: Any) -> Any: ...
-
-        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __floordiv__ = __mod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __add__
-        __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = __xor__ = __lshift__ = __add__
-
-        def __neg__(self) -> Any: ...
-
-        __invert__ = __abs__ = __neg__
-
-        def __len__(self) -> int: ...
-
-        __int__ = __index__ = __len__
-
-        def __float__(self) -> float: ...
-        def __bool__(self) -> bool: ...
-        def __iter__(self) -> Any: ...
 
     def __new__(cls, data: Any = None, *, device: Any = None) -> Tensor:
         return from_data(cls, data, device)

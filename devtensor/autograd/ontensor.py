@@ -56,7 +56,7 @@ class Graph:
         if self.is_leaf:
             want_grad(self, bool(wanted))
 
-    def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
+    def requires_grad_(self: Any, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor (``torch.Tensor.requires_grad_``).
 
         Raises
@@ -96,7 +96,7 @@ class Graph:
         return self._node.index if isinstance(self._node, Part) else 0
 
     @property
-    def grad(self: Any) -> Any:
+    def grad(self: Any) -> Tensor | None:
         """The gradient that `backward` has added up; None before."""
         rest = self._rest
         if rest is not None and rest.grad is not None:
@@ -167,11 +167,11 @@ class Graph:
         """
         engine.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
-    def detach(self: Any) -> Any:
+    def detach(self: Any) -> Tensor:
         """The same memory outside the graph; see :func:`devtensor.detach`."""
         return detach(self)
 
-    def detach_(self: Any) -> Any:
+    def detach_(self: Any) -> Tensor:
         """Take the tensor out of the graph, in place.
 
         Raises
@@ -191,7 +191,7 @@ class Graph:
         return self
 
     @property
-    def data(self: Any) -> Any:
+    def data(self: Any) -> Tensor:
         """The same memory, with a version counter of its own; writes to it go unnoticed."""
         return wrap(self._array, self._device, INFERENCE if self.is_inference() else None)
 
@@ -224,7 +224,7 @@ class Graph:
         return self._alias.__class__ is View
 
     @property
-    def _base(self: Any) -> Any:
+    def _base(self: Any) -> Tensor | None:
         return self._alias.base if self._alias.__class__ is View else None
 
     @property

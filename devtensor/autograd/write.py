@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
 from devtensor.autograd.node import Call, Part
 from devtensor.autograd.saved import record, refuse_inference

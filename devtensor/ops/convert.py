@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.saved import record
 from devtensor.autograd.view import Owner, edge_of, memory_of

@@ -356,7 +356,7 @@ def _check_kind(how: str, dtype: Dtype) -> None:
 
 
 @composite(method=False)
-def rand(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+def rand(*size: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Numbers evenly spread from 0 up to, not including, 1.
 
     Parameters
@@ -373,13 +373,13 @@ def rand(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
 
 
 @composite(method=False)
-def rand_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def rand_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Numbers evenly spread from 0 to 1, in the shape, dtype and device of `input`."""
     return _drawn_like("rand_like", input, "uniform", (0.0, 1.0), dtype, place)
 
 
 @composite(method=False)
-def randn(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+def randn(*size: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Normal numbers with mean 0 and variance 1.
 
     Parameters
@@ -396,7 +396,7 @@ def randn(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
 
 
 @composite(method=False)
-def randn_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def randn_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Normal numbers in the shape, dtype and device of `input`."""
     return _drawn_like("randn_like", input, "normal", (0.0, 1.0), dtype, place)
 
@@ -423,7 +423,7 @@ C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "floa
 @composite(method=True)
 def uniform_(
     input: Any, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **old: Any
-) -> Any:
+) -> Tensor:
     """Overwrite `input` with numbers evenly spread from `from` up to, not including, `to`.
 
     Parameters
@@ -472,7 +472,7 @@ def _check_std(std: float) -> None:
 
 
 @composite(method=True)
-def normal_(input: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
+def normal_(input: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Overwrite `input` with normal numbers.
 
     Raises
@@ -515,7 +515,7 @@ def normal(
     generator: Any = None,
     dtype: Dtype | None = None,
     **place: Any,
-) -> Any:
+) -> Tensor:
     """Normal numbers, with one mean and deviation or with one of each to an element.
 
     Parameters
@@ -572,7 +572,7 @@ def _check_above_zero(name: str, label: str, value: float) -> None:
 
 
 @composite(method=True)
-def exponential_(input: Any, lambd: float = 1.0, *, generator: Any = None) -> Any:
+def exponential_(input: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
     """Overwrite `input` with exponentially distributed numbers, never 0, of rate `lambd`.
 
     Raises
@@ -587,7 +587,9 @@ def exponential_(input: Any, lambd: float = 1.0, *, generator: Any = None) -> An
 
 
 @composite(method=True)
-def cauchy_(input: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
+def cauchy_(
+    input: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None
+) -> Tensor:
     """Overwrite `input` with numbers of Cauchy's distribution.
 
     Raises
@@ -602,7 +604,9 @@ def cauchy_(input: Any, median: float = 0.0, sigma: float = 1.0, *, generator: A
 
 
 @composite(method=True)
-def log_normal_(input: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
+def log_normal_(
+    input: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None
+) -> Tensor:
     """Overwrite `input` with numbers whose logarithms are normal with `mean` and `std`.
 
     Raises
@@ -616,7 +620,7 @@ def log_normal_(input: Any, mean: float = 1.0, std: float = 2.0, *, generator: A
 
 
 @composite(method=True)
-def geometric_(input: Any, p: float, *, generator: Any = None) -> Any:
+def geometric_(input: Any, p: float, *, generator: Any = None) -> Tensor:
     """Overwrite `input` with numbers of trials until one succeeds, which each does with `p`.
 
     Raises
@@ -680,7 +684,9 @@ def _check_probabilities(p: Any) -> None:
 
 
 @composite(method=True)
-def bernoulli(input: Any, p: float | None = None, *, generator: Any = None, out: Any = None) -> Any:
+def bernoulli(
+    input: Any, p: float | None = None, *, generator: Any = None, out: Any = None
+) -> Tensor:
     """1 with some probability, else 0.
 
     Parameters
@@ -713,7 +719,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Any = None, out:
 
 
 @composite(method=True)
-def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
+def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Overwrite `input` with 1, with probability `p`, and 0.
 
     Parameters
@@ -792,7 +798,7 @@ def _range(low: int, high: int, dtype: Dtype) -> tuple[int, int]:
 
 
 @composite(method=True)
-def random_(input: Any, *bounds: Any, generator: Any = None, **named: Any) -> Any:
+def random_(input: Any, *bounds: Any, generator: Any = None, **named: Any) -> Tensor:
     """Overwrite `input` with integers: ``random_()``, ``random_(to)`` or ``random_(from, to)``.
 
     Parameters
@@ -855,7 +861,7 @@ def _limits(
 
 
 @composite(method=False)
-def randint(*args: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+def randint(*args: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Integers: ``randint(high, size)`` or ``randint(low, high, size)``.
 
     Parameters
@@ -884,7 +890,7 @@ def randint(*args: Any, dtype: Dtype | None = None, **place: Any) -> Any:
 
 
 @composite(method=False)
-def randint_like(input: Any, *args: Any, dtype: Dtype | None = None, **place: Any) -> Any:
+def randint_like(input: Any, *args: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """Integers in the shape, dtype and device of `input`: of ``(high)`` or ``(low, high)``."""
     low, high, _ = _limits("randint_like", args, place, False)
     values = _range(low, high, dtype or input.dtype)
@@ -899,7 +905,7 @@ def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Any:
 
 
 @composite(method=False)
-def randperm(n: int, *, dtype: Dtype | None = None, **place: Any) -> Any:
+def randperm(n: int, *, dtype: Dtype | None = None, **place: Any) -> Tensor:
     """The integers from 0 up to, not including, `n`, in random order.
 
     Parameters
@@ -1086,7 +1092,7 @@ derivative(poisson_at, input=lambda xp, g: xp.zeros_like(g))
 
 
 @composite(method=False)
-def poisson(input: Any, generator: Any = None) -> Any:
+def poisson(input: Any, generator: Any = None) -> Tensor:
     """How many events there are in a time in which `input` are expected.
 
     Raises
@@ -1116,7 +1122,7 @@ def binomial_at(xp: Any, count: Any, prob: Any, /, seed: int, offset: int) -> An
 
 
 @composite(method=False)
-def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
+def binomial(count: Any, prob: Any, generator: Any = None) -> Tensor:
     """How many of `count` trials succeed, if each does with probability `prob`.
 
     Raises
@@ -1202,7 +1208,7 @@ def multinomial(
     *,
     generator: Any = None,
     out: Any = None,
-) -> Any:
+) -> Tensor:
     """Places in `input`, or in each of its rows, drawn with the weights that stand there.
 
     Parameters
@@ -1319,7 +1325,7 @@ def dropout(
     inplace: bool = False,
     *,
     train: bool | None = None,
-) -> Any:
+) -> Tensor:
     """Set elements to 0, each with probability `p`, and multiply the others by ``1 / (1 - p)``.
 
     Parameters
@@ -1340,7 +1346,7 @@ def dropout(
 
 
 @composite(method=False)
-def feature_dropout(input: Any, p: float, train: bool) -> Any:
+def feature_dropout(input: Any, p: float, train: bool) -> Tensor:
     """`dropout` of whole channels, the second dimension; the other arguments are as there."""
     return _dropout(input, p, train, False, True)
 
@@ -1366,7 +1372,9 @@ def _alpha_dropout(input: Any, p: float, train: bool, inplace: bool, channels: b
 
 
 @composite(method=False, home="nn")
-def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+def alpha_dropout(
+    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """`dropout` that keeps mean 0 and variance 1, as what is left out gets the least of `selu`."""
     return _alpha_dropout(input, p, training, inplace, False)
 
@@ -1374,13 +1382,13 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 @composite(method=False, home="nn")
 def feature_alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Any:
+) -> Tensor:
     """`alpha_dropout` of whole channels, the second dimension."""
     return _alpha_dropout(input, p, training, inplace, True)
 
 
 @composite(method=False, home="nn")
-def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels of sequences, (N, C, L) or (C, L)."""
     _leaves(p, training, input)
     if input.ndim not in (2, 3):
@@ -1393,7 +1401,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 @composite(method=False, home="nn")
-def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels of images, (N, C, H, W); three dimensions count as (N, C, L)."""
     _leaves(p, training, input)
     if input.ndim not in (3, 4):
@@ -1408,7 +1416,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 @composite(method=False, home="nn")
-def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels of volumes, (N, C, D, H, W) or (C, D, H, W)."""
     _leaves(p, training, input)
     if input.ndim not in (4, 5):
