@@ -464,6 +464,10 @@ def op(**fields: Any) -> Callable[[Function], Any]:
         function.__signature__ = public_signature(kernel)
         function.op, function.kernel = made, kernel
         made.function = function
+        if made.name in catalogue:
+            raise TypeError(
+                f"there is an operation {made.name!r} in {catalogue[made.name].function.__module__}"
+            )
         catalogue[made.name] = Entry(
             made.name, function, made, made.home, made.public, made.method, made.aliases,
             made.examples, made.oracle,
