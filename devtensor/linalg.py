@@ -1,5 +1,18 @@
 """Linear algebra: the names of ``torch.linalg``."""
 
+from devtensor.ops.decomposition import linalg_cholesky_ex as cholesky_ex
+from devtensor.ops.decomposition import linalg_eig as eig
+from devtensor.ops.decomposition import linalg_eigvals as eigvals
+from devtensor.ops.decomposition import linalg_householder_product as householder_product
+from devtensor.ops.decomposition import linalg_inv_ex as inv_ex
+from devtensor.ops.decomposition import linalg_lu as lu
+from devtensor.ops.decomposition import linalg_lu_factor as lu_factor
+from devtensor.ops.decomposition import linalg_lu_factor_ex as lu_factor_ex
+from devtensor.ops.decomposition import linalg_lu_solve as lu_solve
+from devtensor.ops.decomposition import linalg_solve_ex as solve_ex
+from devtensor.ops.decomposition import linalg_tensorinv as tensorinv
+from devtensor.ops.decomposition import linalg_tensorsolve as tensorsolve
+from devtensor.ops.decomposition import linalg_vander as vander
 from devtensor.ops.linalg import LinAlgError, matmul
 from devtensor.ops.linalg import linalg_cholesky as cholesky
 from devtensor.ops.linalg import linalg_cond as cond
@@ -29,14 +42,23 @@ from devtensor.ops.linalg import linalg_vector_norm as vector_norm
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
+    "householder_product",
     "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -48,9 +70,13 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
     "vecdot",
     "vector_norm",
 ]
