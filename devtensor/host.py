@@ -244,8 +244,11 @@ def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) 
 def adopted(data: Any) -> Tensor | None:
     """A native array as a tensor over the same memory; None for anything else."""
     for kind in sorted(backends.kinds() - {"cpu"}) if _foreign(data) else ():
-        if data.__class__.__module__.split(".")[0] in backends.load(kind).packages:
-            break
+        try:
+            if data.__class__.__module__.split(".")[0] in backends.load(kind).packages:
+                break
+        except (RuntimeError, ImportError):  # there is no such device here
+            continue
     backend = backends.owner(data)
     if backend is None:
         return None

@@ -196,7 +196,9 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
             result.append(constant(array, device))
             continue
         if x._device is not device:
-            x = catalogue["to_device"].function(x, device)
+            from devtensor.ops.convert import to_device  # operations are built on this file
+
+            x = to_device(x, device)
         if member and x.dtype is not target:
             x = catalogue["cast"].function(x, target)
         result.append(x)
