@@ -67,7 +67,7 @@ def hardtanh(xp, input, /, min_val=-1.0, max_val=1.0):
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val: got {min_val} and {max_val}")
     if kind(input) == "int":
-        if min_val < 0 and not of(input.dtype).is_signed:
+        if min_val <= -1 and not of(input.dtype).is_signed:
             raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
         min_val, max_val = int(min_val), int(max_val)
     return xp.minimum(xp.maximum(input, min_val), max_val)

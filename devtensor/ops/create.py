@@ -544,6 +544,8 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         raise RuntimeError(f"N must be non-negative, got {count}")
     if not count:
         return new_empty(x, (x.shape[0], 0))
+    if x.dtype.kind in ("int", "bool"):
+        x = x.to(int64)
     powers = [ones_like(x)]
     while len(powers) < count:
         powers.append(powers[-1] * x)

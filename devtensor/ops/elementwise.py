@@ -64,6 +64,8 @@ def times_alpha(name: str, x: Any, alpha: Any) -> Any:
         )
     if kind(x) == "bool":
         return x if alpha else x ^ x
+    if kind(x) == "int" and alpha < 0 and not of(x.dtype).is_signed:
+        alpha %= 2 ** (8 * of(x.dtype).itemsize)
     return x * alpha
 
 
@@ -411,14 +413,18 @@ def pow(xp, input, exponent, /):
     RuntimeError
         If integers are raised to negative integers.
     """
-    if kind(input) in ("int", "bool"):
-        if kind(input) == "bool":
-            input, exponent = xp.astype(input, xp.int64), xp.astype(exponent, xp.int64)
-        if of(exponent.dtype).is_signed and xp.any(exponent < 0):
+    if kind(input) == "bool":
+        return xp.logical_or(input, xp.logical_not(exponent))
+    if kind(input) == "int" and of(exponent.dtype).is_signed and xp.any(exponent < 0):
+        if not exponent.ndim:
             raise RuntimeError(
                 "Integers to negative integer powers are not allowed. Convert the base with "
                 ".float() first."
             )
+        # A fraction is cut to 0; 1 and -1 are their own reciprocals.
+        power = xp.pow(input, xp.where(exponent < 0, exponent % 2, exponent))
+        kept = xp.logical_or(exponent >= 0, xp.abs(input) == 1)
+        return xp.where(kept, power, xp.zeros_like(power))
     return xp.pow(input, exponent)
 
 
@@ -1163,7 +1169,7 @@ NO_COMPLEX_CLAMP = "clamp is not supported for complex types"
 
 @op(
     elementwise=True,
-    accepts=("float", "int"),
+    accepts=("float", "int", "bool"),
     aliases=("clip",),
     refusal=NO_COMPLEX_CLAMP,
     examples=[
@@ -1460,7 +1466,10 @@ def heaviside(xp, input, values, /):
 @composite(method=True, examples=[((2, 3), ints(2, 3)), ((2, 3), ints(3))])
 def ldexp(input: Any, other: Any) -> Any:
     """`input` times 2 to the power `other`."""
-    return mul(input, pow(2.0, other))
+    power = pow(2.0, other)
+    if input.dtype.is_floating_point and not other.dtype.is_floating_point:
+        power = power.to(input.dtype)
+    return mul(input, power)
 
 
 @op(

@@ -21,6 +21,7 @@ from devtensor.ops.shape import (
     broadcast_tensors,
     copied,
     expand,
+    expanded,
     item_select,
     ravel,
     reshape,
@@ -277,7 +278,10 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         target = input if basic is None else slice_view(input, basic)
     if not arrays:
         if given:
-            target.copy_(_stripped(value, target.ndim))
+            if value.ndim:
+                value = _stripped(value, target.ndim)
+                expanded(value.shape, target.shape)
+            target.copy_(value)
         else:
             target.fill_(value)
         return

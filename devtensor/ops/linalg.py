@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devtensor.dtype import of
+from devtensor.dtype import int64, of
 from devtensor.example import fixed, ints, spd
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
+from devtensor.ops.elementwise import half
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -930,9 +930,9 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
     for i, j in zip(ours, theirs, strict=True):
         if a.shape[i] != b.shape[j]:
             if a.shape[i] == 1:
-                b = b.sum(j, keepdim=True)
+                b = b.sum(j, keepdim=True, dtype=b.dtype)
             elif b.shape[j] == 1:
-                a = a.sum(i, keepdim=True)
+                a = a.sum(i, keepdim=True, dtype=a.dtype)
             else:
                 raise RuntimeError(
                     f"contracted dimensions need to match, but first has size {a.shape[i]} in dim "
@@ -1021,6 +1021,8 @@ def einsum(*args: Any) -> Tensor:
         both = dict.fromkeys((*labels, *others))
         target = wanted if i == len(terms) - 1 else tuple(name for name in both if name in kept)
         x, labels = contract(x, y, labels=(labels, others, target)), target
+    if len(terms) == 1 and not x.dtype.is_floating_point and not x.dtype.is_complex:
+        x = x.to(int64) if set(labels) != set(wanted) else x  # a sum, of integers
     x, labels = total(x, labels, set(wanted))
     return x if labels == wanted else x.permute([labels.index(name) for name in wanted])
 
@@ -1190,7 +1192,9 @@ def drop(x: Tensor, labels: tuple[int, ...], names: list[int]) -> tuple[Tensor, 
 def total(x: Tensor, labels: tuple[int, ...], kept: set[int]) -> tuple[Tensor, tuple[int, ...]]:
     """`x` summed over the labels that nothing else needs."""
     dims = tuple(i for i, name in enumerate(labels) if name not in kept)
-    return (x.sum(dims), tuple(name for name in labels if name in kept)) if dims else (x, labels)
+    if not dims:
+        return x, labels
+    return x.sum(dims, dtype=x.dtype), tuple(name for name in labels if name in kept)
 
 
 # ---- determinants, inverses, systems of equations ----
@@ -1945,7 +1949,16 @@ def linalg_matrix_rank(xp, A, /, tol=None, *, atol=None, rtol=None, hermitian=Fa
     )
 
 
-LeastSquares = namedtuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
+class LeastSquares(NamedTuple):
+    """What :func:`linalg_lstsq` gives."""
+
+    solution: Tensor
+    residuals: Tensor
+    rank: Tensor
+    singular_values: Tensor
+
+
+LeastSquares.__name__ = "linalg_lstsq"  # as PyTorch shows it
 
 
 @composite(home="linalg", method=False, examples=[((4, 3), (4, 2)), ((2, 4, 3), (2, 4, 1))])
@@ -1997,11 +2010,12 @@ def linalg_lstsq(
         )
     columns = B.unsqueeze(-1) if vectors else B
     X = matmul(linalg_pinv(A, rtol=rcond), columns)
-    nothing = A.detach().new_empty((0,))
+    nothing = A.detach().new_empty((0,), dtype=A.dtype.to_real())
     rank = linalg_matrix_rank(A.detach(), rtol=rcond)
     residuals = nothing
     if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((rank == A.shape[-1]).all()):
-        residuals = (matmul(A, X) - columns).square().sum(-2)
+        away = matmul(A, X) - columns
+        residuals = (away.abs() if away.is_complex() else away).square().sum(-2)
     values = linalg_svdvals(A.detach()) if driver in ("gelsd", "gelss") else nothing
     ranks = rank.new_empty((0,)) if driver == "gels" else rank
     return LeastSquares(X.squeeze(-1) if vectors else X, residuals, ranks, values)
@@ -2045,7 +2059,7 @@ def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
     if n == 0:
         return A.new_ones(A.shape[:-1]).diag_embed()
     square = linalg_inv(A) if n < 0 else A
-    result = None
+    result: Any = None
     n = abs(n)
     while True:
         if n & 1:
@@ -2092,8 +2106,10 @@ def linalg_matrix_exp(xp, A, /):
     Raises
     ------
     RuntimeError
-        If the matrices are not square, or not of single or double precision.
+        If the matrices are not square, or not of a floating type.
     """
+    if half(A):
+        return xp.astype(linalg_matrix_exp.kernel(xp, xp.astype(A, xp.float32)), A.dtype)
     require_matrices("linalg.matrix_exp", A)
     if 0 in A.shape:
         return A + 0
@@ -2373,7 +2389,15 @@ def qr(input: Tensor, some: bool = True) -> Any:
     return linalg_qr(input, "reduced" if some else "complete")
 
 
-SingularValues = namedtuple("svd", ("U", "S", "V"))
+class SingularValues(NamedTuple):
+    """What :func:`svd` gives."""
+
+    U: Tensor
+    S: Tensor
+    V: Tensor
+
+
+SingularValues.__name__ = "svd"  # as PyTorch shows it
 
 
 @composite(method=True, examples=[((4, 3),)])
@@ -2581,7 +2605,8 @@ def linalg_matrix_norm(
         if ord in (1, -1):
             rows, columns = columns, rows
         sums = A.abs().sum(columns, keepdim=True)
-        result = sums.amax(rows, keepdim=True) if ord > 0 else sums.amin(rows, keepdim=True)
+        largest = float(ord) > 0
+        result = sums.amax(rows, keepdim=True) if largest else sums.amin(rows, keepdim=True)
         result = result.squeeze((rows, columns))
     if keepdim:
         for i in sorted((rows, columns)):

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.dtype import float64, of
+from devtensor.dtype import float64, get_default_dtype, of
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
+from devtensor.ops.create import complex_of
 from devtensor.ops.elementwise import back_to, half, kind, masked, maximum, minimum
 from devtensor.ops.linalg import linalg_vector_norm
 from devtensor.ops.shape import cat
@@ -1235,7 +1236,8 @@ derivative(cummin, input=running_rule)
 
 def middle(xp: Any, input: Any, dim: int, keepdim: bool, skip: bool) -> tuple[Any, Any]:
     """The lower of the two middle elements, and its place; NaN if there is one, unless skipped."""
-    order = xp.astype(xp.argsort(input, axis=dim, stable=True), xp.int64, copy=False)
+    keys = xp.astype(input, xp.float32) if half(input) else input  # bfloat16 puts NaN anywhere
+    order = xp.astype(xp.argsort(keys, axis=dim, stable=True), xp.int64, copy=False)
     nan = input != input
     number = xp.sum(xp.astype(nan, xp.int64), axis=dim, keepdims=True)
     size = input.shape[dim]
@@ -1756,6 +1758,8 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         )
     single = input.ndim < 2
     x = input.reshape((1, -1)) if single else input
+    if x.dtype.kind in ("int", "bool"):
+        x = x.to(get_default_dtype())
     weight = None
     for name, w in (("fweights", fweights), ("aweights", aweights)):
         if w is None:
@@ -1777,7 +1781,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if aweights is not None and correction:
         freedom = total_weight - correction * sum(weight * aweights.to(x.dtype)) / total_weight
     away = x - average
-    found = (away if weight is None else away * weight) @ away.mT / freedom
+    found = (away if weight is None else away * weight) @ away.mH / freedom
     return found.reshape(()) if single else found
 
 
@@ -1799,4 +1803,7 @@ def corrcoef(input: Any) -> Any:
     if not found.ndim:
         return found / found
     size = found.diagonal().sqrt()
-    return (found / size.unsqueeze(-1) / size.unsqueeze(0)).clamp(-1, 1)
+    found = found / size.unsqueeze(-1) / size.unsqueeze(0)
+    if found.dtype.is_complex:
+        return complex_of(found.real.clamp(-1, 1), found.imag.clamp(-1, 1))
+    return found.clamp(-1, 1)

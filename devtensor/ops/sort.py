@@ -7,6 +7,7 @@ from typing import Any
 from devtensor.example import distinct, fixed, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
+from devtensor.ops.elementwise import half
 from devtensor.ops.shape import copied
 
 
@@ -14,6 +15,8 @@ def _order(xp: Any, input: Any, dim: int, descending: bool) -> Any:
     """Indices that sort `input`; NaN is the largest number, equal elements keep their order."""
     if xp.isdtype(input.dtype, "bool"):
         input = xp.astype(input, xp.uint8)
+    if half(input):  # libraries put bfloat16's NaN anywhere
+        input = xp.astype(input, xp.float32)
     if descending and xp.isdtype(input.dtype, "real floating"):
         nan = xp.isnan(input)
         if xp.any(nan):  # libraries put NaN last in either direction
