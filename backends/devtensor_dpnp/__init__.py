@@ -147,6 +147,24 @@ class Dpnp(Backend):
 
     # ---- arrays from and to elsewhere
 
+    def adopt(self, data: Any) -> Any:
+        """The same memory, or None if it belongs to another library.
+
+        Raises
+        ------
+        ValueError
+            If elements stand backwards: dpnp computes garbage of some such arrays.
+        """
+        if not isinstance(data, self.array_types):
+            return None
+        if min(data._array_obj.strides, default=0) < 0:
+            raise ValueError(
+                "At least one stride in the given dpnp array is negative, and tensors with "
+                "negative strides are not supported. (You can probably work around this by making "
+                "a copy of your array with array.copy(order='C').)"
+            )
+        return data
+
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory."""
         runtime = self.runtime
@@ -156,9 +174,7 @@ class Dpnp(Backend):
             from .guarded import refuse_double
 
             refuse_double(native, index)
-        return runtime.dpnp.asarray(
-            self.host_array(data, native, None), sycl_queue=runtime.QUEUES[index]
-        )
+        return self.memory.from_host(self.host_array(data, native, None), runtime.QUEUES[index])
 
     def to_host(self, array: Any) -> Any:
         """A copy in NumPy's memory, when the work is done."""

@@ -60,8 +60,7 @@ def pointer(x: Any) -> int:
 
 def allocated(x: Any) -> int:
     """Bytes of the allocation in which `x` lies."""
-    memory = x._array_obj.usm_data
-    size: int = getattr(memory, "wanted", None) or memory.nbytes
+    size: int = x._array_obj.usm_data.nbytes
     return size
 
 
@@ -97,6 +96,21 @@ def to_host(x: Any) -> Any:
         queue = x.sycl_queue
         queue.wait()
         queue.memcpy(found.reshape(-1).view(np.uint8), start(x), found.nbytes)
+    return found
+
+
+def from_host(data: Any, queue: Any) -> Any:
+    """A copy of a NumPy array on a device.
+
+    New memory is read and written by nothing else, so this waits for no work, as dpnp's own does.
+    """
+    refuse_fork()
+    if data.size == 1:
+        return dpnp.full(data.shape, data.item(), dtype=data.dtype, sycl_queue=queue)
+    data = np.ascontiguousarray(data)
+    found = dpnp.empty(data.shape, dtype=data.dtype, sycl_queue=queue)
+    if data.size:
+        queue.memcpy(found._array_obj.usm_data, data.reshape(-1).view(np.uint8), data.nbytes)
     return found
 
 

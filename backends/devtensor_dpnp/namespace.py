@@ -23,7 +23,7 @@ _names: dict[str, Any] = {
 _names.update(elementwise.FUNCTIONS)
 for _module in (guarded, extras_index, memory, special):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
-_names["linalg"] = products.linalg
+_names.update(linalg=products.linalg, fft=products.fft)
 
 
 class Namespace(SimpleNamespace):

@@ -5,9 +5,12 @@ takes longer than most operations on them. So blocks that are no longer used are
 limit, and the bytes in use are counted, which dpctl does not do.
 
 All of dpnp's functions get the memory of their results by calling ``dpctl.memory.MemoryUSMDevice``;
-`install` puts `Memory` in that place. What it makes are objects of dpctl's own class. A block comes
-back when the last array over it is gone, and dpnp lets go of the arguments of a kernel only when
-the kernel has run, so nothing that is still read or written is handed out again.
+`install` puts `Memory` in that place. What it makes are objects of dpctl's own class.
+
+Nothing may be handed out again that a kernel still reads or writes: dpnp fills new memory without
+waiting for anything. So a block comes back when its `Lease` is gone, which the arrays over it hold,
+and which dpnp holds for each kernel until it has run. (If a block were an object with memory of its
+own, dpnp would hold just that memory, not the object, which would then come back too early.)
 """
 
 from __future__ import annotations
@@ -86,11 +89,11 @@ class Pool:
                 self.kept -= size
         if small:
             made = self.allocated(lambda: Raw.__new__(Small, size, queue=queue), wanted, queue)
+            made.room, made.pool = size, self
         else:
             if raw is None:
                 raw = self.allocated(lambda: Raw(size, queue=queue), wanted, queue)
-            made = Raw.__new__(Block, raw)
-        made.raw, made.room, made.wanted, made.pool = raw, size, wanted, self
+            made = Raw(Lease(raw, size, wanted, self))
         with self.lock:
             self.used += size
             self.count += 1
@@ -162,17 +165,19 @@ class Small(Shown):  # type: ignore[misc]
             self.pool.returned.append((None, self.room))
 
 
-class Block(Shown):  # type: ignore[misc]
-    """Memory lent out by a pool."""
+class Lease:
+    """Stands behind memory that a pool lent out; when it is gone, the memory comes back."""
 
-    pool: Pool | None = None  # the attribute `data` of dpnp's arrays makes one without
+    __slots__ = ("__sycl_usm_array_interface__", "pool", "raw", "room")
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
+    def __init__(self, raw: Any, room: int, wanted: int, pool: Pool) -> None:
+        self.raw, self.room, self.pool = raw, room, pool
+        described = raw.__sycl_usm_array_interface__
+        described["shape"] = (wanted,)
+        self.__sycl_usm_array_interface__ = described
 
     def __del__(self) -> None:
-        if self.pool is not None:
-            self.pool.returned.append((self.raw, self.room))
+        self.pool.returned.append((self.raw, self.room))
 
 
 class Kind(type(Raw)):  # type: ignore[misc]

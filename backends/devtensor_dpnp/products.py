@@ -1,4 +1,4 @@
-"""Linear algebra: dpnp's, with operands that it gets right."""
+"""Linear algebra and Fourier transforms: dpnp's, with operands that it gets right."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ outer pinv qr slogdet solve svd svdvals trace vector_norm
 VIEWS = ("diagonal", "matrix_transpose")
 
 
-def guard(name: str) -> Any:
-    """A function of dpnp.linalg whose arrays have no strides below 1: broadcast ones give garbage."""
-    function = getattr(dpnp.linalg, name)
+TRANSFORMS = """
+fft fftn hfft ifft ifftn ihfft irfft irfftn rfft rfftn
+"""
+
+
+def guard(module: Any, name: str) -> Any:
+    """A function whose arrays have no strides below 1: of broadcast ones dpnp makes garbage."""
+    function = getattr(module, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return function(*[dense(a) if isinstance(a, dpnp.ndarray) else a for a in args], **kwargs)
@@ -29,8 +34,9 @@ def guard(name: str) -> Any:
 
 
 linalg = SimpleNamespace(
-    **{name: guard(name) for name in NAMES.split()},
+    **{name: guard(dpnp.linalg, name) for name in NAMES.split()},
     matmul=guarded.matmul,
     vecdot=guarded.vecdot,
     tensordot=guarded.tensordot,
 )
+fft = SimpleNamespace(**{name: guard(dpnp.fft, name) for name in TRANSFORMS.split()})

@@ -5,6 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import random
+from . import random, sort
 
-KERNELS: dict[str, Callable[..., Any]] = {**random.KERNELS}
+KERNELS: dict[str, Callable[..., Any]] = {**random.KERNELS, **sort.KERNELS}
