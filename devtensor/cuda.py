@@ -140,7 +140,7 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether there are bfloat16 tensors; without hardware for them they are computed in float32."""
+    """Whether there are bfloat16 tensors, be it that the hardware computes them in float32."""
     if not _cuda.is_available() or all(t.name != "bfloat16" for t in _cuda.backend.native):
         return False
     return including_emulation or get_device_capability() >= (8, 0)

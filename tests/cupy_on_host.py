@@ -1,7 +1,7 @@
 """What the stand-in for CUDA cannot run of CuPy (cuSOLVER, cuFFT), done by NumPy on the host.
 
-So the code around it runs, too; that CuPy takes the arguments is tested by its signatures. Importing
-this module, or ``pytest -p cupy_on_host``, does it where the stand-in is in use, and nothing else.
+So the code around it runs, too; that CuPy takes the arguments is seen from its signatures.
+Importing this module does it where the stand-in is in use, and nothing elsewhere.
 """
 
 import inspect
@@ -9,8 +9,12 @@ import sys
 
 import numpy as np
 
-LINALG = "cholesky det eigh eigvalsh inv matrix_power pinv qr slogdet solve svd".split()
-FFT = "fft ifft rfft irfft fft2 ifft2 fftn ifftn rfftn irfftn hfft ihfft".split()
+SOLVERS = """
+cholesky det eigh eigvalsh inv matrix_power pinv qr slogdet solve svd
+"""
+TRANSFORMS = """
+fft ifft rfft irfft fft2 ifft2 fftn ifftn rfftn irfftn hfft ihfft
+"""
 
 
 def on_host(cupy, name, theirs, ours):
@@ -18,7 +22,9 @@ def on_host(cupy, name, theirs, ours):
 
     def call(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
-        here = {k: v.get() if isinstance(v, cupy.ndarray) else v for k, v in bound.arguments.items()}
+        here = {
+            k: v.get() if isinstance(v, cupy.ndarray) else v for k, v in bound.arguments.items()
+        }
         places = [here.pop(p) for p in list(here) if isinstance(here[p], np.ndarray)]
         return there(ours(*places, **{k: v for k, v in here.items() if v is not None}))
 
@@ -35,8 +41,8 @@ def on_host(cupy, name, theirs, ours):
 def install():
     import cupy
 
-    for module, host, names in ((cupy.linalg, np.linalg, LINALG), (cupy.fft, np.fft, FFT)):
-        for name in names:
+    for module, host, names in ((cupy.linalg, np.linalg, SOLVERS), (cupy.fft, np.fft, TRANSFORMS)):
+        for name in names.split():
             theirs = getattr(module, name)
             setattr(module, name, on_host(cupy, name, theirs, getattr(host, name)))
 

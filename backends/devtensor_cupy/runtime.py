@@ -23,7 +23,7 @@ OLDEST, NEWEST = (14,), (15,)
 DRIVERS = {"win32": "nvcuda.dll"}
 
 
-# ---- finding the library and the driver; all that can be found out without importing CuPy comes first
+# ---- finding the library and the driver, without importing CuPy as long as possible
 
 
 def wheels() -> list[str]:
@@ -140,8 +140,8 @@ def why_none(cupy: Any, reason: Any) -> str:
         )
     told = f" ({reason})" if reason is not None else ""
     return (
-        f"the driver shows no device{told}: see whether nvidia-smi lists one (in a container, start "
-        "it with --gpus all), or use the device 'cpu'"
+        f"the driver shows no device{told}: see whether nvidia-smi lists one (in a container, "
+        "start it with --gpus all), or use the device 'cpu'"
     )
 
 
@@ -155,8 +155,8 @@ class Forked:
 
 
 FORKED = (
-    "the device 'cuda' cannot be used in a forked child of a process that has used it: CUDA does not "
-    "live on there. Start workers with multiprocessing's 'spawn' or 'forkserver' (DataLoader: "
+    "the device 'cuda' cannot be used in a forked child of a process that has used it: CUDA does "
+    "not live on there. Start workers with multiprocessing's 'spawn' or 'forkserver' (DataLoader: "
     "multiprocessing_context='spawn'), or first name 'cuda' in the child"
 )
 
