@@ -16,7 +16,7 @@ from threading import get_ident
 from types import FunctionType
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
 from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.view import viewed
@@ -86,9 +86,12 @@ _scalars: dict[Any, Tensor] = {}
 
 def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
     """A number as a 0-d tensor of a native type; None if it would change the type."""
-    kind = dtypes.of(dtype).kind
-    if kind == "bool" or (kind == "int" and number.__class__ is float):
+    t = dtypes.of(dtype)
+    if t.kind == "bool" or (t.kind == "int" and number.__class__ is float):
         return None
+    low = -(2 ** (8 * t.itemsize - 1)) if t.is_signed else 0
+    if t.kind == "int" and not low <= number < low + 2 ** (8 * t.itemsize):
+        return None  # it would wrap, also where the integers are about to become floats
     try:
         made = constant(device.backend.array(number, dtype, device.index), device)
     except (OverflowError, RuntimeError):

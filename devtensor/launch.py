@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current
 from devtensor.autograd.node import Leaf
 from devtensor.autograd.saved import record
@@ -75,6 +75,10 @@ def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> An
         if op.elementwise:
             broadcast([tuple(a.shape) for a in arrays if a is not None])
         raise
+    except OverflowError as error:
+        raise RuntimeError(
+            f"value cannot be converted without overflow: {error} ({op.name}() got {params})"
+        ) from None
     if dtypes.bfloat16 in device.backend.native and op.outputs is None:
         return shortened(arrays, params, result, device)
     return result
