@@ -1,7 +1,7 @@
 """The machine's accelerator, whatever its make (``torch.accelerator``).
 
-`Accelerator` has the functions for one kind of device; `devtensor.cuda` and `devtensor.xpu` are each
-one of it, and the functions of this module ask the one that is there.
+`Accelerator` has the functions for one kind of device; `devtensor.cuda` and `devtensor.xpu` are
+each one of it, and the functions of this module ask the one that is there.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Accelerator:
 
     @contextmanager
     def device(self, device: Any) -> Iterator[None]:
-        """Make a device the current one in a `with` block; None or a negative one changes nothing."""
+        """Make a device the current one in a `with` block; None or a negative one does nothing."""
         before = self.current_device()
         if device is not None:
             self.set_device(device)
@@ -308,7 +308,8 @@ class Event:
     """
 
     def __init__(self, accelerator: Accelerator, timing: bool = False) -> None:
-        self._accelerator, self._timing, self._native = accelerator, timing, None
+        self._accelerator, self._timing = accelerator, timing
+        self._native: Any = None
 
     def record(self, stream: Stream | None = None) -> None:
         """Set it behind the work that is in a queue now; the current one if none is given."""

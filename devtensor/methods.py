@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.autograd.write import turn
 from devtensor.fast import operand, operator_form
 from devtensor.op import Entry, catalogue, in_place
 from devtensor.tensor import Tensor
@@ -62,11 +63,7 @@ def reshaped(function: Any, name: str) -> Any:
     """The in-place form of a view: the tensor becomes its own view."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = function(self, *args, **kwargs)
-        self._array = made._array
-        if made._node is not None:
-            self._node = made._node
-        return self
+        return turn(self, function, args, kwargs, name)
 
     call.__name__ = name
     call.__doc__ = f"The in-place form of :func:`{name.rstrip('_')}`; it copies nothing."
@@ -94,11 +91,9 @@ def give() -> None:
                 setattr(Tensor, f"{name}_", reshaped(entry.function, f"{name}_"))
         elif entry.name in COMPOSITES:
             setattr(Tensor, f"{entry.name}_", over(entry.function, f"{entry.name}_"))
-    for name in ("mT", "mH", "H"):
+    for name in ("mT", "mH", "H", "real", "imag"):
         setattr(Tensor, name, property(catalogue[name].function))
-    Tensor.T = property(catalogue["numpy_T"].function)  # type: ignore[attr-defined]
-    Tensor.real = property(catalogue["real"].function)  # type: ignore[attr-defined]
-    Tensor.imag = property(catalogue["imag"].function)  # type: ignore[attr-defined]
+    setattr(Tensor, "T", property(catalogue["numpy_T"].function))  # noqa: B010
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]
 

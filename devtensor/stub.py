@@ -43,7 +43,8 @@ from builtins import (
 )
 from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
 from types import EllipsisType as _EllipsisType
-from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple, overload as _overload
+from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
+from typing import overload as _overload
 
 from typing_extensions import Self as _Self
 
@@ -168,15 +169,13 @@ MEMBERS = {
             "_Tensor",
         ),
     ),
-    "where": (
-        ("self, condition: _Tensor, other: _Tensor | _Number", "_Tensor"),
-    ),
+    "where": (("self, condition: _Tensor, other: _Tensor | _Number", "_Tensor"),),
     "__getitem__": (("self, key: _Any", "_Tensor"),),
     "__setitem__": (("self, key: _Any, value: _Tensor | _Number", "None"),),
     "__iter__": (("self", "_Iterator[_Tensor]"),),
     "__contains__": (("self, element: _object", "_bool"),),
     "__reduce_ex__": (("self, protocol: _Any", "_Any"),),
-    "__repr__": (("self, *, tensor_contents: _Any = None", "_str"),),
+    "__repr__": (("self", "_str"),),
     "_make_subclass": (("cls: _Any, data: _Any, require_grad: _bool = False", "_Any"),),
 }
 """Methods that other files put on `Tensor` and whose annotations say too little."""
@@ -334,9 +333,7 @@ class Makers:
     def result(self, returned: str, form: str) -> str:
         return "_Self" if form == "write method" else "_Tensor" if form == "write" else returned
 
-    def line(
-        self, entry: Entry, shown: list[tuple[inspect.Parameter, str]], form: str
-    ) -> str:
+    def line(self, entry: Entry, shown: list[tuple[inspect.Parameter, str]], form: str) -> str:
         """The text between the parentheses."""
         parts = []
         if form == "write":
@@ -367,7 +364,8 @@ class Makers:
             return
         if inspect.isclass(value) or inspect.isfunction(value):
             source = import_module(value.__module__)
-            if getattr(source, value.__name__, None) is value:
+            found: Any = getattr(source, value.__name__, None)
+            if found is value:
                 if source is module:
                     yield from functions(name, [plain(value)])
                 else:
@@ -457,9 +455,11 @@ class Makers:
         yield f"def {name}(self) -> {kind}: ..."
         if member.fset is not None:
             taken = list(inspect.signature(member.fset).parameters.values())[1]
-            set_kind = translate(taken.annotation) or "_Any"
+            taken_kind = translate(taken.annotation) or "_Any"
+            if taken_kind == "_Any":
+                taken_kind = kind
             yield f"@{name}.setter"
-            yield f"def {name}(self, value: {set_kind if set_kind != '_Any' else kind}) -> None: ..."
+            yield f"def {name}(self, value: {taken_kind}) -> None: ..."
 
     def member(self, name: str, member: Any) -> Iterator[str]:
         """The lines of a method or a constant."""

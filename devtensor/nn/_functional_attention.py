@@ -29,7 +29,8 @@ def project(
     linear = dt.nn.functional.linear
     if isinstance(weights, Tensor):
         if query is key and key is value:
-            return linear(query, weights, bias).chunk(3, -1)
+            q, k, v = linear(query, weights, bias).chunk(3, -1)
+            return q, k, v
         weights = weights.chunk(3)
     biases = (None,) * 3 if bias is None else bias.chunk(3)
     q, k, v = (

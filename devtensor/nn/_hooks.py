@@ -158,7 +158,7 @@ class BackwardHook:
         return result
 
 
-class Gate(dt.autograd.Function):  # type: ignore[misc]
+class Gate(dt.autograd.Function):
     """Gives its tensors on unchanged and shows their gradients to a function."""
 
     @staticmethod

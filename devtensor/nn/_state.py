@@ -32,8 +32,6 @@ class IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
-
 
 class State(Tree):
     """A tree of modules whose tensors can be written to a dictionary and read from one."""
@@ -69,7 +67,8 @@ class State(Tree):
         dict
             Names to tensors, in order of registration.
         """
-        destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+        named: tuple[Any, ...] = (destination, prefix, keep_vars)
+        destination, prefix, keep_vars = (*args, *named[len(args) :])
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()  # type: ignore[attr-defined]

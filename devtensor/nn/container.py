@@ -60,7 +60,7 @@ class Numbered(Module):
     def __add__(self: Self, other: Iterable[Any]) -> Self:
         return type(self)._of([*self, *other])
 
-    def __iadd__(self: Self, other: Any) -> Self:
+    def __iadd__(self: Self, other: Iterable[Any]) -> Self:
         return self.extend(other)
 
     def append(self: Self, module: Any) -> Self:

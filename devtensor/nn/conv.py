@@ -62,6 +62,8 @@ class Convolution(Module):
         Shape (out_channels,), drawn in the same way.
     """
 
+    weight: Parameter
+    bias: Parameter | None
     dims: int
     transposed = False
     output_padding: tuple[int, ...]
@@ -135,7 +137,7 @@ class Convolution(Module):
                 total = self.dilation[i] * (self.kernel_size[i] - 1)
                 sides += [total // 2, total - total // 2]
             else:
-                sides += [self.padding[i]] * 2
+                sides += [int(self.padding[i])] * 2
         return sides
 
     def reset_parameters(self) -> None:
@@ -295,8 +297,11 @@ class ConvTranspose3d(TransposedConvolution):
     dims = 3
 
 
-class LazyConvolution(LazyModuleMixin):
+class LazyConvolution(LazyModuleMixin, Convolution):
     """Takes `in_channels` from the first input."""
+
+    weight: UninitializedParameter
+    bias: UninitializedParameter | None
 
     def __init__(
         self,
@@ -330,10 +335,10 @@ class LazyConvolution(LazyModuleMixin):
 
     def reset_parameters(self) -> None:
         if not self.has_uninitialized_params() and self.in_channels != 0:
-            super().reset_parameters()  # type: ignore[misc]
+            super().reset_parameters()
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
-        dims = self.dims  # type: ignore[attr-defined]
+        dims = self.dims
         if input.ndim not in (dims + 1, dims + 2):
             raise RuntimeError(
                 f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to "
@@ -342,7 +347,7 @@ class LazyConvolution(LazyModuleMixin):
         self.in_channels = input.shape[-dims - 1]
         if self.in_channels % self.groups != 0:
             raise ValueError("in_channels must be divisible by groups")
-        self.weight.materialize(self._weight_shape())  # type: ignore[attr-defined]
+        self.weight.materialize(self._weight_shape())
         if self.bias is not None:
             self.bias.materialize((self.out_channels,))
         self.reset_parameters()

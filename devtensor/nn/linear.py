@@ -44,6 +44,9 @@ class Linear(Module):
         Shape (out_features,), drawn in the same way.
     """
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(
         self,
         in_features: int,
@@ -87,6 +90,8 @@ class LazyLinear(LazyModuleMixin, Linear):
     """A `Linear` that takes `in_features` from its first input."""
 
     cls_to_become = Linear
+    weight: UninitializedParameter
+    bias: UninitializedParameter | None
 
     def __init__(
         self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None

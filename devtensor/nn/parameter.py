@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import devtensor as dt
 from devtensor.tensor import Tensor
@@ -111,7 +111,7 @@ class Uninitialized:
         device = self.data.device if device is None else device
         dtype = self.data.dtype if dtype is None else dtype
         self.data: Tensor = dt.empty(shape, device=device, dtype=dtype)
-        self.__class__ = self.cls_to_become
+        self.__class__ = self.cls_to_become  # type: ignore[assignment] # it becomes a tensor
 
     @property
     def shape(self) -> Any:
@@ -142,7 +142,7 @@ class Uninitialized:
         return memo[id(self)]
 
 
-class UninitializedParameter(Uninitialized, Parameter):  # type: ignore[misc]
+class UninitializedParameter(Uninitialized, Parameter):
     """A parameter whose shape is found at the first call of its module."""
 
     cls_to_become = Parameter
@@ -155,7 +155,7 @@ class UninitializedParameter(Uninitialized, Parameter):  # type: ignore[misc]
         return made
 
 
-class UninitializedBuffer(Uninitialized, Tensor):  # type: ignore[misc]
+class UninitializedBuffer(Uninitialized, Tensor):
     """A buffer whose shape is found at the first call of its module."""
 
     cls_to_become = Tensor
@@ -173,6 +173,6 @@ def rebuild_lazy(kind: type, requires_grad: bool, device: Any, dtype: Any) -> An
     return kind(requires_grad, device, dtype)
 
 
-def is_lazy(tensor: Any) -> bool:
+def is_lazy(tensor: Any) -> TypeGuard[Uninitialized]:
     """Tell whether `tensor` still waits for its shape."""
     return isinstance(tensor, Uninitialized)

@@ -195,7 +195,8 @@ class ParameterDict(Module):
                 f"but got {type(parameters).__name__}"
             )
         mapping = isinstance(parameters, Mapping | ParameterDict)
-        for key, value in parameters.items() if mapping else parameters:
+        pairs: Any = parameters.items() if mapping else parameters  # type: ignore[attr-defined]
+        for key, value in pairs:
             self[key] = value
 
     def __or__(self, other: ParameterDict) -> ParameterDict:

@@ -9,17 +9,11 @@ from devtensor.nn.module import Module
 from devtensor.tensor import Tensor
 
 __all__ = [
-    f"{kind}{dims}d"
-    for kind in (
-        "AdaptiveAvgPool",
-        "AdaptiveMaxPool",
-        "AvgPool",
-        "LPPool",
-        "MaxPool",
-        "MaxUnpool",
-    )
-    for dims in (1, 2, 3)
-] + ["FractionalMaxPool2d", "FractionalMaxPool3d"]
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+]  # fmt: skip
 
 
 def repeated(value: Any, dims: int) -> Any:

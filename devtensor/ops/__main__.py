@@ -124,9 +124,7 @@ def main(words: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no operation {', '.join(unknown)}")
     wanted = [catalogue[name] for name in given.names] or [
-        entry
-        for name, entry in sorted(catalogue.items())
-        if entry.public or given.private
+        entry for name, entry in sorted(catalogue.items()) if entry.public or given.private
     ]
     print(table(wanted) if given.table else "".join(map(page, wanted)), end="")
     return 0

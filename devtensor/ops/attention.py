@@ -197,7 +197,9 @@ def require_attention(query: Any, key: Any, value: Any, mask: Any) -> None:
         )
 
 
-def grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
+def grouped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Views in which the heads of `query` that share a head of `key` have their own dimension."""
     heads, shared = query.shape[-3], key.shape[-3]
     if shared == 0 or heads % shared or value.shape[-3] != shared:

@@ -170,7 +170,7 @@ def unsafe(
     """Read any pickle with the `Unpickler` of `module`."""
     given = persistent_load
 
-    class Renaming(module.Unpickler):  # type: ignore[misc]
+    class Renaming(module.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             return find(module, name, super().find_class)
 

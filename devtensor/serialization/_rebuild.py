@@ -93,7 +93,7 @@ def _rebuild_from_type_v2(function: Any, kind: type, args: Any, state: Any) -> T
     if kind is not type(tensor):
         tensor = Tensor._make_subclass(kind, tensor.detach(), tensor.requires_grad)
     if type(tensor).__dict__.get("__setstate__") is not None:
-        tensor.__setstate__(state)  # type: ignore[attr-defined]
+        tensor.__setstate__(state)  # type: ignore[attr-defined] # of a class of the user's
     else:
         set_state(tensor, state)
     return tensor

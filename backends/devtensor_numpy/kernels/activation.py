@@ -40,7 +40,9 @@ def relu(xp: Any, input: Array, /) -> Array:
     return out
 
 
-MASKS = {4: np.dtype(np.int32), 8: np.dtype(np.int64), 2: np.dtype(np.int16)}
+MASKS: dict[int, np.dtype[Any]] = {
+    t.itemsize: t for t in (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64))
+}
 
 
 def gate(xp: Any, input: Array, control: Array, /) -> Array:
@@ -73,9 +75,7 @@ def in_blocks(
     for start in range(0, size, step):
         stop = min(start + step, size)
         count = stop - start
-        formula(
-            written[start:stop], *[x[start:stop] for x in flats], *[x[:count] for x in spare]
-        )
+        formula(written[start:stop], *[x[start:stop] for x in flats], *[x[:count] for x in spare])
     return out
 
 
@@ -130,7 +130,8 @@ def silu_slope(xp: Any, input: Array, x: Array, /) -> Array:
 
 
 # The part of a normal distribution below x is near (1 + tanh(x * p(x * x))) / 2; these are the
-# coefficients of p, fitted so that x times it is right to 6e-7. Far out p grows, so the tangent is 1.
+# coefficients of p, fitted so that x times it is right to 6e-7. Far out p grows, so the tangent
+# is 1.
 FIT = tuple(
     np.asarray(c, np.float32)
     for c in (

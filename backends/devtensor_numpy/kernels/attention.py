@@ -24,12 +24,12 @@ def attention(
 ) -> tuple[Array, Array]:
     """`attention` by batch and head; the weights are kept only where asked for."""
     if is_half(query.dtype):
-        wide = [
+        wide: list[Any] = [
             x if x is None or x.dtype == np.bool_ else x.astype(np.float32)
             for x in (query, key, value, mask)
         ]
-        output, weights = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
-        return output.astype(query.dtype), weights.astype(query.dtype)
+        made = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
+        return made[0].astype(query.dtype), made[1].astype(query.dtype)
     length, source = query.shape[-2], key.shape[-2]
     batch = np.broadcast_shapes(
         query.shape[:-2], key.shape[:-2], value.shape[:-2], () if mask is None else mask.shape[:-2]

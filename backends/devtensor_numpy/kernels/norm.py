@@ -240,7 +240,7 @@ def native_batch_norm(
     short = width < SHORT
     samples = x.reshape(batch, -1) if short else x
 
-    def placed(values: Array | None) -> Array | None:
+    def placed(values: Any) -> Any:
         if short:
             return flat(values, width)
         return None if values is None else values.reshape(count, 1)

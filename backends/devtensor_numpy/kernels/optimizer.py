@@ -84,7 +84,7 @@ def in_place(
     def kernel(xp: Any, *args: Any, **options: Any) -> tuple[Array | None, ...]:
         arrays = args[:memory]
         if not fitting(arrays):
-            return op.kernel(xp, *args, **options)  # type: ignore[no-any-return]
+            return op.kernel(xp, *args, **options)
         made = given(arrays[0].dtype, *args[memory:], **options)
         blockwise(formula, scratch, made, arrays)
         return args[0], *args[2:inputs]

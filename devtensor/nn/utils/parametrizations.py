@@ -69,7 +69,7 @@ class SpectralNorm(Module):
             with dt.no_grad():
                 matrix = self._matrix(weight)
                 rows, columns = matrix.shape
-                place = {"dtype": weight.dtype, "device": weight.device}
+                place: dict[str, Any] = {"dtype": weight.dtype, "device": weight.device}
                 self.register_buffer("_u", F.normalize(dt.randn(rows, **place), dim=0, eps=eps))
                 self.register_buffer("_v", F.normalize(dt.randn(columns, **place), dim=0, eps=eps))
                 self._iterate(matrix, 15)
