@@ -40,11 +40,11 @@ DIGAMMA = (
     polynomial("slope_", SLOPE)
     + """
 template<typename T> __device__ T digamma_(T x) {
-    if (x == (T)0) return signbit(x) ? (T)INFINITY : -(T)INFINITY;
+    if (x == (T)0) return signbit(x) ? -log((T)0) : log((T)0);
     T mirrored = 0;
     if (x < (T)0) {
         T away = x - rint(x);
-        if (away == (T)0) return (T)NAN;
+        if (away == (T)0) return sqrt((T)-1);
         mirrored = (T)3.14159265358979323846 / tan((T)3.14159265358979323846 * away);
         x = (T)1 - x;
     }
@@ -55,6 +55,7 @@ template<typename T> __device__ T digamma_(T x) {
 }
 """
 )
+# Infinity is ``-log(0)`` and NaN ``sqrt(-1)``: NVRTC has no header that names them.
 ELEMENTWISE["digamma"] = (
     "T x", "T y", "y = (T)digamma_<double>((double)x);", DIGAMMA, ("float32", "float64")
 )  # fmt: skip
@@ -65,7 +66,7 @@ ERFINV = (
     + """
 template<typename T> __device__ T erfinv_(T x) {
     T size = fabs(x);
-    if (!(size < (T)1)) return size == (T)1 ? copysign((T)INFINITY, x) : (T)NAN;
+    if (!(size < (T)1)) return size == (T)1 ? copysign(-log((T)0), x) : sqrt((T)-1);
     T w = -log(((T)1 - x) * ((T)1 + x));
     T y = x * (w > (T)4 ? far_<T>((sqrt(fmin(w, (T)37)) - (T)4.05) / (T)2.05)
                         : near_<T>(w * (T)0.5 - (T)1));
