@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import devtensor.dtype as dtypes
@@ -88,6 +89,7 @@ class Tensor(Members):
         return node is INFERENCE or (node is not None and node.inference)
 
 
+_lock = Lock()
 new = partial(object.__new__, Tensor)
 """An empty Tensor object; its maker sets every slot."""
 
@@ -125,7 +127,10 @@ def rest_of(tensor: Tensor) -> Rest:
     """The rarely used part of a tensor, made if it is not there."""
     rest = tensor._rest
     if rest is None:
-        rest = tensor._rest = Rest()
+        with _lock:  # two threads must not make two
+            rest = tensor._rest
+            if rest is None:
+                rest = tensor._rest = Rest()
     return rest
 
 

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from devtensor.autograd.mode import INFERENCE, Block, current
-from devtensor.autograd.node import Call, Leaf, Node, Part
+from devtensor import dtype as dtypes
+from devtensor.autograd.mode import Block, current, tell
+from devtensor.autograd.node import Call, GradientEdge, Leaf, Node, Part
 from devtensor.autograd.saved import open_arrays, open_tensors
 from devtensor.autograd.tensorspace import TENSORS
-from devtensor.autograd.view import edge_of, live, memory_of
+from devtensor.autograd.view import edge_of, memory_of
 from devtensor.op import catalogue
 from devtensor.ops.shape import spread
-from devtensor.space import natives, space_of
+from devtensor.size import Size
+from devtensor.space import native, natives, space_of
 from devtensor.tensor import Constant, Tensor, rest_of, wrap
 
 _anomaly = [False, True]
@@ -345,7 +347,7 @@ def look_for_nan(node: Any, results: Any) -> None:
 
 
 def roots_of(
-    outputs: Sequence[Tensor], grads: Sequence[Any], create_graph: bool, name: str
+    outputs: Sequence[Any], grads: Sequence[Any], create_graph: bool, name: str
 ) -> list[tuple[Any, Any]]:
     """The edges at which a pass begins, and the gradient of each.
 
@@ -355,32 +357,30 @@ def roots_of(
         If an output is not tracked, is no number and has no gradient, or its gradient does not
         fit.
     """
+    edges = [place_of(output, name, f"output {i}") for i, output in enumerate(outputs)]
+    if None in edges:
+        raise RuntimeError(
+            f"element {edges.index(None)} of tensors does not require grad and does not have a "
+            "grad_fn"
+        )
     found = []
-    for number, output in enumerate(outputs):
-        if not isinstance(output, Tensor):
-            raise TypeError(f"{name}: output {number} must be Tensor, not {type(output).__name__}")
-        edge = edge_of(output)
-        if edge is None:
-            raise RuntimeError(
-                f"element {number} of tensors does not require grad and does not have a grad_fn"
-            )
-    for number, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
-        edge = edge_of(output)
-        shape = tuple(output._array.shape)
+    for number, (output, edge, grad) in enumerate(zip(outputs, edges, grads, strict=True)):
+        shape = tuple(edge.shape)
+        device = edge.node.device
+        dtype = output.dtype if isinstance(output, Tensor) else None
         if grad is None:
             if math.prod(shape) != 1:
                 raise RuntimeError(
                     "grad can be implicitly created only for scalar outputs, but output "
                     f"{number} has shape {list(shape)}; pass its gradient, or sum it first"
                 )
-            if output.dtype.kind == "complex":
+            if dtype is not None and dtype.kind == "complex":
                 raise RuntimeError(
-                    "grad can be implicitly created only for real scalar outputs but got "
-                    f"{output.dtype!r}"
+                    f"grad can be implicitly created only for real scalar outputs but got {dtype!r}"
                 )
-            xp = output._device.backend.xp
-            one = xp.ones(shape, dtype=output._array.dtype, **on(output._device))
-            grad = wrap(one, output._device)
+            one = native(dtype or dtypes.get_default_dtype(), device)
+            xp = device.backend.xp
+            grad = wrap(xp.ones(shape, dtype=one, **on(device)), device)
         elif not isinstance(grad, Tensor):
             raise TypeError(
                 f"gradients can be either Tensors or None, but got {type(grad).__name__}"
@@ -388,17 +388,34 @@ def roots_of(
         elif tuple(grad._array.shape) != shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{number}] has a shape of {grad.shape} and "
-                f"output[{number}] has a shape of {output.shape}."
+                f"output[{number}] has a shape of {Size(shape)}."
             )
-        if grad.dtype is not output.dtype:
-            grad = catalogue["cast"].function(grad, output.dtype)
-        if grad._device is not output._device:
+        if dtype is not None and grad.dtype is not dtype:
+            grad = catalogue["cast"].function(grad, dtype)
+        if grad._device is not device:
             raise RuntimeError(
                 f"Expected all tensors to be on the same device: grad_output[{number}] is on "
-                f"{grad._device} and output[{number}] on {output._device}"
+                f"{grad._device} and output[{number}] on {device}"
             )
         found.append((edge, grad if create_graph else grad._array))
     return found
+
+
+def place_of(value: Any, name: str, what: str) -> Any:
+    """The edge of a tensor or of a `GradientEdge`; None if no gradient goes there.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(value, Tensor):
+        return edge_of(value)
+    if not isinstance(value, GradientEdge):
+        raise TypeError(
+            f"{name}: {what} must be Tensor or GradientEdge, not {type(value).__name__}"
+        )
+    return value.node.edge(value.output_nr)
 
 
 def on(device: Any) -> dict[str, Any]:
@@ -452,7 +469,8 @@ def walk_from(
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
     """One tensor, or a sequence of them, as a tuple."""
-    return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
+    one = isinstance(value, (Tensor, GradientEdge)) or value is None
+    return (value,) if one else tuple(value)
 
 
 def backward(
@@ -495,38 +513,41 @@ def backward(
     grads = (None,) * len(outputs) if grad_tensors is None else as_tuple(grad_tensors)
     if len(grads) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
-    if inputs is not None and not isinstance(inputs, Tensor) and not len(tuple(inputs)):
+    wanted = None if inputs is None else as_tuple(inputs)
+    if wanted == ():
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     keep = create_graph if retain_graph is None else retain_graph
     roots = roots_of(outputs, grads, create_graph, "backward()")
     if create_graph:
-        warnings.warn(
+        tell(
             "Using backward() with create_graph=True will create a reference cycle between the "
             "parameter and its gradient which can cause a memory leak. We recommend using "
             "autograd.grad when creating the graph to avoid this. If you have to use this "
             "function, make sure to reset the .grad fields of your parameters to None after use "
             "to break the cycle and avoid the leak.",
             UserWarning,
-            stacklevel=2,
         )
-    if inputs is None:
+    if wanted is None:
         walk_from(roots, create_graph, keep)
         return
-    wanted = as_tuple(inputs)
     edges = []
     for number, x in enumerate(wanted):
-        edge = edge_of(x)
+        edge = place_of(x, "backward()", f"inputs[{number}]")
         if edge is None:
             raise RuntimeError(
                 f"One of the differentiated Tensors does not require grad: inputs[{number}]"
             )
         edges.append(edge)
     found = walk_from(roots, create_graph, keep, edges, accumulate=False)
-    for x, g in zip(wanted, found, strict=True):
+    for x, edge, g in zip(wanted, edges, found, strict=True):
         if g is not None:
-            leaf = edge_of(x)
             walk = Walk(create_graph, keep)
-            holder = leaf if isinstance(leaf, Leaf) else Leaf(x)
+            if not isinstance(edge, Leaf) and not isinstance(x, Tensor):
+                raise RuntimeError(
+                    "backward() with a GradientEdge among its inputs: only that of a leaf has a "
+                    f".grad to add to, but this one leads to {edge.node.name()}; use grad()"
+                )
+            holder = edge if isinstance(edge, Leaf) else Leaf(x)
             with GradBlock(create_graph):
                 walk.settle(holder, g, False)
 
@@ -592,10 +613,8 @@ def grad(
     roots = roots_of(outs, grads, create_graph, "grad()")
     edges = []
     for number, x in enumerate(ins):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"grad(): inputs[{number}] must be Tensor, not {type(x).__name__}")
-        edge = live(x)
-        if edge is None or edge is INFERENCE:
+        edge = place_of(x, "grad()", f"inputs[{number}]")
+        if edge is None:
             raise RuntimeError(
                 "One of the differentiated Tensors does not require grad: "
                 f"inputs[{number}] of shape {list(x.shape)}"
@@ -617,14 +636,21 @@ def grad(
                     f"The differentiated Tensor at index {number} appears to not have been used "
                     "in the graph. Set allow_unused=True if this is the desired behavior."
                 )
-            g = catalogue["zeros_like"].function(x) if materialize_grads else None
+            g = zeros_at(x, edge) if materialize_grads else None
         elif not create_graph:
-            backend = x._device.backend
-            g = wrap(
-                backend.xp.asarray(g, dtype=x._array.dtype, copy=True), x._device, current().edge
-            )
+            device = edge.node.device
+            dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
+            copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
+            g = wrap(copied, device, current().edge)
         results.append(g)
     return tuple(results)
+
+
+def zeros_at(value: Any, edge: Any) -> Any:
+    """Zeros in the place of a gradient that nothing reaches."""
+    if isinstance(value, Tensor):
+        return catalogue["zeros_like"].function(value)
+    return catalogue["zeros"].function(tuple(edge.shape), device=edge.node.device)
 
 
 def batched(
@@ -637,10 +663,35 @@ def batched(
     materialize: bool,
 ) -> tuple[Any, ...]:
     """`grad` for each entry of the first dimension of the gradients."""
-    size = next(g.shape[0] for g in grads if g is not None)
+    for number, g in enumerate(grads):
+        if not isinstance(g, Tensor):
+            raise RuntimeError(
+                "is_grads_batched=True goes through the first dimension of each gradient, so each "
+                f"must be given as a Tensor, but grad_outputs[{number}] is {type(g).__name__}"
+            )
+        if not g._array.ndim:
+            raise IndexError(
+                f"is_grads_batched=True wants a batch dimension, but grad_outputs[{number}] is 0-d"
+            )
+    sizes = {g.shape[0] for g in grads}
+    if len(sizes) != 1:
+        raise ValueError(
+            "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as "
+            f"the batch dimension, but its sizes are {sorted(sizes)}"
+        )
+    for number, (g, out) in enumerate(zip(grads, outs, strict=True)):
+        shape = place_of(out, "grad()", f"output {number}").shape
+        if tuple(g.shape[1:]) != tuple(shape):
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                f"match the shape of corresponding output, but Mismatch in shape: "
+                f"grad_output[{number}] has a shape of {g.shape} and output[{number}] of {shape}"
+            )
+    size = sizes.pop()
     rows = []
     for i in range(size):
-        row = [None if g is None else g[i] for g in grads]
+        row = [g[i] for g in grads]
         last = keep or i < size - 1
         rows.append(grad(outs, ins, row, last, create_graph, allow, False, materialize))
     stack = catalogue["stack"].function

@@ -109,6 +109,9 @@ class FunctionNode(Node):
     def edges(self) -> tuple[Any, ...]:
         return tuple(self.links)
 
+    def edge(self, index: int) -> Any:
+        return Part(self, index, self.outputs[index]) if self.count > 1 else self
+
     def open(self) -> tuple[Any, ...]:
         """The saved tensors, each in its place in the graph."""
         if self.saved is None:
@@ -124,7 +127,7 @@ class FunctionNode(Node):
             elif memory is not None and memory.stamp > time:
                 raise changed(self, type_of(held), memory, time)
             if output is not None:
-                node = Part(self, output, self.outputs[output]) if self.count > 1 else self
+                node = self.edge(output)
                 held = wrap(held._array, held._device, node)
                 held._alias = Owner(memory)
             opened.append(held)
@@ -353,7 +356,7 @@ def finished(
 
 def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...]) -> None:
     """Give an output its place in the graph."""
-    place = Part(node, number, node.outputs[number]) if node.count > 1 else node
+    place = node.edge(number)
     if any(x is a for a in args):  # written in place
         from devtensor.autograd.write import is_leaf, rebase
 

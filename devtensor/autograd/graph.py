@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from devtensor.autograd.node import Node
+from devtensor.autograd.node import GradientEdge, Node
 from devtensor.autograd.saved import (
     disable_saved_tensors_hooks,
     save_on_cpu,
@@ -23,13 +23,6 @@ __all__ = [
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
-
-
-class GradientEdge(NamedTuple):
-    """Where a tensor's gradient goes: a node, and which of its outputs the tensor was."""
-
-    node: Node
-    output_nr: int
 
 
 def get_gradient_edge(tensor: Any) -> GradientEdge:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from threading import get_ident
@@ -89,6 +90,14 @@ def users_place(depth: int) -> tuple[Any, int]:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def tell(text: str, category: type[Warning]) -> None:
+    """Warn of the line outside this package that it was called from."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 class Mode:

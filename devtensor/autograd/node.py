@@ -5,11 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.tensor import Constant
 
+_lock = Lock()
 tick = count(1).__next__
 """One clock for the order of nodes and the time of writes."""
 
@@ -76,6 +78,10 @@ class Node:
         """For each input: the node its gradient goes to, and which of its outputs it was."""
         return tuple([(None, 0) if e is None else (e.node, e.index) for e in self.edges()])
 
+    def edge(self, index: int) -> Any:
+        """The edge to one of the outputs."""
+        return self
+
     @property
     def node(self) -> Node:
         """The node that an edge leads to: itself."""
@@ -109,8 +115,17 @@ class Node:
 def extra_of(node: Node) -> Extra:
     """The rarely used part of a node, made if it is not there."""
     if node.extra is None:
-        node.extra = Extra()
+        with _lock:  # two threads must not make two
+            if node.extra is None:
+                node.extra = Extra()
     return node.extra
+
+
+class GradientEdge(NamedTuple):
+    """Where a tensor's gradient goes: a node, and which of its outputs the tensor was."""
+
+    node: Node
+    output_nr: int
 
 
 class Part:
@@ -201,6 +216,10 @@ class Call(Node):
             return ()
         wanted = iter(self.links[: self.plan.edges])
         return tuple([next(wanted) if want else None for want in self.plan.wanted])
+
+    def edge(self, index: int) -> Any:
+        shapes: Any = self.shape
+        return self if self.plan.op.outputs is None else Part(self, index, shapes[index])
 
     def free(self) -> None:
         """Drop what was saved, unless it is but numbers and shapes; the edges stay."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
+from threading import Lock
 from typing import Any
 
-from devtensor.autograd.mode import INFERENCE, line_at
+from devtensor.autograd.mode import INFERENCE, line_at, tell
 from devtensor.autograd.node import Call, Leaf, extra_of, tick
 from devtensor.errors import UntrackedViewWarning
+from devtensor.hooks import HookDict
 from devtensor.space import kernel_for, natives
 from devtensor.tensor import Tensor
 
 RECENT = 64
+_lock = Lock()
 
 
 class Memory:
@@ -80,8 +82,8 @@ class View:
 
     Attributes
     ----------
-    base : Tensor
-        The tensor that owns the memory; never itself a view.
+    first : Tensor
+        The tensor that owned the memory when the view was made; see `base`.
     steps : tuple
         The view operations that lead from `base` here, each with its parameters and, if it has
         several results, the number of the result.
@@ -95,12 +97,19 @@ class View:
         The `rebased` of the owner for which the tensor's own history is right.
     """
 
-    __slots__ = ("base", "made", "memory", "owner", "seen", "steps")
+    __slots__ = ("first", "made", "memory", "owner", "seen", "steps")
 
     def __init__(self, base: Tensor, steps: tuple[Any, ...], owner: Owner, made: str) -> None:
-        self.base, self.steps, self.made = base, steps, made
+        self.first, self.steps, self.made = base, steps, made
         self.owner, self.memory = owner, owner.memory
         self.seen = owner.rebased
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that owns the memory; never itself a view."""
+        first = self.first
+        alias = first._alias  # a view if `turn` has made it one
+        return alias.base if alias.__class__ is View else first
 
     @property
     def stale(self) -> bool:
@@ -124,11 +133,10 @@ class View:
             made = "before its base required gradients"
         else:
             return None
-        warnings.warn(
+        tell(
             f"a view of a tensor that requires gradients was made {made}, so no gradient reaches "
             "the base through it; take the view where recording is on, or call .detach() on it",
             UntrackedViewWarning,
-            stacklevel=2,
         )
         return Leaf(tensor)
 
@@ -149,8 +157,17 @@ class View:
                 plan = op.plan((True,))
                 saved = [shape if s.part == "shape" else base._array.dtype for s in plan.saves]
                 node = Call(plan, (node, *saved), array.shape, device, params)
+        retain(tensor, tensor._node, node)
         tensor._node = node
         self.seen = self.owner.rebased
+
+
+def retain(tensor: Tensor, before: Any, after: Any) -> None:
+    """Let what `retain_grad` has hung there follow a tensor to its new place in the graph."""
+    if tensor._rest is not None and tensor._rest.retains and before is not None:
+        keep = extra_of(before.node).outputs.get(before.index, {}).pop(-1, None)
+        if keep is not None and after is not None:
+            extra_of(after.node).outputs.setdefault(after.index, HookDict())[-1] = keep
 
 
 def refusal(view: View, what: str) -> str:
@@ -180,7 +197,11 @@ def owner_of(tensor: Tensor) -> Owner:
     """What a tensor that is no view has of its memory; made at the first need."""
     owner = tensor._alias
     if owner is None:
-        owner = tensor._alias = Owner(Memory())
+        with _lock:  # two threads must not make two
+            owner = tensor._alias
+            if owner is not None:
+                return owner
+            owner = tensor._alias = Owner(Memory())
         node = tensor._node
         if node is not None and node is not INFERENCE:
             source = node.node

@@ -6,21 +6,32 @@ from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
-from devtensor.autograd.node import Call, Part
+from devtensor.autograd.modes import enable_grad, inference_mode
+from devtensor.autograd.node import Call, Leaf, Part
 from devtensor.autograd.saved import record, refuse_inference
-from devtensor.autograd.view import Owner, View, edge_of, live, memory_of, refusal, requires_grad
+from devtensor.autograd.view import (
+    Owner,
+    View,
+    edge_of,
+    live,
+    memory_of,
+    refusal,
+    requires_grad,
+    retain,
+)
 from devtensor.launch import promote, run
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, wrap
 
 
-def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
+def check_writable(name: str, target: Tensor, mode: Mode, tracked: bool) -> None:
     """Refuse a write that PyTorch refuses, before anything is written.
 
     Parameters
     ----------
-    op : Op
+    name : str
+        What writes, as ``"add_"``.
     target : Tensor
     mode : Mode
     tracked : bool
@@ -34,7 +45,7 @@ def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. "
             "You can make a clone to get a normal tensor before doing inplace update: "
-            f"{op.name}_() got an inference tensor of shape {list(target._array.shape)}"
+            f"{name}() got an inference tensor of shape {list(target._array.shape)}"
         )
     if mode.recording and tracked:
         alias = target._alias
@@ -44,20 +55,20 @@ def check_writable(op: Op, target: Tensor, mode: Mode, tracked: bool) -> None:
             if requires_grad(target) and is_leaf(alias.base):
                 raise RuntimeError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
-                    f"operation. ({op.name}_() on a view of shape {list(target._array.shape)}; "
+                    f"operation. ({name}() on a view of shape {list(target._array.shape)}; "
                     "write under no_grad(), or to a clone)"
                 )
         if requires_grad(target) and is_leaf(target):
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation. "
-                f"({op.name}_() on a leaf of shape {list(target._array.shape)}; write under "
+                f"({name}() on a leaf of shape {list(target._array.shape)}; write under "
                 "no_grad(), or to a clone)"
             )
     if target._device.backend.overlaps(target._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation: "
-            f"{op.name}_() got an expanded tensor of shape {list(target._array.shape)}"
+            f"{name}() got an expanded tensor of shape {list(target._array.shape)}"
         )
 
 
@@ -89,7 +100,7 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
         )
     mode, device = current(), target._device
     tracked = mode.recording and any(isinstance(x, Tensor) and requires_grad(x) for x in inputs)
-    check_writable(op, target, mode, tracked)
+    check_writable(f"{op.name}_", target, mode, tracked)
     operands = promote(op, list(inputs), device)
     edges = [edge_of(x) for x in operands] if tracked else []
     plan = op.plan(tuple([e is not None for e in edges])) if tracked else None
@@ -150,6 +161,7 @@ def rebase(target: Tensor, node: Any, device: Any) -> None:
     """Give a written tensor, or the base that it is a view of, its new history."""
     alias = target._alias
     if alias.__class__ is not View:
+        retain(target, target._node, node)
         target._node = node
         alias.rebased = alias.memory.stamp
     else:
@@ -163,8 +175,46 @@ def rebase(target: Tensor, node: Any, device: Any) -> None:
         if plan is not None:
             for save in plan.saves:
                 links.append(tuple(target._array.shape) if save.part else None)
-            base._node = Call(plan, tuple(links), tuple(base._array.shape), device, params)
+            after = Call(plan, tuple(links), tuple(base._array.shape), device, params)
+            retain(base, before, after)
+            base._node = after
         alias.owner.rebased = alias.memory.stamp
+        if target._rest is not None and target._rest.retains:
+            alias.live(target)
+
+
+def turn(target: Tensor, function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -> Tensor:
+    """Let a tensor become what a view of it is: the same memory in another shape.
+
+    Raises
+    ------
+    RuntimeError
+        If it may not be written.
+    """
+    mode, alias = current(), target._alias
+    check_writable(name, target, mode, mode.recording and requires_grad(target))
+    if target.is_inference():
+        target._array = function(target, *args, **kwargs)._array
+        return target
+    # The history must show the new shape, whatever the mode.
+    with inference_mode(False), enable_grad():
+        made = function(target, *args, **kwargs)
+    node = target._node
+    memory_of(target).written(name, *users_place(2))
+    if isinstance(node, Leaf):
+        target._array = made._array
+        target._node = Leaf(target, node.inference)
+        target._node.extra = node.extra
+        return target
+    if alias.__class__ is View:
+        target._alias = made._alias
+    elif alias is not None:  # others may look at it as it was, so that stays as their base
+        root = wrap(target._array, target._device, node)
+        root._alias = alias
+        target._alias = View(root, made._alias.steps, alias, "grad")
+    retain(target, node, made._node)
+    target._array, target._node = made._array, made._node
+    return target
 
 
 def write_many(op: Op, inputs: Any, params: Any) -> None:
@@ -185,7 +235,7 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
             continue
         alias = target._alias
         if mode.recording or alias.__class__ is not Owner or target._node is INFERENCE:
-            check_writable(op, target, mode, mode.recording and requires_grad(target))
+            check_writable(op.name, target, mode, mode.recording and requires_grad(target))
         memories.append(memory_of(target))
     arrays = [None if x is None else x._array for x in inputs]
     results = kernel_for(op, targets[0]._device)(*arrays, *params)
