@@ -109,7 +109,9 @@ def from_host(data: Any, queue: Any) -> Any:
         return dpnp.full(data.shape, data.item(), dtype=data.dtype, sycl_queue=queue)
     data = np.ascontiguousarray(data)
     found = dpnp.empty(data.shape, dtype=data.dtype, sycl_queue=queue)
-    if data.size:
+    if data.size and queue.sycl_device.is_cpu:  # a copy by the queue would wait for its turn
+        ctypes.memmove(pointer(found), data.ctypes.data, data.nbytes)
+    elif data.size:
         queue.memcpy(found._array_obj.usm_data, data.reshape(-1).view(np.uint8), data.nbytes)
     return found
 
