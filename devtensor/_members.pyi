@@ -9,10 +9,8 @@ from builtins import (
     tuple as _tuple,
 )
 from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
-from types import EllipsisType as _EllipsisType
-from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple, overload as _overload
-
-from typing_extensions import Self as _Self
+from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
+from typing import Self as _Self, overload as _overload
 
 from devtensor.device import device as _device
 from devtensor.dtype import dtype as _dtype
@@ -38,6 +36,15 @@ class InverseInfo(_NamedTuple):
 
 class LInfo(_NamedTuple):
     L: _Tensor
+    info: _Tensor
+
+class LdPivots(_NamedTuple):
+    LD: _Tensor
+    pivots: _Tensor
+
+class LdPivotsInfo(_NamedTuple):
+    LD: _Tensor
+    pivots: _Tensor
     info: _Tensor
 
 class LuPivots(_NamedTuple):
@@ -766,13 +773,13 @@ class Members:
     def unfold(self, dimension: _int, size: _int, step: _int) -> _Tensor: ...
     def uniform_(self, from_: _float = 0.0, to: _float = 1.0, *, generator: _Generator | None = None, **old: _Any) -> _Self: ...
     @_overload
-    def unique(self, sorted: _bool = True, return_inverse: _Literal[False] = False, return_counts: _bool = False, dim: _int | None = None) -> _Tensor: ...
+    def unique(self, sorted: _bool = True, return_inverse: _Literal[False] = False, return_counts: _Literal[False] = False, dim: _int | None = None) -> _Tensor: ...
     @_overload
     def unique(self, sorted: _bool = True, *, return_inverse: _Literal[True], return_counts: _bool = False, dim: _int | None = None) -> _tuple[_Tensor, ...]: ...
     @_overload
     def unique(self, sorted: _bool = True, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None) -> _Any: ...
     @_overload
-    def unique_consecutive(self, return_inverse: _Literal[False] = False, return_counts: _bool = False, dim: _int | None = None) -> _Tensor: ...
+    def unique_consecutive(self, return_inverse: _Literal[False] = False, return_counts: _Literal[False] = False, dim: _int | None = None) -> _Tensor: ...
     @_overload
     def unique_consecutive(self, *, return_inverse: _Literal[True], return_counts: _bool = False, dim: _int | None = None) -> _tuple[_Tensor, ...]: ...
     @_overload

@@ -9,17 +9,15 @@ from builtins import (
     tuple as _tuple,
 )
 from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
-from types import EllipsisType as _EllipsisType
-from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple, overload as _overload
-
-from typing_extensions import Self as _Self
+from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
+from typing import Self as _Self, overload as _overload
 
 from devtensor.device import device as _device
 from devtensor.dtype import dtype as _dtype
 from devtensor.random import Generator as _Generator
 from devtensor.size import Size as _Size
 from devtensor.tensor import Tensor as _Tensor
-from devtensor._members import EigenvaluesEigenvectors as EigenvaluesEigenvectors, InverseInfo as InverseInfo, LInfo as LInfo, LuPivots as LuPivots, LuPivotsInfo as LuPivotsInfo, PLU as PLU, QR as QR, ResultInfo as ResultInfo, SignLogabsdet as SignLogabsdet, SolutionResidualsRankSingularValues as SolutionResidualsRankSingularValues, USVh as USVh
+from devtensor._members import EigenvaluesEigenvectors as EigenvaluesEigenvectors, InverseInfo as InverseInfo, LInfo as LInfo, LdPivots as LdPivots, LdPivotsInfo as LdPivotsInfo, LuPivots as LuPivots, LuPivotsInfo as LuPivotsInfo, PLU as PLU, QR as QR, ResultInfo as ResultInfo, SignLogabsdet as SignLogabsdet, SolutionResidualsRankSingularValues as SolutionResidualsRankSingularValues, USVh as USVh
 
 _Number = _bool | _int | _float | _complex
 _Dims = _int | _Sequence[_int]
@@ -39,6 +37,9 @@ def eigvalsh(A: _Tensor, UPLO: _str = 'L', *, out: _Tensor | None = None) -> _Te
 def householder_product(input: _Tensor, tau: _Tensor) -> _Tensor: ...
 def inv(A: _Tensor, *, out: _Tensor | None = None) -> _Tensor: ...
 def inv_ex(A: _Tensor, *, check_errors: _bool = False) -> InverseInfo: ...
+def ldl_factor(A: _Tensor, *, hermitian: _bool = False) -> LdPivots: ...
+def ldl_factor_ex(A: _Tensor, *, hermitian: _bool = False, check_errors: _bool = False) -> LdPivotsInfo: ...
+def ldl_solve(LD: _Tensor, pivots: _Tensor, B: _Tensor, *, hermitian: _bool = False) -> _Tensor: ...
 def lstsq(A: _Tensor, B: _Tensor, rcond: _float | None = None, *, driver: _str | None = None) -> SolutionResidualsRankSingularValues: ...
 def lu(A: _Tensor, *, pivot: _bool = True) -> PLU: ...
 def lu_factor(A: _Tensor, *, pivot: _bool = True) -> LuPivots: ...

@@ -9,10 +9,8 @@ from builtins import (
     tuple as _tuple,
 )
 from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
-from types import EllipsisType as _EllipsisType
-from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple, overload as _overload
-
-from typing_extensions import Self as _Self
+from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
+from typing import Self as _Self, overload as _overload
 
 from devtensor.device import device as _device
 from devtensor.dtype import dtype as _dtype

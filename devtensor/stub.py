@@ -42,11 +42,8 @@ from builtins import (
     tuple as _tuple,
 )
 from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
-from types import EllipsisType as _EllipsisType
 from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
-from typing import overload as _overload
-
-from typing_extensions import Self as _Self
+from typing import Self as _Self, overload as _overload
 
 from devtensor.device import device as _device
 from devtensor.dtype import dtype as _dtype
@@ -321,10 +318,11 @@ class Makers:
             named = False
             for p in parameters[1:] if form else parameters:
                 kind, there = self.taken(entry, p), p
-                if p is flag and value:
-                    kind = f"_Literal[{value}]"
-                    if value == "True":
-                        named, there = True, p.replace(default=p.empty)
+                if value == "False" and (p is flag or p.name.startswith("return_")):
+                    kind = "_Literal[False]"
+                elif value == "True" and p is flag:
+                    kind = "_Literal[True]"
+                    named, there = True, p.replace(default=p.empty)
                 if named and there.kind is p.POSITIONAL_OR_KEYWORD:
                     there = there.replace(kind=p.KEYWORD_ONLY)
                 shown.append((there, kind))

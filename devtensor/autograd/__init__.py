@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Where the public names live. They are fetched when asked for: operations stand between the lower
 # floors of this package and the upper ones, so it cannot import itself whole.
@@ -20,6 +20,22 @@ PLACES = {
     "set_detect_anomaly": "anomaly",
     "set_grad_enabled": "modes",
 }
+if TYPE_CHECKING:
+    from devtensor.autograd import function as function
+    from devtensor.autograd import functional as functional
+    from devtensor.autograd import graph as graph
+    from devtensor.autograd.anomaly import detect_anomaly as detect_anomaly
+    from devtensor.autograd.anomaly import set_detect_anomaly as set_detect_anomaly
+    from devtensor.autograd.check import gradcheck as gradcheck
+    from devtensor.autograd.check import gradgradcheck as gradgradcheck
+    from devtensor.autograd.engine import backward as backward
+    from devtensor.autograd.engine import grad as grad
+    from devtensor.autograd.function import Function as Function
+    from devtensor.autograd.modes import enable_grad as enable_grad
+    from devtensor.autograd.modes import inference_mode as inference_mode
+    from devtensor.autograd.modes import no_grad as no_grad
+    from devtensor.autograd.modes import set_grad_enabled as set_grad_enabled
+    from devtensor.tensor import Tensor as Variable
 MODULES = ("anomaly", "check", "function", "functional", "graph")
 
 __all__ = [*PLACES, "function", "functional", "graph"]

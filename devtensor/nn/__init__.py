@@ -38,15 +38,21 @@ from devtensor.nn.dropout import *
 from devtensor.nn.linear import *
 from devtensor.nn.loss import *
 from devtensor.nn.margin_loss import *
-from devtensor.nn.module import Module
+from devtensor.nn.module import Module as Module
 from devtensor.nn.normalization import *
 from devtensor.nn.padding import *
 from devtensor.nn.parallel import *
-from devtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
+from devtensor.nn.parameter import Buffer as Buffer
+from devtensor.nn.parameter import Parameter as Parameter
+from devtensor.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from devtensor.nn.parameter import UninitializedParameter as UninitializedParameter
 from devtensor.nn.parameter_container import *
 from devtensor.nn.pooling import *
 from devtensor.nn.rnn import *
-from devtensor.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from devtensor.nn.rnn_cell import GRUCell as GRUCell
+from devtensor.nn.rnn_cell import LSTMCell as LSTMCell
+from devtensor.nn.rnn_cell import RNNCell as RNNCell
+from devtensor.nn.rnn_cell import RNNCellBase as RNNCellBase
 from devtensor.nn.shaping import *
 from devtensor.nn.sparse import *
 from devtensor.nn.transformer import *
