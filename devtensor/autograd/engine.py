@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from devtensor import dtype as dtypes
+import devtensor.dtype as dtypes
 from devtensor.autograd.mode import Block, current, tell
 from devtensor.autograd.node import Call, GradientEdge, Leaf, Node, Part
 from devtensor.autograd.saved import open_arrays, open_tensors

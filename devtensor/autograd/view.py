@@ -165,7 +165,7 @@ class View:
 def retain(tensor: Tensor, before: Any, after: Any) -> None:
     """Let what `retain_grad` has hung there follow a tensor to its new place in the graph."""
     if tensor._rest is not None and tensor._rest.retains and before is not None:
-        keep = extra_of(before.node).outputs.get(before.index, {}).pop(-1, None)
+        keep = extra_of(before.node).outputs.get(before.index, HookDict()).pop(-1, None)
         if keep is not None and after is not None:
             extra_of(after.node).outputs.setdefault(after.index, HookDict())[-1] = keep
 
