@@ -5,6 +5,9 @@ from devtensor.ops.decomposition import linalg_eig as eig
 from devtensor.ops.decomposition import linalg_eigvals as eigvals
 from devtensor.ops.decomposition import linalg_householder_product as householder_product
 from devtensor.ops.decomposition import linalg_inv_ex as inv_ex
+from devtensor.ops.decomposition import linalg_ldl_factor as ldl_factor
+from devtensor.ops.decomposition import linalg_ldl_factor_ex as ldl_factor_ex
+from devtensor.ops.decomposition import linalg_ldl_solve as ldl_solve
 from devtensor.ops.decomposition import linalg_lu as lu
 from devtensor.ops.decomposition import linalg_lu_factor as lu_factor
 from devtensor.ops.decomposition import linalg_lu_factor_ex as lu_factor_ex
@@ -54,6 +57,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",

@@ -8,8 +8,7 @@ numbers, with transposed matrices; where they are not, `complex_rules` says so.
 from __future__ import annotations
 
 import math
-from collections import namedtuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devtensor.dtype import bool_, int32, of
 from devtensor.example import fixed, spd
@@ -17,6 +16,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes
 from devtensor.ops.create import eye
 from devtensor.ops.elementwise import conj, half
+from devtensor.ops.index import gather
 from devtensor.ops.linalg import (
     LinAlgError,
     adjoint,
@@ -185,9 +185,36 @@ def require_lu(name: str, A: Tensor) -> None:
     require_single("lu_cpu", A)
 
 
-Triangles = namedtuple("linalg_lu", ("P", "L", "U"))
-Factors = namedtuple("linalg_lu_factor", ("LU", "pivots"))
-FactorsAndInfo = namedtuple("linalg_lu_factor_ex", ("LU", "pivots", "info"))
+class Triangles(NamedTuple):
+    """What :func:`linalg_lu` gives."""
+
+    P: Tensor
+    L: Tensor
+    U: Tensor
+
+
+Triangles.__name__ = "linalg_lu"  # as PyTorch shows it
+
+
+class Factors(NamedTuple):
+    """What :func:`linalg_lu_factor` gives."""
+
+    LU: Tensor
+    pivots: Tensor
+
+
+Factors.__name__ = "linalg_lu_factor"  # as PyTorch shows it
+
+
+class FactorsAndInfo(NamedTuple):
+    """What :func:`linalg_lu_factor_ex` gives."""
+
+    LU: Tensor
+    pivots: Tensor
+    info: Tensor
+
+
+FactorsAndInfo.__name__ = "linalg_lu_factor_ex"  # as PyTorch shows it
 
 
 def first_wrong(info: Tensor) -> str:
@@ -298,7 +325,15 @@ def both_triangles(LU: Tensor) -> tuple[Tensor, Tensor]:
     return lower, triu(LU[..., :k, :])
 
 
-Unpacked = namedtuple("lu_unpack", ("P", "L", "U"))
+class Unpacked(NamedTuple):
+    """What :func:`lu_unpack` gives."""
+
+    P: Tensor
+    L: Tensor
+    U: Tensor
+
+
+Unpacked.__name__ = "lu_unpack"  # as PyTorch shows it
 
 
 @composite(examples=[((3, 3), fixed([2, 2, 3])), ((4, 3), fixed([2, 4, 3]))], oracle=None)
@@ -432,9 +467,35 @@ def lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tens
 
 # ---- with numbers in place of errors
 
-Inverse = namedtuple("linalg_inv_ex", ("inverse", "info"))
-Solution = namedtuple("linalg_solve_ex", ("result", "info"))
-CholeskyFactor = namedtuple("linalg_cholesky_ex", ("L", "info"))
+
+class Inverse(NamedTuple):
+    """What :func:`linalg_inv_ex` gives."""
+
+    inverse: Tensor
+    info: Tensor
+
+
+Inverse.__name__ = "linalg_inv_ex"  # as PyTorch shows it
+
+
+class Solution(NamedTuple):
+    """What :func:`linalg_solve_ex` gives."""
+
+    result: Tensor
+    info: Tensor
+
+
+Solution.__name__ = "linalg_solve_ex"  # as PyTorch shows it
+
+
+class CholeskyFactor(NamedTuple):
+    """What :func:`linalg_cholesky_ex` gives."""
+
+    L: Tensor
+    info: Tensor
+
+
+CholeskyFactor.__name__ = "linalg_cholesky_ex"  # as PyTorch shows it
 
 
 def no_info(A: Tensor) -> Tensor:
@@ -656,7 +717,14 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     return cholesky_solve(eye(L.shape[-1], dtype=L.dtype, device=L.device), L, upper)
 
 
-Triangular = namedtuple("triangular_solve", ("solution", "cloned_coefficient"))
+class Triangular(NamedTuple):
+    """What :func:`triangular_solve` gives."""
+
+    solution: Tensor
+    cloned_coefficient: Tensor
+
+
+Triangular.__name__ = "triangular_solve"  # as PyTorch shows it
 
 
 @composite(
@@ -808,7 +876,15 @@ def linalg_eigvals(A: Tensor) -> Tensor:
 
 # ---- Householder's reflections
 
-Reflections = namedtuple("geqrf", ("a", "tau"))
+
+class Reflections(NamedTuple):
+    """What :func:`geqrf` gives."""
+
+    a: Tensor
+    tau: Tensor
+
+
+Reflections.__name__ = "geqrf"  # as PyTorch shows it
 
 
 @op(
@@ -1191,3 +1267,276 @@ def pca_lowrank(
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
+
+
+# ---- symmetric matrices that need not be positive
+
+BUNCH_KAUFMAN = (1 + math.sqrt(17)) / 8
+"""Below this share of what stands beside it, a diagonal element is no good pivot."""
+
+
+@op(
+    public=False,
+    promotes=None,
+    outputs=("LD", "pivots", "info"),
+    node="LinalgLdlFactorExBackward0",
+    examples=[(spd(3),), (fixed([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]),)],
+)
+def ldl_packed(xp, A, /, hermitian=False):
+    """`L`, and `D` with blocks of one or two, in one matrix; row exchanges; what went wrong.
+
+    Bunch and Kaufman's algorithm, packed as LAPACK packs it.
+    """
+    batch, size = tuple(A.shape[:-2]), A.shape[-1]
+    matrices = batched(xp, A)
+    found = [ldl_one(xp, matrices[i, ...], hermitian) for i in range(matrices.shape[0])]
+    flat = [number for _, pivots, _ in found for number in pivots]
+    pivots = xp.reshape(xp.asarray(flat, dtype=xp.int32), (*batch, size))
+    info = xp.reshape(xp.asarray([info for *_, info in found], dtype=xp.int32), batch)
+    LD = xp.stack([x for x, *_ in found]) if found else matrices
+    return xp.reshape(LD, A.shape), pivots, info
+
+
+def ldl_one(xp: Any, A: Any, hermitian: bool) -> tuple[Any, list[int], int]:
+    """`ldl_packed` of one matrix, of which the lower triangle is read."""
+    size, info = A.shape[0], 0
+    turned = hermitian and kind_of(A).kind == "complex"
+    lower = xp.tril(A, k=-1)
+    across = xp.matrix_transpose(lower)
+    diagonal = xp.tril(xp.triu(A))
+    if turned:
+        diagonal = xp.astype(xp.real(diagonal), A.dtype)
+    # `x` is what is left to decompose, with both its triangles.
+    x = diagonal + lower + (xp.conj(across) if turned else across)
+    result = xp.asarray(xp.tril(x), copy=True)
+    pivots: list[int] = []
+    k = 0
+    while k < size:
+        step, best = pivot_of(xp, x)
+        last = k + step - 1
+        if best is None:
+            info = info or k + 1
+            best = 0
+        place = k + best
+        pivots += [place + 1] if step == 1 else [-(place + 1)] * 2
+        if place != last:
+            order = list(range(size - k))
+            order[last - k], order[place - k] = order[place - k], order[last - k]
+            index = xp.asarray(order)
+            x = xp.take(xp.take(x, index, axis=0), index, axis=1)
+        block, beside, rest = x[:step, :step], x[step:, :step], x[step:, step:]
+        result[k : k + step, k : k + step] = xp.tril(block)
+        if step == 2:
+            factors = xp.matrix_transpose(
+                xp.linalg.solve(xp.matrix_transpose(block), xp.matrix_transpose(beside))
+            )
+        else:
+            corner = xp.where(block == 0, xp.ones_like(block), block)
+            factors = beside / corner
+        result[k + step :, k : k + step] = factors
+        across = xp.matrix_transpose(beside)
+        x = rest - xp.matmul(factors, xp.conj(across) if turned else across)
+        k += step
+    return result, pivots, info
+
+
+def pivot_of(xp: Any, x: Any) -> tuple[int, int | None]:
+    """The size of the next block, and which row its last becomes; None for a column of zeros."""
+    sizes = magnitude(xp, x[:, 0])
+    own, most, best = float(sizes[0]), 0.0, 0
+    if x.shape[0] > 1:
+        best = 1 + int(xp.argmax(sizes[1:]))
+        most = float(sizes[best])
+    if not (own > 0 or most > 0):
+        return 1, None
+    if own >= BUNCH_KAUFMAN * most:
+        return 1, 0
+    sizes = magnitude(xp, x[best, :])
+    others = xp.where(xp.arange(x.shape[0]) == best, xp.zeros_like(sizes), sizes)
+    beside = float(xp.max(others))
+    if own >= BUNCH_KAUFMAN * most * (most / beside):
+        return 1, 0
+    if float(sizes[best]) >= BUNCH_KAUFMAN * beside:
+        return 1, best
+    return 2, best
+
+
+class LdlFactors(NamedTuple):
+    """What :func:`linalg_ldl_factor` gives."""
+
+    LD: Tensor
+    pivots: Tensor
+
+
+LdlFactors.__name__ = "linalg_ldl_factor"  # as PyTorch shows it
+
+
+class LdlFactorsAndInfo(NamedTuple):
+    """What :func:`linalg_ldl_factor_ex` gives."""
+
+    LD: Tensor
+    pivots: Tensor
+    info: Tensor
+
+
+LdlFactorsAndInfo.__name__ = "linalg_ldl_factor_ex"  # as PyTorch shows it
+
+
+def require_ldl(A: Tensor) -> None:
+    """Raise unless `A` can be decomposed."""
+    if half(A):
+        raise NotImplementedError(
+            f"\"ldl_factor_kernel_cpu\" not implemented for '{of(A.dtype).legacy}': convert with "
+            ".float()"
+        )
+    require_matrices("torch.linalg.ldl_factor_ex", A)
+
+
+@composite(home="linalg", examples=[(spd(3),), (spd(2, 3),)])
+def linalg_ldl_factor(A: Tensor, *, hermitian: bool = False) -> LdlFactors:
+    """Factors of symmetric matrices, ``A = L @ D @ L.mT`` with rows exchanged, for `ldl_solve`.
+
+    Parameters
+    ----------
+    A : Tensor
+        Shape ``(..., n, n)``; only the lower triangle is read.
+    hermitian : bool, optional
+        Whether complex matrices are conjugate symmetric.
+
+    Returns
+    -------
+    (LD, pivots)
+        `D` has blocks of one or two rows in its diagonal; `pivots` are negative for those of two.
+        There is no gradient.
+
+    Raises
+    ------
+    RuntimeError
+        If the matrices are not square, or a column of zeros is left.
+    """
+    require_ldl(A)
+    LD, pivots, info = ldl_packed(A, hermitian)
+    refuse_column("linalg.ldl_factor", info)
+    return LdlFactors(LD, pivots)
+
+
+def refuse_column(name: str, info: Tensor) -> None:
+    """Raise LinAlgError if a block of `D` is 0."""
+    if first_number(info):
+        raise LinAlgError(
+            f"{name}:{first_wrong(info)} The block {first_number(info)} of the diagonal is zero: "
+            "the matrix is singular. linalg.ldl_factor_ex decomposes it all the same."
+        )
+
+
+@composite(home="linalg", examples=[(spd(3),), (spd(2, 3),)])
+def linalg_ldl_factor_ex(
+    A: Tensor, *, hermitian: bool = False, check_errors: bool = False
+) -> LdlFactorsAndInfo:
+    """As `ldl_factor`, with numbers in place of errors.
+
+    Parameters
+    ----------
+    A : Tensor
+        Shape ``(..., n, n)``; only the lower triangle is read.
+    hermitian : bool, optional
+        Whether complex matrices are conjugate symmetric.
+    check_errors : bool, optional
+        Raise errors all the same.
+
+    Returns
+    -------
+    (LD, pivots, info)
+        `info` is 0, or the number, counted from 1, of the first block of `D` that is 0.
+    """
+    require_ldl(A)
+    found = ldl_packed(A, hermitian)
+    if check_errors:
+        refuse_column("linalg.ldl_factor_ex", found[2])
+    return LdlFactorsAndInfo(*found)
+
+
+@op(
+    public=False,
+    promotes=None,
+    outputs=("source", "apart", "order"),
+    examples=[(fixed([1, -3, -3]),), (fixed([[2, 2, 3], [1, 2, 3]]),)],
+)
+def ldl_places(xp, pivots, /):
+    """Where elements of `L` stand in a packed matrix, which belong to `D`, and row exchanges."""
+    batch, size = tuple(pivots.shape[:-1]), pivots.shape[-1]
+    flat = xp.reshape(pivots, (math.prod(pivots.shape),))
+    listed = [int(flat[i]) for i in range(flat.shape[0])]
+    found = [places_of(listed[i * size : (i + 1) * size]) for i in range(math.prod(batch))]
+    source, apart, order = (
+        xp.asarray([n for one in found for n in one[part]], dtype=dtype)
+        for part, dtype in enumerate((xp.int64, xp.bool, xp.int64))
+    )
+    square = (*batch, size, size)
+    # The sources were listed column by column.
+    source = xp.matrix_transpose(xp.reshape(source, square))
+    return xp.asarray(source, copy=True), xp.reshape(apart, square), xp.reshape(order, pivots.shape)
+
+
+def places_of(pivots: list[int]) -> tuple[list[int], list[bool], list[int]]:
+    """`ldl_places` of one matrix."""
+    size = len(pivots)
+    sources = [list(range(size)) for _ in range(size)]
+    apart = [False] * size**2
+    order = list(range(size))
+    k = 0
+    while k < size:
+        step = 1 if pivots[k] > 0 else 2
+        last, place = k + step - 1, abs(pivots[k]) - 1
+        if step == 2:
+            apart[last * size + k] = True
+        # What was decomposed before is exchanged, too.
+        for rows in (order, *sources[:k]):
+            rows[last], rows[place] = rows[place], rows[last]
+        k += step
+    return [n for rows in sources for n in rows], apart, order
+
+
+@composite(home="linalg", examples=[(spd(3), fixed([1, 2, 3]), (3, 2))])
+def linalg_ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
+    """Solve ``A @ X = B`` for `X`, where `A` has been decomposed by `ldl_factor`.
+
+    Parameters
+    ----------
+    LD, pivots : Tensor
+        What `ldl_factor` gave.
+    B : Tensor
+        Shape ``(..., n, k)``.
+    hermitian : bool, optional
+        As for `ldl_factor`.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes or dtypes do not fit.
+    """
+    name = "torch.linalg.ldl_solve"
+    require_matrices(name, LD)
+    require_sides(name, B, LD)
+    if LD.dtype is not B.dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {of(B.dtype).legacy} "
+            f"and A of type {of(LD.dtype).legacy} instead."
+        )
+    if of(pivots.dtype).kind != "int":
+        raise RuntimeError(f"{name}: Expected pivots to be integers. Got {of(pivots.dtype).legacy}")
+    if tuple(pivots.shape) != tuple(LD.shape[:-1]):
+        raise RuntimeError(
+            f"{name}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with "
+            f"shape {list(pivots.shape)} instead"
+        )
+    source, apart, order = ldl_places(pivots)
+    lower = tril(LD, -1)
+    beside = lower.masked_fill(~apart, 0)
+    D = diag_embed(LD.diagonal(0, -2, -1)) + beside + (beside.mH if hermitian else beside.mT)
+    L = gather(lower.masked_fill(apart, 0), -2, source)
+    P = eye(LD.shape[-1], dtype=LD.dtype, device=LD.device)[order].mT
+    found = linalg_solve_triangular(L, matmul(P.mT, B), upper=False, unitriangular=True)
+    found = linalg_solve(D, found)
+    across = L.mH if hermitian else L.mT
+    return matmul(P, linalg_solve_triangular(across, found, upper=True, unitriangular=True))

@@ -370,6 +370,90 @@ def test_reflections_refused():
     )  # fmt: skip
 
 
+# ---- symmetric matrices
+
+
+def symmetric(*shape, seed=0):
+    x = floats(*shape, seed=seed)
+    return x + np.swapaxes(x, -1, -2)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 3), (1, 1), (2, 4, 4), (12, 12), (80, 80), (0, 0), (2, 0, 0)]
+)
+def test_ldl(shape):
+    for seed in range(3):
+        A = symmetric(*shape, seed=seed)
+        B = floats(*shape[:-1], 2, seed=9)
+        same(lambda m, A: m.linalg.ldl_factor_ex(A), A, grad=False)
+        same(lambda m, A: m.linalg.ldl_factor(A), A, grad=False)
+
+        def solve(m, A, B):
+            return m.linalg.ldl_solve(*m.linalg.ldl_factor(A), B)
+
+        same(solve, A, B, grad=False)
+        found = solve(dt, dt.tensor(A), dt.tensor(B)).numpy()
+        np.testing.assert_allclose(found, np.linalg.solve(A, B), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("hermitian", [False, True])
+def test_complex_ldl(hermitian):
+    def call(m, x, y, B):
+        A = pairs(m, x, y)
+        A = A + (A.mH if hermitian else A.mT)
+        LD, pivots = m.linalg.ldl_factor(A, hermitian=hermitian)
+        X = m.linalg.ldl_solve(LD, pivots, pairs(m, B, B), hermitian=hermitian)
+        return [*parts(m, LD), pivots, *parts(m, X)]
+
+    for seed in range(4):
+        same(call, floats(5, 5, seed=seed), floats(5, 5, seed=9), floats(5, 2), grad=False)
+
+
+def test_ldl_reads_the_lower_triangle():
+    A = symmetric(4, 4)
+    other = np.tril(A) + np.triu(floats(4, 4, seed=5), 1)
+    one, two = (dt.linalg.ldl_factor(dt.tensor(x)) for x in (A, other))
+    assert (one.LD == two.LD).all()
+    assert (one.pivots == two.pivots).all()
+
+
+def test_ldl_solve_has_gradients():
+    """PyTorch has none."""
+    A = dt.tensor([[0.0, 1, 2], [1, 0.5, 3], [2, 3, 0]], dtype=dt.float64)
+    B = dt.tensor(floats(3, 2)).requires_grad_()
+    LD, pivots = dt.linalg.ldl_factor(A)
+    assert (pivots < 0).any()
+    LD.requires_grad_()
+    dt.linalg.ldl_solve(LD, pivots, B).sum().backward()
+    np.testing.assert_allclose(B.grad.numpy(), np.linalg.solve(A.numpy(), np.ones((3, 2))))
+    assert dt.autograd.gradcheck(lambda x, b: dt.linalg.ldl_solve(x, pivots, b), (LD, B))
+
+
+def test_ldl_of_singular_matrices():
+    same(lambda m, A: m.linalg.ldl_factor_ex(A), np.zeros((3, 3)), grad=False)
+    with pytest.raises(dt.linalg.LinAlgError, match="singular"):
+        dt.linalg.ldl_factor(dt.zeros(2, 2))
+    with pytest.raises(dt.linalg.LinAlgError, match=r"\(Batch element 1\)"):
+        dt.linalg.ldl_factor_ex(dt.stack([dt.eye(2), dt.zeros(2, 2)]), check_errors=True)
+
+
+def test_ldl_refused():
+    A, B = symmetric(3, 3), floats(3, 2)
+    refused(lambda m, A: m.linalg.ldl_factor(A[0]), A, phrase="at least 2 dimensions")
+    refused(lambda m, A: m.linalg.ldl_factor(A[:2]), A, phrase="square matrices")
+    refused(lambda m, A: m.linalg.ldl_factor(A.half()), A, phrase="not implemented for 'Half'")
+    refused(lambda m, A: m.linalg.ldl_factor(A.long()), A, phrase="Got Long")
+
+    def solve(m, A, B, change=lambda p: p):
+        LD, pivots = m.linalg.ldl_factor(A)
+        return m.linalg.ldl_solve(LD, change(pivots), B)
+
+    refused(solve, A, B[:2], phrase="each A matrix is 3 by 3 but each b matrix is 2 by 2")
+    refused(solve, A, B.astype("float32"), phrase="found b of type Float and A of type Double")
+    refused(lambda m, A, B: solve(m, A, B, lambda p: p.double()), A, B, phrase="to be integers")
+    refused(lambda m, A, B: solve(m, A, B, lambda p: p[:2]), A, B, phrase="pivots with shape [2]")
+
+
 # ---- tensors and powers
 
 
