@@ -128,6 +128,15 @@ class Backend:
         """Write the kernel's result over the first array without another; False if it cannot be."""
         return False
 
+    def in_rows(self, array: Any) -> bool:
+        """Whether the elements lie one after another, in row order."""
+        step = 1
+        for n, s in zip(reversed(array.shape), reversed(self.strides(array)), strict=True):
+            if n != 1 and s != step:
+                return False
+            step *= n
+        return True
+
     def added(self, into: Any, other: Any) -> Any:
         """The sum of two arrays, written into the first if that is possible."""
         return into + other

@@ -189,8 +189,16 @@ def fallback(op: Op) -> Function:
     """What a written function calls when the case is not the common one."""
     call = general(op)
 
+    defaults = {**op.defaults, **op.params}
+
     def slow(given: dict[str, Any], named: dict[str, Any]) -> Any:
-        return call(**{k: v for k, v in given.items() if v is not MISSING}, **named)
+        # What has its default may have been given by another name.
+        said = {
+            k: v
+            for k, v in given.items()
+            if v is not MISSING and not (named and k in defaults and v is defaults[k])
+        }
+        return call(**said, **named)
 
     return slow
 

@@ -77,7 +77,7 @@ def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> An
         raise
     except OverflowError as error:
         raise RuntimeError(
-            f"value cannot be converted without overflow: {error} ({op.name}() got {params})"
+            f"value cannot be converted without overflow: {error} ({op.shown}() got {params})"
         ) from None
     if dtypes.bfloat16 in device.backend.native and op.outputs is None:
         return shortened(arrays, params, result, device)
@@ -162,7 +162,7 @@ def common_device(op: Op, inputs: Sequence[Any]) -> Device:
                 )
                 raise RuntimeError(
                     "Expected all tensors to be on the same device, but found at least two "
-                    f"devices, {found} and {place}! ({op.name}() got {listed}; move them to one "
+                    f"devices, {found} and {place}! ({op.shown}() got {listed}; move them to one "
                     "device with .to())"
                 )
     return found or scalar or resolve(None)
@@ -233,7 +233,7 @@ def tensor_like(op: Op, place: int, value: Any, device: Device) -> Any:
         )
     name = op.inputs[min(place, len(op.inputs) - 1)]
     raise TypeError(
-        f"{op.name}(): argument '{name}' (position {place + 1}) must be Tensor, "
+        f"{op.shown}(): argument '{name}' (position {place + 1}) must be Tensor, "
         f"not {type(value).__name__}"
     )
 
@@ -313,7 +313,7 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
     outs = list(out) if isinstance(out, (tuple, list)) else [out]
     for x in outs:
         if not isinstance(x, Tensor):
-            raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(x).__name__}")
+            raise TypeError(f"{op.shown}(): argument 'out' must be Tensor, not {type(x).__name__}")
     if current().recording and any(
         isinstance(x, Tensor) and requires_grad(x) for x in (*inputs, *outs)
     ):

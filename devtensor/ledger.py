@@ -92,13 +92,15 @@ class ledger(Block):
     kind = "ledger"
 
     def __init__(self) -> None:
-        super().__init__(self)
+        super().__init__(None)
         self.rows: list[Row] = []
         self._saved: dict[tuple[str, int], int] = {}
         self._made: dict[tuple[str, int], int] = {}
 
     def __enter__(self) -> ledger:
+        self._value = self  # only while its entry is made, so that it holds no cycle
         self._open(sys._getframe(1))
+        self._value = None
         return self
 
     # ---- what launches tell

@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 from devtensor.dtype import of
@@ -54,6 +54,8 @@ class Op:
         A gradient rule to an input's name, or one under ``"together"``.
     function : callable
         What users call.
+    shown : str
+        What messages call it: the public name of what an operator does.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Op:
         self.inplace = elementwise if inplace is None else inplace
         self.operator, self.public, self.home, self.aliases = operator, public, home, aliases
         self.method = method and public
+        self.shown = {"truediv": "div"}.get(operator, operator) if operator and not public else self.name
         self.node = node or "".join(w.capitalize() for w in self.name.split("_")) + "Backward0"
         self.star: int | None = None
         names: list[str] = []
@@ -199,8 +202,8 @@ class Plan:
         The same for bare arrays and the links of a node: it opens what was saved and delivers
         the gradients; False if something must be looked at more closely.
     uses_params : bool
-    holds : bool
-        Whether it saves more than shapes and types.
+    holds : int
+        How many values it saves, besides shapes and types.
     turned : Plan or None
         What `for_complex` has made.
     plain : bool
@@ -217,7 +220,7 @@ class Plan:
     )  # fmt: skip
     back: Function | None
     edges: int
-    holds: bool
+    holds: int
     link: Function | None
     op: Op
     outs: bool
@@ -279,7 +282,7 @@ class Plan:
         self.pull = eval(self.source, scope)
         self.saves = tuple(found)
         self.plain = op.star is None
-        self.holds = any(not save.part for save in found)
+        self.holds = sum(not save.part for save in found)
         self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.outs = any(save.place < 0 and not save.part for save in found)
@@ -522,12 +525,29 @@ def composite(
     """Put a function of other operations into the catalogue."""
 
     def define(function: Function) -> Function:
+        function = with_aliases(function)
         catalogue[function.__name__] = Entry(
             function.__name__, function, None, home, True, method, aliases, tuple(examples), oracle
         )
         return function
 
     return define
+
+
+def with_aliases(function: Function) -> Function:
+    """Let a function be called with the other names of its parameters, too."""
+    names = set(inspect.signature(function).parameters)
+    others = {alias: name for alias, name in ALIASES.items() if name in names and alias not in names}
+    if "axis" not in others and "keepdims" not in others:
+        return function
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for alias in others.keys() & kwargs.keys() if kwargs else ():
+            kwargs[others[alias]] = kwargs.pop(alias)
+        return function(*args, **kwargs)
+
+    return call
 
 
 @lru_cache(None)

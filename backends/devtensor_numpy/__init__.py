@@ -169,11 +169,18 @@ class NumPy(Backend):
         first = arrays[0]
         if not isinstance(kernel, np.ufunc) or 0 in first.strides:
             return False
+        # NumPy 2.4's np.negative reads strided arrays as if they were not, if it is given `out`.
+        if kernel is np.negative and not first.flags.c_contiguous:
+            return False
         try:
             kernel(*arrays, out=first, casting="no")
         except (TypeError, ValueError):  # another type, another shape, or not to be written
             return False
         return True
+
+    def in_rows(self, array: Array) -> bool:
+        """Whether the elements lie one after another, in row order."""
+        return array.flags.c_contiguous
 
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""

@@ -95,12 +95,12 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     target = inputs[0]
     if not isinstance(target, Tensor):
         raise TypeError(
-            f"{op.name}_(): argument '{op.inputs[0]}' (position 1) must be Tensor, "
+            f"{op.shown}_(): argument '{op.inputs[0]}' (position 1) must be Tensor, "
             f"not {type(target).__name__}"
         )
     mode, device = current(), target._device
     tracked = mode.recording and any(isinstance(x, Tensor) and requires_grad(x) for x in inputs)
-    check_writable(f"{op.name}_", target, mode, tracked)
+    check_writable(f"{op.shown}_", target, mode, tracked)
     operands = promote(op, list(inputs), device)
     edges = [edge_of(x) for x in operands] if tracked else []
     plan = op.plan(tuple([e is not None for e in edges])) if tracked else None
@@ -115,7 +115,7 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     if plan is not None:
         keep_old(op, plan, operands, edges, memory, target)
     device.backend.write(target._array, result)
-    memory.written(f"{op.name}_", *users_place(2))
+    memory.written(f"{op.shown}_", *users_place(2))
     node = None
     if tracked:
         out = wrap(target._array, device)
@@ -134,13 +134,13 @@ def check_result(op: Op, result: Any, target: Tensor) -> None:
     if tuple(result.shape) != shape:
         raise RuntimeError(
             f"output with shape {list(shape)} doesn't match the broadcast shape "
-            f"{list(result.shape)}: {op.name}_() cannot change the shape of what it writes to"
+            f"{list(result.shape)}: {op.shown}_() cannot change the shape of what it writes to"
         )
     dtype = dtypes.of(result.dtype)
     if not dtypes.can_cast(dtype, target.dtype):
         raise RuntimeError(
             f"result type {dtype.legacy} can't be cast to the desired output type "
-            f"{target.dtype.legacy}: {op.name}_() writes to a {target.dtype!r} tensor; use the "
+            f"{target.dtype.legacy}: {op.shown}_() writes to a {target.dtype!r} tensor; use the "
             "form without underscore"
         )
 
