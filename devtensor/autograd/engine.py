@@ -26,6 +26,8 @@ _anomaly = [False, True]
 """Whether NaN is looked for in every process's gradient, and whether it is an error."""
 
 _leaf_lock = threading.Lock()
+_running = threading.local()
+"""The pass that is under way in a thread."""
 
 
 class GradBlock(Block):
@@ -54,7 +56,8 @@ class Walk:
         self.captures: dict[Node, dict[int, int]] = {}
         self.captured: dict[int, Any] = {}
         self.needed: dict[Node, bool] | None = None
-        self.accumulate = True
+        self.starts: list[Node] = []
+        self.ends: list[Callable[[], None]] = []
 
     # ---- gradients on their way
 
@@ -97,6 +100,19 @@ class Walk:
 
         return deliver
 
+    def reached(self) -> set[Node]:
+        """The nodes that the pass goes to."""
+        if self.needed is not None:
+            return set(self.needed)
+        found: set[Node] = set()
+        stack = list(self.starts)
+        while stack:
+            node = stack.pop()
+            if node not in found:
+                found.add(node)
+                stack.extend([e.node for e in node.edges() if e is not None])
+        return found
+
     def fitted(self, g: Any, edge: Any) -> Any:
         """A gradient summed down to the shape of what it belongs to."""
         if tuple(g.shape) == tuple(edge.shape):
@@ -126,12 +142,17 @@ class Walk:
                         space = space_of(device)
                     params = natives(node.params, device) if plan.uses_params else None
                     if plan.back(space, g, links, node.clock, params, deliver):
-                        if not keep and plan.holds and links[-1].__class__ is not Constant:
-                            node.links = links[: plan.edges]
+                        if not keep and plan.holds:
+                            if links[-1].__class__ is Constant:
+                                node.free()
+                            else:
+                                node.links = links[: plan.edges]
                         continue
             if node.extra is not None or node in self.captures:
                 g = self.observed(node, g)
             if self.needed is None or self.needed[node] is True:
+                if node.extra is not None and node.extra.prehooks:
+                    g = self.prehooked(node, g)
                 steps = pull(node, self, g) if node.__class__ is Call else node.go(self, g)
                 for edge, one in steps:
                     if edge is not None:
@@ -140,9 +161,18 @@ class Walk:
             g = arrived.pop(leaf)
             if leaf.extra is not None or leaf in self.captures:
                 g = self.observed(leaf, g)
-            if self.accumulate or leaf not in self.captures:
-                # What hooks have seen they may have kept.
-                self.settle(leaf, g, leaf in owned and leaf.extra is None)
+            if leaf in self.captures:
+                continue
+            if leaf.extra is None:
+                self.settle(leaf, g, leaf in owned)
+            else:
+                if leaf.extra.prehooks:
+                    g = self.prehooked(leaf, g)
+                self.settle(leaf, g, False)  # what hooks have seen they may have kept
+                for hook in list(leaf.extra.hooks.values()):
+                    hook((), (self.tensor(g, leaf),))
+        for finish in self.ends:
+            finish()
 
     def observed(self, node: Node, g: Any) -> Any:
         """Show a gradient to the hooks that hang on a node; they may replace it."""
@@ -159,22 +189,28 @@ class Walk:
                         gs[index] = self.replaced(result, gs[index], node)
                 if -1 in hooks and gs[index] is not None:
                     hooks[-1](self.tensor(gs[index], node, shared=True))
-            if extra.prehooks:
-                gs = self.prehooked(node, gs)
         for index, place in self.captures.get(node, {}).items():
             if gs[index] is not None:
                 self.captured[place] = gs[index]
         return gs if several else gs[0]
 
-    def prehooked(self, node: Node, gs: list[Any]) -> list[Any]:
+    def prehooked(self, node: Node, g: Any) -> Any:
+        """Show the gradients of a node's outputs to its own hooks, which may replace them."""
         assert node.extra is not None
+        several = isinstance(g, list)
+        gs = g if several else [g]
         for hook in list(node.extra.prehooks.values()):
             shown = tuple([None if g is None else self.tensor(g, node) for g in gs])
             result = hook(shown)
             if result is not None:
                 result = result if isinstance(result, tuple) else (result,)
+                if len(result) != len(gs):
+                    raise RuntimeError(
+                        f"hook has returned an incorrect number of values (got {len(result)}, "
+                        f"but expected {len(gs)})"
+                    )
                 gs = [None if r is None else self.value(r) for r in result]
-        return gs
+        return gs if several else gs[0]
 
     def replaced(self, result: Any, g: Any, node: Node) -> Any:
         """What a tensor hook returned, in place of a gradient."""
@@ -223,6 +259,10 @@ class Walk:
                 if old is None:
                     if g.dtype != native or not (owned or alone(backend, g)):
                         g = backend.xp.asarray(g, dtype=native, copy=True)
+                    if not backend.in_rows(g):
+                        fresh = backend.xp.empty(g.shape, dtype=native, **on(leaf.device))
+                        backend.write(fresh, g)
+                        g = fresh
                     elif g.__class__ is not backend.array_types[0]:
                         g = backend.xp.asarray(g)
                     rest.grad = wrap(g, leaf.device, current().edge)
@@ -423,11 +463,11 @@ def on(device: Any) -> dict[str, Any]:
     return device.backend.placed(device.index)
 
 
-def mark_needed(roots: Sequence[Any], targets: dict[Node, Any]) -> dict[Node, bool]:
+def mark_needed(roots: Sequence[Node], targets: set[Node]) -> dict[Node, bool]:
     """Which nodes lead to the targets: True to be walked, False only to be reached."""
     needed: dict[Node, bool] = {}
     seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root.node, False) for root in roots]
+    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
     leads: set[Node] = set()
     while stack:
         node, done = stack.pop()
@@ -449,22 +489,36 @@ def walk_from(
     create_graph: bool,
     keep: bool,
     targets: Sequence[Any] | None = None,
-    accumulate: bool = True,
+    accumulate: bool = False,
 ) -> list[Any]:
-    """Run a pass; give the gradients of the `targets` that are asked for."""
+    """Run a pass; give the gradients of the `targets` that are asked for.
+
+    With `accumulate` those of leaves are added to their ``.grad`` instead.
+    """
     walk = Walk(create_graph, keep)
-    walk.accumulate = accumulate
+    walk.starts = [edge.node for edge, _ in roots]
     if targets is not None:
         for place, edge in enumerate(targets):
-            if edge is not None:
+            if not (accumulate and isinstance(edge, Leaf)):
                 walk.captures.setdefault(edge.node, {})[edge.index] = place
-        walk.needed = mark_needed([edge for edge, _ in roots], walk.captures)
+        walk.needed = mark_needed(walk.starts, {edge.node for edge in targets})
     current()  # a thread's first use of the library may be here
-    with GradBlock(create_graph):
-        walk.run(roots)
+    outer = getattr(_running, "walk", None)
+    _running.walk = walk
+    try:
+        with GradBlock(create_graph):
+            walk.run(roots)
+    finally:
+        _running.walk = outer
     if targets is None:
         return []
     return [walk.captured.get(place) for place in range(len(targets))]
+
+
+def running() -> Walk:
+    """The pass that is under way in this thread."""
+    walk: Walk = _running.walk
+    return walk
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
@@ -538,18 +592,16 @@ def backward(
                 f"One of the differentiated Tensors does not require grad: inputs[{number}]"
             )
         edges.append(edge)
-    found = walk_from(roots, create_graph, keep, edges, accumulate=False)
-    for x, edge, g in zip(wanted, edges, found, strict=True):
-        if g is not None:
-            walk = Walk(create_graph, keep)
-            if not isinstance(edge, Leaf) and not isinstance(x, Tensor):
-                raise RuntimeError(
-                    "backward() with a GradientEdge among its inputs: only that of a leaf has a "
-                    f".grad to add to, but this one leads to {edge.node.name()}; use grad()"
-                )
-            holder = edge if isinstance(edge, Leaf) else Leaf(x)
+        if not isinstance(edge, Leaf) and not isinstance(x, Tensor):
+            raise RuntimeError(
+                "backward() with a GradientEdge among its inputs: only that of a leaf has a "
+                f".grad to add to, but this one leads to {edge.node.name()}; use grad()"
+            )
+    found = walk_from(roots, create_graph, keep, edges, accumulate=True)
+    for x, g in zip(wanted, found, strict=True):
+        if g is not None and not x.retains_grad:
             with GradBlock(create_graph):
-                walk.settle(holder, g, False)
+                Walk(create_graph, keep).settle(Leaf(x), g, False)
 
 
 def grad(
@@ -558,6 +610,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -573,6 +626,8 @@ def grad(
         Whether what was saved stays for another pass; as `create_graph` by default.
     create_graph : bool
         Whether the gradients can be differentiated.
+    only_inputs : bool
+        PyTorch's former option; it must be True.
     allow_unused : bool, optional
         Whether an input that `outputs` do not depend on has the gradient None instead of an
         error; as `materialize_grads` by default.
@@ -602,6 +657,10 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
             "allow_unused=False."
         )
+    if not only_inputs:
+        raise ValueError(
+            "grad(): only_inputs=False was removed; call backward() to add to every .grad"
+        )
     allow = materialize_grads if allow_unused is None else allow_unused
     outs, ins = as_tuple(outputs), as_tuple(inputs)
     grads = (None,) * len(outs) if grad_outputs is None else as_tuple(grad_outputs)
@@ -620,7 +679,7 @@ def grad(
                 f"inputs[{number}] of shape {list(x.shape)}"
             )
         edges.append(edge)
-    found = walk_from(roots, create_graph, keep, edges, accumulate=False)
+    found = walk_from(roots, create_graph, keep, edges)
     results: list[Any] = []
     by_edge: dict[tuple[int, int], Any] = {}
     for edge, g in zip(edges, found, strict=True):
@@ -693,7 +752,7 @@ def batched(
     for i in range(size):
         row = [g[i] for g in grads]
         last = keep or i < size - 1
-        rows.append(grad(outs, ins, row, last, create_graph, allow, False, materialize))
+        rows.append(grad(outs, ins, row, last, create_graph, True, allow, False, materialize))
     stack = catalogue["stack"].function
     return tuple(
         [None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)]

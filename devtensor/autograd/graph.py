@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from devtensor.autograd.engine import Walk, running
 from devtensor.autograd.node import GradientEdge, Node
 from devtensor.autograd.saved import (
     disable_saved_tensors_hooks,
@@ -73,24 +75,50 @@ def register_multi_grad_hook(
     ----------
     tensors : sequence of Tensor
     fn : callable
-        With ``mode="all"`` it gets a list of gradients, None where there is none; with ``"any"``
-        the first one.
+        In each pass, with ``mode="all"``, it gets a list of gradients, None where there is none;
+        with ``"any"`` the first one.
     mode : {"all", "any"}
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    found: dict[int, Any] = {}
+    groups: WeakKeyDictionary[Walk, Group] = WeakKeyDictionary()
+    nodes = [edge.node if (edge := edge_of(t)) is not None else None for t in tensors]
 
     def hook_for(place: int) -> Callable[[Any], None]:
         def hook(g: Any) -> None:
-            found[place] = g
-            if mode == "any":
-                if len(found) == 1:
+            walk = running()
+            group = groups.get(walk)
+            if group is None:
+                group = groups[walk] = Group(fn, len(nodes))
+                if mode == "any":
                     fn(g)
-            elif len(found) == len(tensors):
-                fn([found[i] for i in range(len(tensors))])
-                found.clear()
+                    return
+                reached = walk.reached()
+                group.waiting = sum(node in reached for node in nodes)
+                walk.ends.append(group.finish)
+            group.add(place, g)
 
         return hook
 
     return MultiHandle([t.register_hook(hook_for(i)) for i, t in enumerate(tensors)])
+
+
+class Group:
+    """The gradients that a hook for several tensors waits for in one pass."""
+
+    def __init__(self, fn: Callable[..., Any], count: int) -> None:
+        self.fn = fn
+        self.found: list[Any] = [None] * count
+        self.waiting = 0
+
+    def add(self, place: int, g: Any) -> None:
+        """Note a gradient; with the last one, call the hook."""
+        self.found[place] = g
+        self.waiting -= 1
+        if not self.waiting:
+            self.fn(self.found)
+
+    def finish(self) -> None:
+        """Call the hook at the end of the pass if some gradients have not come."""
+        if self.waiting > 0:
+            self.fn(self.found)

@@ -305,6 +305,30 @@ def test_second_pass(lib):
 
 
 @SIDES
+def test_values_saved_beside_numbers_are_freed_too(lib):
+    x = leaf(lib, 1.0, 2.0)
+    for call in (lambda y: y**2.5, lambda y: y.clamp(0, 1.5), lambda y: lib.xlogy(y, 2.0)):
+        y = x * 1
+        z = call(y)
+        ref = weakref.ref(y)
+        del y
+        z.sum().backward()
+        if lib is dt:
+            assert ref() is None
+        with pytest.raises(RuntimeError, match="second time"):
+            z.sum().backward()
+
+
+@SIDES
+def test_retained_gradients_among_the_inputs(lib):
+    x = leaf(lib, 1.0)
+    y = x * 2
+    y.retain_grad()
+    (y * 3).sum().backward(inputs=[y, x])
+    assert y.grad.item() == 3.0 and x.grad.item() == 6.0
+
+
+@SIDES
 def test_second_pass_through_a_shared_part(lib):
     x = leaf(lib, 1.0, 2.0)
     shared = x.exp()
