@@ -104,6 +104,9 @@ DOCUMENTED = {
 }
 """Types as docstrings put them."""
 
+TAKEN = {(f"conv{n}d", "padding"): "_Dims | _str" for n in (1, 2, 3)}
+"""Types of parameters of which neither annotations nor docstrings say all, by operation."""
+
 NUMBERS_FIRST = ("float_power",)
 """Composites whose `input` may be a number."""
 
@@ -256,6 +259,8 @@ class Makers:
             if numbers or "_Number" in (told or ""):
                 return f"_Tensor | _Number{optional}"
             return f"_Tensor{optional}"
+        if (entry.name, p.name) in TAKEN:
+            return TAKEN[entry.name, p.name]
         if p.name == "place" or p.kind is p.VAR_KEYWORD:
             return "_Any"
         annotated = translate(p.annotation)

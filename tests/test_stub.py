@@ -2,17 +2,22 @@
 
 import ast
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
 
 import devtensor as dt
 from devtensor.op import catalogue
 from devtensor.ops.__main__ import main, saves
-from devtensor.stub import stubs
+from devtensor.stub import Makers, stubs
+from samples import cases
 
 ROOT = Path(__file__).parent.parent
 FRESH = stubs()
@@ -146,6 +151,56 @@ def test_every_member_of_tensors_is_there():
         if not name.startswith("_") and name not in members and name not in own
     ]  # fmt: skip
     assert not missing
+
+
+TYPES = {
+    "_Any": Any, "_Callable": Callable, "_Dims": int | Sequence[int], "_Generator": dt.Generator,
+    "_Iterator": Iterator, "_Literal": Literal, "_Number": bool | int | float | complex,
+    "_Place": dt.device | str | int | None, "_Sequence": Sequence, "_Size": dt.Size,
+    "_Tensor": dt.Tensor, "_bool": bool, "_complex": complex, "_device": dt.device,
+    "_dtype": dt.dtype, "_float": float, "_int": int, "_str": str, "_tuple": tuple,
+}  # fmt: skip
+"""What the stubs' names mean."""
+
+
+def fits(value, kind):
+    """Whether a value is of a type as the stubs write it."""
+    if kind is Any:
+        return True
+    if isinstance(kind, tuple):  # the names of a result's parts
+        return getattr(value, "_fields", None) == kind
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is Literal:
+        return value in inner
+    if origin in (Sequence, tuple, list):
+        right = isinstance(value, origin) and not isinstance(value, str)
+        return right and all(fits(part, inner[0]) for part in value)
+    if origin is Callable:
+        return callable(value)
+    return isinstance(value, (int, float) if kind is float else kind or type(None))
+
+
+@pytest.mark.filterwarnings("ignore:.* is deprecated:UserWarning")
+@pytest.mark.parametrize("case", cases(lambda entry: entry.public), ids=repr)
+def test_examples_fit_the_stub(case):
+    makers = Makers()
+    returned = [kind for _, kind in makers.signatures(case.entry)]
+    types = {**TYPES, **makers.results}
+    result = case.call(case.tensors())
+    assert any(fits(result, eval(kind, types)) for kind in returned), returned
+    args, kwargs = case.filled(lambda sample: dt.ones(()))
+    if case.op is not None and case.op.varargs is not None:
+        return
+    bound = inspect.signature(case.entry.function).bind(*args, **kwargs)
+    for name, value in bound.arguments.items():
+        p = bound.signature.parameters[name]
+        kind = eval(makers.taken(case.entry, p), types)
+        if p.kind is p.VAR_KEYWORD or (case.name in ("max", "min") and name == "dim"):
+            continue  # options of factories; the second tensor of `max(input, other)`
+        for one in value if p.kind is p.VAR_POSITIONAL else [value]:
+            assert fits(one, kind), (name, one, kind)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
