@@ -23,6 +23,7 @@ _Number = _bool | _int | _float | _complex
 _Dims = _int | _Sequence[_int]
 _Place = _device | _str | _int | None
 
+from importlib import import_module as import_module
 __version__: _str
 from devtensor.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from devtensor.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
@@ -105,6 +106,8 @@ from devtensor.random import seed as seed
 from devtensor.random import set_rng_state as set_rng_state
 from devtensor.serialization import load as load
 from devtensor.serialization import save as save
+from devtensor.settings import *
+from devtensor.legacy import *
 def H(input: _Tensor) -> _Tensor: ...
 def abs(input: _Tensor, *, out: _Tensor | None = None) -> _Tensor: ...
 def abs_(input: _Tensor) -> _Tensor: ...

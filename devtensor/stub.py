@@ -506,7 +506,7 @@ class Makers:
 SILENT = (
     "__annotations__", "__dict__", "__doc__", "__init_subclass__", "__module__", "__new__",
     "__slots__", "__weakref__", "_alias", "_array", "_device", "_node", "_rest",
-    "__firstlineno__", "__static_attributes__",
+    "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__",
 )  # fmt: skip
 BINARY = (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor",
