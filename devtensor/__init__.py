@@ -5,6 +5,7 @@ One device-agnostic `Tensor` and one tape of derivatives over NumPy, CuPy or dpn
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
@@ -85,4 +86,14 @@ from devtensor.random import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip
 from devtensor.serialization import load, save
+from devtensor.settings import *
+from devtensor.legacy import *
 # isort: on
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("amp", "backends", "cuda", "fft", "testing"):  # imported when they are asked for
+        return import_module(f"devtensor.{name}")
+    if name == "autocast":
+        return import_module("devtensor.amp").autocast
+    raise AttributeError(f"module 'devtensor' has no attribute {name!r}")

@@ -14,10 +14,10 @@ from devtensor.autograd.view import requires_grad
 from devtensor.device import device as Device
 from devtensor.device import get_default_device, resolve
 from devtensor.op import catalogue
-from devtensor.ops.convert import DTYPES, cast, to, to_device
+from devtensor.ops.convert import DTYPES, cast, to
 from devtensor.size import Size
 from devtensor.space import native
-from devtensor.tensor import Tensor, on_tensor, wrap
+from devtensor.tensor import Tensor, makers, on_tensor, wrap
 
 NUMBERS = (bool, int, float, complex)
 
@@ -84,8 +84,7 @@ def _from_array(data: Any) -> tuple[list[Any], tuple[int, ...]]:
         if data.requires_grad:
             data = data.detach()
         return data.flatten().tolist(), tuple(data.shape)
-    import_free = data.reshape(-1).tolist()
-    return import_free, tuple(data.shape)
+    return data.reshape(-1).tolist(), tuple(data.shape)
 
 
 def number_type(numbers: list[Any]) -> dtypes.dtype:
@@ -357,14 +356,30 @@ def frombuffer(
     return made.requires_grad_() if requires_grad else made
 
 
-def tensor_from(cls: Any, data: Any = None, device: Any = None) -> Tensor:
-    """What ``Tensor(...)`` makes: of sizes, or of data, in the default dtype."""
-    default = dtypes.get_default_dtype()
-    if data is None:
-        return catalogue["empty"].function(0, dtype=default, device=device)
-    if isinstance(data, Tensor):
-        return wrap(data._array, data._device, data._node)
-    return as_new(data, default, device)
+def made_of(data: tuple[Any, ...], dtype: dtypes.dtype | None, device: Any) -> Tensor:
+    """What ``Tensor(...)`` makes: of sizes unset memory, or of one sequence or array its numbers.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if len(data) == 1 and isinstance(data[0], Tensor):
+        made = data[0].detach()
+        return made if dtype is None else to(made, dtype)
+    t = dtypes.get_default_dtype() if dtype is None else dtype
+    if len(data) == 1 and not isinstance(data[0], int) and not isinstance(data[0], Size):
+        return as_new(data[0], t, device)
+    sizes = data[0] if len(data) == 1 and isinstance(data[0], Size) else data
+    if not all(hasattr(n, "__index__") for n in sizes):
+        raise TypeError(
+            f"new(): Tensor(...) takes sizes or one sequence of numbers, got {list(data)!r}; "
+            "use tensor(data)"
+        )
+    return catalogue["empty"].function(*(sizes or (0,)), dtype=t, device=device)
+
+
+makers.append(made_of)
 
 
 def to_numpy(tensor: Any, force: bool = False) -> Any:
@@ -747,5 +762,3 @@ for _name, _dtype in {
     "cdouble": DTYPES["complex128"],
 }.items():
     setattr(Tensor, _name, _conversion(_name, _dtype))
-
-_ = (Size, to_device)

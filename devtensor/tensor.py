@@ -52,8 +52,9 @@ class Tensor(Members):
     _alias: Any
     _rest: Rest | None
 
-    def __new__(cls, data: Any = None, *, device: Any = None) -> Tensor:
-        return from_data(cls, data, device)
+    def __new__(cls, *data: Any, device: Any = None) -> Any:
+        made = makers[0](data, None, device)
+        return made if cls is Tensor else cls._make_subclass(cls, made)
 
     # ---- what it is
 
@@ -118,9 +119,8 @@ def constant(array: Any, device: Device) -> Constant:
     return tensor
 
 
-def from_data(cls: type[Tensor], data: Any, device: Any) -> Tensor:
-    """What ``Tensor(data)`` makes; replaced by the catalogue's creation."""
-    raise NotImplementedError
+makers: list[Any] = []
+"""Makes a tensor of sizes or data; `devtensor.host` puts it here."""
 
 
 def rest_of(tensor: Tensor) -> Rest:
