@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import devtensor as dt
+import samples
 from devtensor.op import catalogue
 
 os.environ.setdefault("DEVTENSOR_XPU_CPU_DEVICES", "2")  # read when xpu is first loaded
@@ -27,7 +28,7 @@ import dpctl  # noqa: E402
 import dpnp  # noqa: E402
 from dpctl import memory as usm  # noqa: E402
 
-from devtensor_dpnp import elementwise, guarded, launch, pool, runtime  # noqa: E402
+from devtensor_dpnp import elementwise, fuse, guarded, launch, pool, runtime  # noqa: E402
 
 QUEUE = runtime.QUEUES[0]
 TWO = pytest.mark.skipif(len(runtime.QUEUES) < 2, reason="there is one xpu device")
@@ -271,7 +272,7 @@ def test_streams_and_events():
 
 def test_devices_do_not_mix():
     x = dt.ones(3, device="xpu:0")
-    with pytest.raises(RuntimeError, match="same device.*xpu:0 and cpu"):
+    with pytest.raises(RuntimeError, match=r"same device.*xpu:0 and cpu"):
         x + dt.ones(3)
     assert (x + dt.tensor(2.0)).tolist() == [3, 3, 3]  # a 0-d tensor of the host joins
     if len(runtime.QUEUES) > 1:
@@ -373,12 +374,31 @@ def test_two_threads_on_two_devices():
 
 
 MUST_WAIT = {
-    "indices are checked, and dpnp checks none": (
-        "gather_at scatter_at scatter_add_at index_select_at put_at index take"
+    "indices are checked, because dpnp takes wrong ones for others": (
+        "index index_spread put_at gather_at gather_spread scatter_at scatter_add_at "
+        "scatter_reduce_at index_select_at index_select_spread index_add_at index_copy_at "
+        "embedding_at class_likelihood class_entropy class_shares class_slope coin_entropy "
+        "adaptive_avg_spread adaptive_max row_exchanges lu_packed masked_collect masked_scatter "
+        "strided_spread repeated_positions ldl_packed wrong_minors "
     ),
-    "the size of the result depends on the numbers": "nonzero unique masked_select bincount",
-    "numbers leave the device": "item tolist allclose equal",
+    "the size of the result depends on the numbers": (
+        "nonzero_at unique_flat unique_rows bincount occurrences histc "
+    ),
+    "the formula asks for numbers": (
+        "floor_divide bitwise_right_shift topk median_all median_dim nanmedian_all "
+        "nanmedian_dim is_among nan_to_num angle threshold triangle linalg_matrix_exp "
+    ),
+    "oneMKL's solvers and transforms, and what is built on them, wait": (
+        "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
+        "linalg_cholesky linalg_qr linalg_eigh linalg_eigvalsh linalg_eig eigenvalues_alone "
+        "fft_c2c fft_r2c fft_c2r "
+    ),
+    "dpnp has nothing, so the host computes it, or a kernel of dpnp's waits": (
+        "lgamma digamma polygamma_of gcd lcm special_i0e special_i1 special_i1e special_entr "
+        "fill_normal fill_exponential "
+    ),
 }
+"""Operations that wait for the device, by the reason."""
 
 FREE = {
     "add": lambda x: x + x,
@@ -650,12 +670,67 @@ def test_elementwise_beside_numpy(name):
             except ValueError:  # dpnp has no such type for it
                 assert dtype in ("?", "f2", "c8", "i1", "u1")
                 continue
-            if dtype == "f2" or (name == "reciprocal" and dtype[0] in "iu") or (dtype in ("?", "i1", "u1") and found.dtype != expected.dtype):
+            if (
+                dtype == "f2"
+                or (name == "reciprocal" and dtype[0] in "iu")
+                or (dtype in ("?", "i1", "u1") and found.dtype != expected.dtype)
+            ):
                 continue
             assert found.shape == expected.shape
             np.testing.assert_allclose(
                 found, expected, rtol=1e-6 if dtype in ("f4", "c8", "i1", "u1") else 1e-14
             )
+
+
+def formulas():
+    """The first example of each operation for which a kernel is written from its formula."""
+    found = {}
+    for case in samples.cases(lambda entry: entry.op is not None and entry.op.inputs):
+        if isinstance(BACKEND.kernels.get(case.name), fuse.Fused):
+            found.setdefault(case.name, case)
+    return found
+
+
+@pytest.mark.parametrize("name", formulas())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_formulas_as_kernels(name, dtype, monkeypatch):
+    monkeypatch.setattr(fuse, "LIMIT", 1)
+    case = formulas()[name]
+    arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.arrays()]
+    results = []
+    for device in ("cpu", "xpu"):
+        xs = [dt.tensor(a, device=device) for a in arrays]
+        outs = case.call(xs)
+        outs = [*(samples.leaves(outs) if outs is not None else []), *xs]
+        results.append([x.detach().cpu().numpy() for x in outs if isinstance(x, dt.Tensor)])
+    for here, there in zip(*results, strict=True):
+        assert here.dtype == there.dtype
+        rtol = 2e-6 if here.dtype in (np.float32, np.complex64) else 1e-12
+        np.testing.assert_allclose(there, here, rtol=rtol, atol=rtol)
+
+
+def test_large_tensors_take_one_kernel_for_a_formula(monkeypatch):
+    launched = []
+
+    def counted(queue, function, *rest):
+        launched.append(function)
+        launch.launch(queue, function, *rest)
+
+    monkeypatch.setattr(fuse, "launch", counted)
+    x = dt.linspace(-3, 3, fuse.LIMIT + 1, device="xpu", requires_grad=True)
+    y = dt.nn.functional.silu(x)
+    assert len(launched) == 1
+    y.sum().backward()
+    wanted = torch.linspace(-3, 3, fuse.LIMIT + 1, requires_grad=True)
+    torch.nn.functional.silu(wanted).sum().backward()
+    np.testing.assert_allclose(x.grad.cpu().numpy(), wanted.grad.numpy(), rtol=1e-5, atol=1e-6)
+    dt.nn.functional.elu(x.detach(), 0.5)
+    made = len(launch._kernels)
+    dt.nn.functional.elu(x.detach(), 0.25)  # other numbers, the same kernel
+    assert len(launch._kernels) == made
+    before = len(launched)
+    dt.nn.functional.silu(x[:-1:2].detach())  # small, and not in order
+    assert len(launched) == before
 
 
 def test_numbers_keep_their_signs_and_types():
@@ -796,7 +871,7 @@ def copies_to_the_host_take_the_whole_allocation():
     return getattr(x[:1].asnumpy().base, "nbytes", 0) >= 1 << 23
 
 
-def oneMKL_waits():  # noqa: N802
+def oneMKL_waits():
     if not runtime.DEVICES[0].is_cpu:
         return True
     x = dpnp.ones(64, dtype="f4", sycl_queue=QUEUE)
@@ -860,7 +935,29 @@ def test_guards():
     assert sorted(permuted) == list(range(100)) and list(permuted) != list(range(100))
 
 
+def firsts():
+    """The first example of each operation."""
+    found = {}
+    for case in samples.cases(lambda entry: entry.op is not None and not entry.op.writes):
+        found.setdefault(case.name, case)
+    return found
+
+
+@pytest.mark.parametrize("name", firsts())
+def test_which_operations_wait(name):
+    case = firsts()[name]
+    xs = [dt.tensor(a, device="xpu:0") for a in case.arrays()]
+
+    def call():
+        with dt.device("xpu:0"):
+            return case.call(xs)
+
+    if name in " ".join(MUST_WAIT.values()).split():
+        return  # it may: some wait for some numbers alone
+    assert not all(waits(call) for _ in range(3))
+
+
 def test_every_operation_that_waits_is_one_that_exists():
     for names in MUST_WAIT.values():
         for name in names.split():
-            assert name in catalogue or hasattr(dt.Tensor, name)
+            assert name in catalogue

@@ -58,12 +58,12 @@ class Dpnp(Backend):
                 OF[native.type] = t
 
     def native_dtype(self, t: dtype) -> Any:
-        """The NumPy dtype, which dpnp's arrays have too; None for what no device here computes in."""
+        """The NumPy dtype, which dpnp's arrays have too; None for what no device computes in."""
         import numpy as np
 
-        if t.itemsize >= 8 and t.kind == "float" or t.itemsize == 16:
-            if not any(self.runtime.DOUBLE):
-                return None
+        is_double = (t.itemsize == 8 and t.kind == "float") or t.itemsize == 16
+        if is_double and not any(self.runtime.DOUBLE):
+            return None
         native = getattr(self.xp, t.name, None)
         return None if native is None else np.dtype(native)
 
@@ -109,7 +109,7 @@ class Dpnp(Backend):
         }
 
     def memory_info(self, index: int) -> tuple[int, int]:
-        """Free and total bytes; of a CPU those of the machine, of a GPU what is not reserved here."""
+        """Free and total bytes; of a CPU the machine's, of a GPU what is not reserved here."""
         total = int(self.runtime.DEVICES[index].global_mem_size)
         if self.runtime.DEVICES[index].is_cpu:
             import os

@@ -61,7 +61,7 @@ MANY = 4096
 
 
 def number(value: Any, like: Any) -> Any:
-    """A Python number as a 0-d array of the type of `like`; None if that would change the result."""
+    """A Python number as a 0-d array of the type of `like`; None if that changes the result."""
     cls, kind = value.__class__, like.dtype.kind
     if kind == "f":
         if cls is not float and (cls is not int or not -(1 << 62) < value < 1 << 62):
@@ -103,9 +103,7 @@ def stretched(a: Any, shape: tuple[int, ...]) -> Any:
     wide = [0] * lead
     for step, n, m in zip(steps, old, shape[lead:], strict=True):
         wide.append(step if n == m else 0)
-    return Usm(
-        shape, a.dtype, buffer=a.usm_data, strides=tuple(wide), offset=a._element_offset
-    )
+    return Usm(shape, a.dtype, buffer=a.usm_data, strides=tuple(wide), offset=a._element_offset)
 
 
 def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]:
@@ -225,11 +223,13 @@ COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
 def operator(function: Callable[..., Any], before: Any) -> Any:
-    """An operator of dpnp's arrays by one of these functions; for the rest, what was there before."""
+    """An operator of dpnp's arrays by one of these functions; else what was there before."""
 
     def call(self: Any, other: Any) -> Any:
         if other.__class__ is Array or other.__class__ is float or other.__class__ is int:
             return function(self, other)
+        if other.__class__.__name__ == "Symbol":  # of a formula, which knows what to do
+            return NotImplemented
         return before(self, other)
 
     call.__name__, call.__doc__ = before.__name__, before.__doc__

@@ -16,12 +16,30 @@ import numpy as np
 from devtensor.errors import OutOfMemoryError
 
 from .elementwise import FUNCTIONS, operand
-from .memory import dense, forward
+from .memory import dense, forward, from_host
 from .runtime import DOUBLE, PLACES, QUEUES
 
 __all__ = [
-    "any", "all", "argsort", "astype", "clip", "concat", "flip", "from_dlpack", "isdtype", "matmul",
-    "mean", "sort", "stack", "std", "take", "take_along_axis", "tensordot", "var", "vecdot", "where",
+    "all",
+    "any",
+    "argsort",
+    "astype",
+    "clip",
+    "concat",
+    "flip",
+    "from_dlpack",
+    "isdtype",
+    "matmul",
+    "mean",
+    "sort",
+    "stack",
+    "std",
+    "take",
+    "take_along_axis",
+    "tensordot",
+    "var",
+    "vecdot",
+    "where",
 ]  # fmt: skip
 
 
@@ -46,7 +64,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     return bool(dpnp.isdtype(np.dtype(dtype), kind))
 
 
-# ---- dpnp.where is wrong, and reads outside its operands, where strides are negative and orders mixed
+# ---- dpnp.where is wrong, and reads outside its operands, where strides are negative
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Any:
@@ -63,22 +81,31 @@ def flip(x: Any, /, *, axis: Any = None) -> Any:
     return dpnp.flip(x, axis).copy(order="C")
 
 
-# ---- products over operands with strides 0 (broadcast ones) are garbage or an error in dpnp
+# ---- products over operands with strides 0 (broadcast ones) are garbage or an error in dpnp, and
+# most products in half precision are refused
+
+
+def product_of(function: Any, x1: Any, x2: Any, **how: Any) -> Any:
+    """A product of operands that dpnp gets right."""
+    if x1.dtype == x2.dtype == np.float16:
+        x1, x2 = dpnp.astype(x1, np.float32), dpnp.astype(x2, np.float32)
+        return dpnp.astype(function(dense(x1), dense(x2), **how), np.float16)
+    return function(dense(x1), dense(x2), **how)
 
 
 def matmul(x1: Any, x2: Any, /) -> Any:
     """The matrix product."""
-    return dpnp.matmul(dense(x1), dense(x2))
+    return product_of(dpnp.matmul, x1, x2)
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The product of vectors along an axis."""
-    return dpnp.vecdot(dense(x1), dense(x2), axis=axis)
+    return product_of(dpnp.vecdot, x1, x2, axis=axis)
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     """The product over several axes."""
-    return dpnp.tensordot(dense(x1), dense(x2), axes=axes)
+    return product_of(dpnp.tensordot, x1, x2, axes=axes)
 
 
 # ---- dpnp adds half precision up in half precision, which overflows
@@ -221,8 +248,9 @@ def refuse_double(dtype: Any, index: int) -> None:
     """
     if not DOUBLE[index] and dtype is not None and np.dtype(dtype).char in "dD":
         raise TypeError(
-            f"{np.dtype(dtype).name} is not available on xpu:{index}: the device computes in single "
-            "precision only (SYCL's aspect fp64 is missing). Use float32 or complex64, or the cpu"
+            f"{np.dtype(dtype).name} is not available on xpu:{index}: the device computes in "
+            "single precision only (SYCL's aspect fp64 is missing). Use float32 or complex64, or "
+            "the cpu"
         )
 
 
@@ -289,9 +317,10 @@ def factories(index: int) -> dict[str, Any]:
             if dtype is not None and obj.dtype != dtype:
                 return astype(obj, dtype)
             return obj.copy() if copy else obj
-        if isinstance(obj, (np.ndarray, np.generic)):
-            obj = np.array(obj, order="C")  # dpnp keeps strides below 0
-        return dpnp.asarray(obj, dtype=dtype, sycl_queue=placed(device))
+        found = np.array(obj, dtype, order="C")  # dpnp keeps strides below 0
+        if single and dtype is None and found.dtype.char in "dD":
+            found = found.astype(np.float32 if found.dtype.char == "d" else np.complex64)
+        return from_host(found, placed(device))
 
     made = {name: filler(name) for name in ("empty", "zeros", "ones")}
     found = (full, arange, linspace, eye, asarray)

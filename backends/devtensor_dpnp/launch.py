@@ -90,5 +90,13 @@ def launch(queue: Any, function: Any, args: list[Any], size: tuple[int, ...]) ->
 
 
 __all__ = [
-    "dpctl", "double", "kernel", "launch", "signed", "single", "takes_source", "whole", "word",
+    "double",
+    "dpctl",
+    "kernel",
+    "launch",
+    "signed",
+    "single",
+    "takes_source",
+    "whole",
+    "word",
 ]  # fmt: skip

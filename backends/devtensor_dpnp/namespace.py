@@ -10,7 +10,7 @@ from typing import Any
 
 import dpnp
 
-from devtensor_numpy.namespace import EXTRAS, STANDARD
+from devtensor_numpy.namespace import STANDARD
 
 from . import elementwise, extras_index, guarded, memory, products, special
 from .guarded import factories

@@ -14,7 +14,7 @@ from typing import Any
 
 INSTALL = 'pip install "devtensor[xpu]"'
 CPU_DEVICES = "DEVTENSOR_XPU_CPU_DEVICES"
-"""Environment variable: how many times the CPU counts as a device (1 or 2; the second is for tests)."""
+"""Environment variable: how many devices the CPU counts as (1, or 2 for tests)."""
 
 # In the order in which they need each other; see `make_cpu_visible`.
 NEEDED = ("libintlc.so.5", "libirng.so", "libimf.so", "libsvml.so", "libOpenCL.so.1")
@@ -24,7 +24,7 @@ NEEDED = ("libintlc.so.5", "libirng.so", "libimf.so", "libsvml.so", "libOpenCL.s
 
 
 def cpu_drivers() -> list[str]:
-    """The files of Intel's OpenCL driver for CPUs that were installed with dpnp, the linked one first."""
+    """The files of the OpenCL driver for CPUs that pip installed with dpnp, the linked one first."""
     folder = os.path.join(sys.prefix, "lib")
     try:
         for file in metadata.files("intel-opencl-rt") or ():

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .. import fuse
 from . import random, sort
 
-KERNELS: dict[str, Callable[..., Any]] = {**random.KERNELS, **sort.KERNELS}
+KERNELS: dict[str, Callable[..., Any]] = {
+    **fuse.kernels(),
+    **random.KERNELS,
+    **sort.KERNELS,
+}

@@ -41,7 +41,7 @@ def trusting(kernel: Callable[..., Any], xp: Any, /, *args: Any, **kwargs: Any) 
     return kernel(space, *args, **kwargs)
 
 
-NAMES = "sort topk median nanmedian kthvalue mode"
+NAMES = "sort topk median nanmedian kthvalue mode max_dim min_dim"
 KERNELS = {
     name: partial(trusting, catalogue[name].op.kernel)
     for name in NAMES.split()
