@@ -328,7 +328,9 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f"{deep} try: _r = {plain}"
     yield f"{deep} except Exception: {slow}"
     if params:
-        yield f" else: _r = _k[1]({', '.join(arguments)})"
+        yield " else:"
+        yield f"  try: _r = _k[1]({', '.join(arguments)})"
+        yield f"  except (ValueError, OverflowError): {slow}"  # to be said in other words
     packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
     links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
     if op.outputs is not None:
@@ -337,6 +339,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             yield " if _tracked:"
             yield "  _plan = _plans[_tracked]"
             yield "  if _plan is not None:"
+            yield "   _r = [None if x is None else x._array for x in _o]"
             yield f"   _follow(_plan, _plan.link({', '.join(links)}), _o, _d, {packed})"
         yield " return _op.packed(*_o)"
         return
