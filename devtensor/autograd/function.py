@@ -7,14 +7,13 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.autograd.engine import hooked
+from devtensor.autograd.engine import hooked, on
 from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Node, Part, tick
 from devtensor.autograd.saved import Packed, changed, type_of
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
-from devtensor.space import space_of
 from devtensor.tensor import Tensor, wrap
 
 
@@ -149,10 +148,10 @@ class FunctionNode(Node):
         for number, one in enumerate(gs):
             if one is not None:
                 shown.append(walk.tensor(one, self))
-            elif self.context.materialize_grads:
-                shape = self.outputs[number]
-                xp = space_of(self.device)
-                shown.append(wrap(xp.zeros(shape, dtype=self.context.dtypes[number]), self.device))
+            elif self.context.materialize_grads and self.context.dtypes[number] is not None:
+                dtype, here = self.context.dtypes[number], on(self.device)
+                zeros = self.device.backend.xp.zeros(self.outputs[number], dtype=dtype, **here)
+                shown.append(wrap(zeros, self.device))
             else:
                 shown.append(None)
         if self.saved is None:
@@ -306,6 +305,7 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
             extra_of(node).line = line_at(*users_place(2))
         keep(node, ctx, outputs, outs, mode)
+        ctx.dirty = ctx.non_differentiable = ()  # they lead back to the node
     else:
         node.saved = [None if x is None else (x, None, None, 0) for x in ctx.to_save]
         node.count = len(outs)

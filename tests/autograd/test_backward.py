@@ -1,4 +1,4 @@
-"""`backward` and `grad`: every option, accumulation, the freeing of memory, deep and wide graphs."""
+"""`backward` and `grad`: every option, accumulation, freed memory, deep and wide graphs."""
 
 import gc
 import sys
@@ -393,7 +393,7 @@ def test_inputs_are_refused(lib):
     x, w = leaf(lib, 1.0, 2.0), leaf(lib, 3.0, 4.0)
     with pytest.raises(RuntimeError, match=r"`inputs` argument to `backward\(\)` cannot be empty"):
         (x * w).sum().backward(inputs=[])
-    with pytest.raises(RuntimeError, match="requires?_? ?grad"):
+    with pytest.raises(RuntimeError, match=r"requires?_? ?grad"):
         (x * w).sum().backward(inputs=[lib.ones(2)])
     (x * 2).sum().backward(inputs=[x, w])  # an input that is not used stays as it is
     assert w.grad is None and x.grad.tolist() == [2.0, 2.0]
@@ -644,7 +644,7 @@ def test_edges_in_the_place_of_tensors(lib):
     del z
     (g,) = lib.autograd.grad(found, x)
     assert g.tolist() == [6.0, 6.0]
-    values, places = (x * 2).max(0)
+    values, _ = (x * 2).max(0)
     (g,) = lib.autograd.grad(edge(values), x, lib.tensor(3.0, dtype=lib.float64))
     assert g.tolist() == [0.0, 6.0]
     lib.autograd.backward((x * 3).sum(), inputs=[edge(x)])
