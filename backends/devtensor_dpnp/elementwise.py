@@ -114,13 +114,20 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
     def call(x1: Any, x2: Any, /) -> Any:
         if x1.__class__ is Array:
             a = x1._array_obj
-            b = x2._array_obj if x2.__class__ is Array else number(x2, a)
+            if x2.__class__ is Array:
+                b = x2._array_obj
+            else:
+                b = number(x2, a)
+                if b is None:
+                    return slow(x1, x2)
+                x2 = wrap(b)
         elif x2.__class__ is Array:
             b = x2._array_obj
             a = number(x1, b)
+            if a is None:
+                return slow(x1, x2)
+            x1 = wrap(a)
         else:
-            return slow(x1, x2)
-        if a is None or b is None:
             return slow(x1, x2)
         dtype, queue = a.dtype, a.sycl_queue
         if (

@@ -101,7 +101,7 @@ class Symbol:
 
 
 def binary(text: str, truth: bool = False, back: bool = False, bools: bool = False) -> Any:
-    """An operator; `text` has {0} and {1} for the operands. `bools` says that it takes only bools."""
+    """An operator; `text` has {0} and {1} for the operands, all bools if `bools` says so."""
 
     def call(self: Symbol, other: Any) -> Symbol:
         trace = self.trace
@@ -312,12 +312,14 @@ class Fused:
 
     def __init__(self, op: Op) -> None:
         self.op, self.kernel = op, op.kernel
+        # The steps of an optimizer share one formula for all parameters, so it is worth while.
+        self.least = 1 if op.writes else None
         self.__name__ = op.name
 
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
-        like = None
+        like, least = None, LIMIT if self.least is None else self.least
         for x in arrays:
-            if x.__class__ is Array and x.ndim and x.size >= LIMIT:
+            if x.__class__ is Array and x.ndim and x.size >= least:
                 like = x
                 break
         if like is None or not self.fits(like, arrays):

@@ -24,7 +24,7 @@ NEEDED = ("libintlc.so.5", "libirng.so", "libimf.so", "libsvml.so", "libOpenCL.s
 
 
 def cpu_drivers() -> list[str]:
-    """The files of the OpenCL driver for CPUs that pip installed with dpnp, the linked one first."""
+    """The files of the OpenCL driver for CPUs that pip installed, the linked one first."""
     folder = os.path.join(sys.prefix, "lib")
     try:
         for file in metadata.files("intel-opencl-rt") or ():
