@@ -10,6 +10,8 @@ import pytest
 import devtensor as dt
 from devtensor.commands import environment, train
 
+pytestmark = pytest.mark.timeout(300)  # training takes 6 s of CPU time; a busy machine has little
+
 
 def run(*arguments, status=0):
     """What a command prints, and what it complains about."""
@@ -17,7 +19,7 @@ def run(*arguments, status=0):
         [sys.executable, "-W", "error", "-m", "devtensor", *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == status, done.stderr
     return done.stdout, done.stderr
