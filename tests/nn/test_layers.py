@@ -297,6 +297,8 @@ def close(ours, theirs, what=""):
     np.testing.assert_allclose(array(ours), array(theirs), rtol=2e-4, atol=2e-5, err_msg=what)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # PyTorch's own
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_layer(case):
     name, args, kwargs, inputs = case
