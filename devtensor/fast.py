@@ -19,6 +19,7 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
 from devtensor.autograd.node import Call, Part, tick
+from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many, write_straight
 from devtensor.device import device as Device
@@ -127,8 +128,12 @@ def follow(
     shapes: Any = tuple([() if out is None else out._array.shape for out in outs])
     node = Call(plan, links, shapes, device, params)
     for index, out in enumerate(outs):
-        if out is not None and TRACKS[out._array.dtype]:
+        if out is None:
+            continue
+        if TRACKS[out._array.dtype]:
             out._node = Part(node, index, shapes[index])
+        elif plan.outs and any(s.place == ~index and not s.part for s in plan.saves):
+            watch(node, index, out)
 
 
 class Tracks(dict[Any, bool]):

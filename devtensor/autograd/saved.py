@@ -163,9 +163,18 @@ def _kept(node: Call, tensor: Any, output: int | None, mode: Mode) -> Any:
         return Packed(seen, mode.hooks, output)
     if output is None:
         return tensor
-    if tensor._alias is not None:
-        extra_of(node).memories.append((output, tensor._alias.memory))
+    if tensor._alias is not None or tensor._node is None:
+        watch(node, output, tensor)
     return tensor._array
+
+
+def watch(node: Call, output: int, tensor: Tensor) -> None:
+    """Let a node know of writes to one of its outputs that it has saved.
+
+    Outputs that are tracked lead to the node, so they tell it when their memory is first shared
+    or written; others, as indices, must be watched from the start.
+    """
+    extra_of(node).memories.append((output, memory_of(tensor)))
 
 
 def _output_check(node: Call) -> None:
