@@ -57,7 +57,7 @@ class Trace:
         """A symbol's name, or that of the argument in which a number is passed."""
         if value.__class__ is Symbol:
             return value.name if not value.truth else f"(T){value.name}"
-        if value.__class__ in (float, int):
+        if isinstance(value, (float, int, np.floating)) and value.__class__ is not bool:
             self.constants.append(float(value))
             return f"c{len(self.constants) - 1}"
         if isinstance(value, Array) and not value.ndim and value.dtype == self.like.dtype:
@@ -69,6 +69,7 @@ class Symbol:
     """Stands for an array in a formula."""
 
     __slots__ = ("name", "trace", "truth")
+    __array_ufunc__ = None  # NumPy's scalars leave operators to it
 
     def __init__(self, trace: Trace, name: str, truth: bool) -> None:
         self.trace, self.name, self.truth = trace, name, truth
@@ -334,9 +335,9 @@ class Fused:
         """Whether all arrays are of one kind and in one place."""
         if like.dtype.char not in "fd" or not takes_source(like):
             return False
-        for x in arrays:
-            if x is None:
-                continue
+        for x in arrays[: len(self.op.inputs)]:
+            if x is None or (x.__class__ is np.ndarray and not x.ndim):
+                continue  # the number of an optimizer's step is on the host
             if x.__class__ is not Array:
                 return False
             if x.ndim and (
@@ -354,8 +355,11 @@ class Fused:
         if formula is None:
             formula = _formulas[xp._device] = Formula(xp)
         trace = Trace(like)
-        symbols = [trace.given(x) if x is not None and x.ndim else x for x in arrays]
-        result = self.kernel(formula, *symbols, **params)
+        count = len(self.op.inputs)
+        symbols = [
+            trace.given(x) if x.__class__ is Array and x.ndim else x for x in arrays[:count]
+        ]
+        result = self.kernel(formula, *symbols, *arrays[count:], **params)
         several = isinstance(result, (tuple, list))
         results = list(result) if several else [result]
         outs, stores = [], []
