@@ -625,3 +625,16 @@ def kernels_of():
     space = {"__name__": "kernels"}
     exec(compile(text, "kernels.py", "exec"), space)
     return space["ELEMENTWISE"]
+
+
+@needs_device
+def test_zeros_keep_their_sign():
+    for made in (
+        dt.tensor(-0.0, device="cuda"),
+        dt.full((2,), -0.0, device="cuda"),
+        dt.full_like(dt.ones(2, device="cuda"), -0.0),
+        dt.ones(2, device="cuda") * -0.0,
+        dt.tensor([-0.0, -0.0]).to("cuda"),
+        dt.zeros(2, device="cuda").fill_(-0.0),
+    ):
+        assert made.signbit().all()

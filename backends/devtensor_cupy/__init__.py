@@ -184,7 +184,8 @@ class CuPy(Backend):
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory; it is copied in the current stream of its device."""
         self.runtime.refuse_fork()
-        if data.__class__ not in (float, int, bool) or native.kind in "iuV":
+        # Of a number by itself CuPy loses the sign of 0.
+        if data.__class__ not in (float, int, bool) or not data or native.kind in "iuV":
             data = self.host_array(data, native, None)
         with self.runtime.on(index or 0):
             return self.cupy.array(data, native, order="C")
