@@ -7,7 +7,7 @@ they lie in channels, each channel of a sample is a row, or, if channels are sho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
+@lru_cache(256)
 def number(value: float, dtype: np.dtype[Any]) -> Array:
     """A number as an array without dimensions, with which NumPy calculates faster."""
     return np.asarray(value, dtype)
