@@ -324,7 +324,7 @@ def pull(node: Call, walk: Walk, g: Any) -> Any:
     links = node.links
     if not walk.keep and plan.saves:
         node.free()
-    if _anomaly[0]:
+    if anomalous():
         look_for_nan(node, results)
     if node.extra is not None and node.extra.hooks:
         results = hooked(node, walk, results, g)
@@ -362,10 +362,13 @@ def hooked(node: Any, walk: Walk, results: Any, g: Any) -> Any:
     return results
 
 
+def anomalous() -> bool:
+    """Whether NaN is to be looked for."""
+    return _anomaly[0] and _anomaly[1]
+
+
 def look_for_nan(node: Any, results: Any) -> None:
     """Raise RuntimeError if a step gave NaN, in anomaly mode."""
-    if not _anomaly[1]:
-        return
     for number, g in enumerate(results):
         if g is None:
             continue

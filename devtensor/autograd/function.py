@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.autograd.engine import hooked, on
+from devtensor.autograd.engine import anomalous, hooked, look_for_nan, on
 from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Node, Part, tick
@@ -180,6 +180,8 @@ class FunctionNode(Node):
                 )
             result = self.fitting(result, edge, place)
             passed.append((edge, result if create else result._array))
+        if anomalous():
+            look_for_nan(self, [v for _, v in passed])
         if self.extra is not None and self.extra.hooks:
             values = hooked(self, walk, [v for e, v in passed if e is not None], g)
             given = iter(values)

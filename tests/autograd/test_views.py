@@ -755,9 +755,7 @@ def test_assignments_that_do_not_fit(lib):
         assert str(caught.value)
     assert x.tolist() == data(lib).tolist() and x._version == 0
     if lib is dt:  # PyTorch writes until it comes to the wrong index
-        with pytest.raises(
-            IndexError, match="index 7 is out of bounds for dimension 1"
-        ):
+        with pytest.raises(IndexError, match="index 7 is out of bounds for dimension 1"):
             x[:, lib.tensor([0, 7])] = 1.0
         assert x.tolist() == data(lib).tolist() and x._version == 0
 
