@@ -208,6 +208,4 @@ def common(
 
 def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether a result of type `from_` may be written into a tensor of type `to`."""
-    return _CATEGORY[from_.kind] <= _CATEGORY[to.kind] and not (
-        from_.kind == "int" and to.kind == "int" and from_.is_signed and not to.is_signed
-    )
+    return _CATEGORY[from_.kind] <= _CATEGORY[to.kind]

@@ -183,7 +183,8 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
     if op.among is not None:
         members = [i for i in members if op.inputs[i] in op.among]  # type: ignore[assignment]
     joined = [inputs[i] for i in members if inputs[i] is not None]
-    target = common_dtype(joined)
+    as_they_are = op.promotes is None and all(isinstance(x, Tensor) for x in joined)
+    target = None if as_they_are else common_dtype(joined)
     if op.promotes == "float" and target is not None and target.kind in ("int", "bool"):
         target = dtypes.get_default_dtype()
     accept(op, joined, target)
