@@ -257,6 +257,25 @@ def adopted(data: Any) -> Tensor | None:
     return wrap(array, place, current().edge)
 
 
+def _interface(tensor: Any, name: str) -> Any:
+    """What an array library reads of a tensor's array to look at its memory.
+
+    Raises
+    ------
+    AttributeError
+        If the array is none of that library's kind.
+    RuntimeError
+        If it requires gradients, which would not know of what is written.
+    """
+    found = getattr(tensor._array, name)
+    if requires_grad(tensor):
+        raise RuntimeError(
+            f"Can't get {name} on Variable that requires grad. If gradients aren't required, use "
+            "var.detach() to get Variable that doesn't require grad."
+        )
+    return found
+
+
 def _foreign(data: Any) -> bool:
     return hasattr(data, "__cuda_array_interface__") or hasattr(
         data, "__sycl_usm_array_interface__"
@@ -437,6 +456,14 @@ class Host:
 
     def __dlpack_device__(self: Any) -> Any:
         return self._array.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self: Any) -> Any:
+        return _interface(self, "__cuda_array_interface__")
+
+    @property
+    def __sycl_usm_array_interface__(self: Any) -> Any:
+        return _interface(self, "__sycl_usm_array_interface__")
 
     def item(self: Any) -> Any:
         """The one element as a Python number.

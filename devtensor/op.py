@@ -92,7 +92,9 @@ class Op:
         self.inplace = elementwise if inplace is None else inplace
         self.operator, self.public, self.home, self.aliases = operator, public, home, aliases
         self.method = method and public
-        self.shown = {"truediv": "div"}.get(operator, operator) if operator and not public else self.name
+        self.shown = (
+            {"truediv": "div"}.get(operator, operator) if operator and not public else self.name
+        )
         self.node = node or "".join(w.capitalize() for w in self.name.split("_")) + "Backward0"
         self.star: int | None = None
         names: list[str] = []
@@ -537,7 +539,9 @@ def composite(
 def with_aliases(function: Function) -> Function:
     """Let a function be called with the other names of its parameters, too."""
     names = set(inspect.signature(function).parameters)
-    others = {alias: name for alias, name in ALIASES.items() if name in names and alias not in names}
+    others = {
+        alias: name for alias, name in ALIASES.items() if name in names and alias not in names
+    }
     if "axis" not in others and "keepdims" not in others:
         return function
 

@@ -1,6 +1,9 @@
 """The device xpu: finding it, its guards, and the defects of dpnp that they stand for."""
 
+import copy
+import io
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -293,8 +296,36 @@ def test_dpnps_arrays_share_their_memory():
     assert t.device == dt.device("xpu:0")
     t *= 2
     assert x.asnumpy().tolist() == [0, 2, 4, 6, 8, 10]
+    back = dpnp.asarray(t)
+    back[0] = 7
+    assert t[0].item() == 7
+    assert dpnp.from_dlpack(t)[0] == 7
+    assert not hasattr(dt.ones(2), "__sycl_usm_array_interface__")
+    assert not hasattr(t, "__cuda_array_interface__")
+    with pytest.raises(RuntimeError, match="detach"):
+        _ = t.requires_grad_().__sycl_usm_array_interface__
     with pytest.raises(ValueError, match="negative"):
         dt.as_tensor(x[::-1])
+
+
+def test_deepcopy_pickle_and_saving_keep_the_device():
+    index = len(runtime.QUEUES) - 1
+    x = dt.randn(3, 4, device=f"xpu:{index}")
+    file = io.BytesIO()
+    dt.save({"x": x}, file)
+    for made in (
+        copy.deepcopy(x),
+        pickle.loads(pickle.dumps(x)),
+        dt.load(io.BytesIO(file.getvalue()))["x"],
+    ):
+        assert made.device == x.device
+        assert made.data_ptr() != x.data_ptr()
+        assert (made == x).all()
+    on_cpu = dt.load(io.BytesIO(file.getvalue()), map_location="cpu")["x"]
+    assert on_cpu.device == dt.device("cpu")
+    assert dt.equal(on_cpu, x.cpu())
+    module = dt.nn.Linear(3, 2).xpu(index)
+    assert copy.deepcopy(module).weight.device == x.device
 
 
 @pytest.mark.parametrize("index", range(len(runtime.QUEUES)))

@@ -44,8 +44,7 @@ class CuPy(Backend):
         self.namespace = namespace  # type: ignore[method-assign, assignment]
         self.xp = namespace(0)
         self.array_types = (runtime.cupy.ndarray,)
-        self.kernels = KERNELS
-        self.host = False
+        self.kernels = KERNELS  # type: ignore[misc]
         self.host_array = load("cpu").array
         super().__init__()
         for native, t in list(OF.items()):
@@ -79,7 +78,7 @@ class CuPy(Backend):
 
     def on(self, index: int | None) -> AbstractContextManager[Any]:
         """A context in which a device is the current one."""
-        return self.runtime.on(index or 0)  # type: ignore[return-value]
+        return self.runtime.on(index or 0)
 
     def placed(self, index: int | None) -> dict[str, Any]:
         """The keyword for the factories of this namespace."""
@@ -184,11 +183,14 @@ class CuPy(Backend):
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory; it is copied in the current stream of its device."""
         self.runtime.refuse_fork()
-        # Of a number by itself CuPy loses the sign of 0.
         if data.__class__ not in (float, int, bool) or not data or native.kind in "iuV":
             data = self.host_array(data, native, None)
         with self.runtime.on(index or 0):
-            return self.cupy.array(data, native, order="C")
+            if data.__class__ in (float, int, bool) or data.ndim or data:
+                return self.cupy.array(data, native, order="C")
+            made = self.cupy.empty((), native)  # of a number by itself it loses the sign of 0
+            made.set(data)
+            return made
 
     def adopt(self, data: Any) -> Any:
         """The same memory as an array of CuPy's, or None if it belongs to another library."""

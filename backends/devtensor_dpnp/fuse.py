@@ -356,9 +356,7 @@ class Fused:
             formula = _formulas[xp._device] = Formula(xp)
         trace = Trace(like)
         count = len(self.op.inputs)
-        symbols = [
-            trace.given(x) if x.__class__ is Array and x.ndim else x for x in arrays[:count]
-        ]
+        symbols = [trace.given(x) if x.__class__ is Array and x.ndim else x for x in arrays[:count]]
         result = self.kernel(formula, *symbols, *arrays[count:], **params)
         several = isinstance(result, (tuple, list))
         results = list(result) if several else [result]

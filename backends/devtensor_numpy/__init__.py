@@ -18,7 +18,9 @@ from .kernels import KERNELS
 __all__ = ["NumPy"]
 
 Array = np.ndarray[Any, Any]
-REUSED = 1 << 16  # Bytes from which on a new array costs more than finding out whether it is needed.
+REUSED = (
+    1 << 16
+)  # Bytes from which on a new array costs more than finding out whether it is needed.
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # From malloc.h.
 
 

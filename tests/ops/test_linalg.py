@@ -404,9 +404,7 @@ def test_qr_modes():
     same(lambda m, x: m.linalg.qr(x, mode="r"), TALL, grad=False)
     refused(lambda m, x: m.linalg.qr(x, mode="x"), TALL, phrase="qr received unrecognized mode 'x'")
     x = dt.tensor(TALL.tolist(), requires_grad=True)
-    with pytest.raises(
-        RuntimeError, match="not differentiable when mode='complete'"
-    ):
+    with pytest.raises(RuntimeError, match="not differentiable when mode='complete'"):
         dt.linalg.qr(x, mode="complete").R.sum().backward()
 
 

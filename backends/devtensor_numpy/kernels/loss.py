@@ -63,9 +63,7 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         np.maximum(ours, 0, out=part)
         np.add(loss, part, out=loss)
         if not kept:
-            total += float(
-                np.add.reduce(loss, dtype=np.float32 if is_half(loss.dtype) else None)
-            )
+            total += float(np.add.reduce(loss, dtype=np.float32 if is_half(loss.dtype) else None))
     return losses.reshape(input.shape) if kept else averaged(total, input, x.size, reduction)
 
 

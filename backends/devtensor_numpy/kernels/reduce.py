@@ -26,8 +26,10 @@ def fast_sum(x: Array, where: tuple[int, ...], keepdim: bool) -> Array:
     if len(where) == ndim:
         total = sum_all(x.reshape(-1))
         return total.reshape((1,) * ndim) if keepdim else total
-    kept = tuple([1 if d in where else n for d, n in enumerate(shape)]) if keepdim else tuple(
-        [n for d, n in enumerate(shape) if d not in where]
+    kept = (
+        tuple([1 if d in where else n for d, n in enumerate(shape)])
+        if keepdim
+        else tuple([n for d, n in enumerate(shape) if d not in where])
     )
     if where[0] == ndim - len(where):  # The last dimensions.
         length = math.prod(shape[where[0] :])
