@@ -465,6 +465,10 @@ class Host:
     def __sycl_usm_array_interface__(self: Any) -> Any:
         return _interface(self, "__sycl_usm_array_interface__")
 
+    @property
+    def __usm_ndarray__(self: Any) -> Any:  # what dpnp reads without a copy
+        return _interface(self, "__usm_ndarray__")
+
     def item(self: Any) -> Any:
         """The one element as a Python number.
 

@@ -320,3 +320,35 @@ def test_shapes(case):
 
 
 _ = (Case, tensors)
+
+
+# ---- names of nodes
+
+# Operations that are one step here and several there, or the other way round, and so have the name
+# of another step; the rest bear PyTorch's.
+NAMED_APART = {
+    "remainder", "square", "special_ndtr", "relu6", "rrelu", "matmul", "inner", "einsum",
+    "linalg_svdvals", "linalg_eigvalsh", "scaled_dot_product_attention", "split_with_sizes",
+    "linalg_ldl_solve", "linear", "bilinear", "rms_norm", "atleast_2d", "atleast_3d",
+}  # fmt: skip
+
+
+def last_step(outs):
+    """The name of the step that made the first result, without the number of its form."""
+    return outs[0].grad_fn.name().rstrip("0123456789") if outs and outs[0].grad_fn else None
+
+
+@law([case for case in KNOWN if case.op is not None and case.name not in NAMED_APART])
+def test_names_of_nodes(case):
+    arrays = case.arrays()
+    ours = last_step(samples.tracked(case.call(case.tensors(grad=True))))
+    xs = [
+        samples.tensor(x, "cpu", not held, torch)
+        for x, held in zip(arrays, case.held, strict=True)
+    ]
+    try:
+        theirs = last_step(samples.tracked(call_torch(case, xs)))
+    except (RuntimeError, NotImplementedError):
+        return
+    if ours and theirs:
+        assert ours == theirs

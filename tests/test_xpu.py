@@ -814,6 +814,17 @@ def test_matrix_products_of_expanded_tensors():
         assert dt.einsum("bij,bjk->bik", x, y).tolist() == [[[3, 3], [3, 3]]] * 5
 
 
+def test_transforms_and_products_of_overlapping_windows():
+    found = []
+    for device in ("cpu", "xpu"):
+        x = dt.arange(12.0, device=device).to(dt.complex128).unfold(0, 4, 1)
+        found.append(
+            [dt.fft.fft(x).cpu().numpy(), (x @ x.T).cpu().numpy(), (x.T @ x).cpu().numpy()]
+        )
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-12, atol=1e-12)
+
+
 def test_results_are_not_kept_in_expanded_gradients():
     x = dt.ones(4, device="xpu", requires_grad=True)
     for _ in range(2):

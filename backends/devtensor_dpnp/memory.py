@@ -34,9 +34,15 @@ def steps_of(x: Any) -> tuple[int, ...]:
 
 def dense(x: Any) -> Any:
     """`x`, or a copy if an element stands in several places, or some stand backwards."""
-    for step, n in zip(x._array_obj.strides, x.shape, strict=True):
-        if step <= 0 and n != 1:
-            return x.copy(order="C") if x.size else x
+    array = x._array_obj
+    if array.flags.c_contiguous or not array.size:
+        return x
+    reach = 0  # how far the dimensions of smaller steps go
+    for step, n in sorted(zip(array.strides, array.shape, strict=True)):
+        if n != 1:
+            if step <= reach:
+                return x.copy(order="C")
+            reach += step * (n - 1)
     return x
 
 

@@ -306,6 +306,7 @@ derivative(sigmoid, input=lambda g, out: g * (out * (1 - out)))
 
 
 @op(
+    node="LogSigmoidBackward0",
     elementwise=True,
     accepts=("float",),
     home="nn",

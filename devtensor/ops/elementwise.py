@@ -660,7 +660,12 @@ def log10(xp, input, /):
 derivative(log10, input=lambda g, input: g / (input * LN10))
 
 
-@op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3),)])
+@op(
+    node="Log1PBackward0",
+    elementwise=True,
+    promotes="float",
+    examples=[(positives(2, 3),), (ints(3),)],
+)
 def log1p(xp, input, /):
     """Natural logarithm of ``1 + input``; exact near 0."""
     return xp.log1p(input)
@@ -912,6 +917,7 @@ derivative(atanh, input=lambda g, input: g / (1 - input * input))
 
 
 @op(
+    node="Deg2RadBackward0",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -927,6 +933,7 @@ derivative(deg2rad, input=lambda g: g * (math.pi / 180))
 
 
 @op(
+    node="Rad2DegBackward0",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -1695,6 +1702,7 @@ derivative(i0, input=lambda xp, g, input: g * xp.special_i1(input))
 
 
 @op(
+    node="SpecialI0EBackward0",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -1740,6 +1748,7 @@ derivative(
 
 
 @op(
+    node="SpecialI1EBackward0",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -1782,6 +1791,7 @@ derivative(
 
 
 @op(
+    node="SpecialXlog1PyBackward0",
     elementwise=True,
     promotes="float",
     accepts=("float",),
