@@ -197,7 +197,7 @@ def test_functions_are_written_while_others_call_them():
         "permute": lambda f: f(x, 1, 0),
         "softplus": lambda f: f(x, threshold=3),
         "gelu": lambda f: f(input=x, approximate="tanh"),
-        "layer_norm": lambda f: f(x, (2,)),
+        "clamp": lambda f: f(x, min=1.5),
     }
     for name, call in calls.items():
         expected = call(catalogue[name].function)
@@ -291,11 +291,6 @@ sys.exit(len(errors))
 
 
 def test_the_first_use_of_the_library_may_be_in_many_threads():
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", PROGRAM],
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr

@@ -329,7 +329,7 @@ _ = (Case, tensors)
 NAMED_APART = {
     "remainder", "square", "special_ndtr", "relu6", "rrelu", "matmul", "inner", "einsum",
     "linalg_svdvals", "linalg_eigvalsh", "scaled_dot_product_attention", "split_with_sizes",
-    "linalg_ldl_solve", "linear", "bilinear", "rms_norm", "atleast_2d", "atleast_3d",
+    "linalg_ldl_solve", "linear", "bilinear", "rms_norm", "atleast_2d", "atleast_3d", "celu", "minus",
 }  # fmt: skip
 
 
@@ -343,8 +343,7 @@ def test_names_of_nodes(case):
     arrays = case.arrays()
     ours = last_step(samples.tracked(case.call(case.tensors(grad=True))))
     xs = [
-        samples.tensor(x, "cpu", not held, torch)
-        for x, held in zip(arrays, case.held, strict=True)
+        samples.tensor(x, "cpu", not held, torch) for x, held in zip(arrays, case.held, strict=True)
     ]
     try:
         theirs = last_step(samples.tracked(call_torch(case, xs)))

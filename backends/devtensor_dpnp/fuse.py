@@ -141,9 +141,9 @@ def _real(self: Symbol) -> str:
     return self.name
 
 
-Symbol.__pow__ = _power  # type: ignore[attr-defined]
-Symbol.__neg__ = lambda self: self.trace.symbol(f"-{_real(self)}")  # type: ignore[attr-defined]
-Symbol.__abs__ = lambda self: self.trace.symbol(f"fabs({_real(self)})")  # type: ignore[attr-defined]
+setattr(Symbol, "__pow__", _power)  # noqa: B010
+setattr(Symbol, "__neg__", lambda self: self.trace.symbol(f"-{_real(self)}"))  # noqa: B010
+setattr(Symbol, "__abs__", lambda self: self.trace.symbol(f"fabs({_real(self)})"))  # noqa: B010
 
 
 def _invert(self: Symbol) -> Symbol:
@@ -152,7 +152,7 @@ def _invert(self: Symbol) -> Symbol:
     return self.trace.symbol(f"!{self.name}", True)
 
 
-Symbol.__invert__ = _invert  # type: ignore[attr-defined]
+setattr(Symbol, "__invert__", _invert)  # noqa: B010
 
 SAME = (
     "exp expm1 log log1p log2 log10 sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh "

@@ -27,7 +27,7 @@ from devtensor.errors import OutOfMemoryError
 
 from .runtime import DEVICES, PLACES
 
-Raw = memory.MemoryUSMDevice
+Raw: Any = memory.MemoryUSMDevice
 SMALL = 1 << 14
 """Bytes below which memory is not kept: to make a block out of kept memory takes longer."""
 STEP = 512
@@ -152,7 +152,7 @@ class Pool:
             self.peak, self.peak_reserved = self.used, self.used + self.kept
 
 
-class Small(Shown):  # type: ignore[misc]
+class Small(Shown):
     """Memory that is counted, and freed when the last array over it is gone."""
 
     pool: Pool | None = None  # the attribute `data` of dpnp's arrays makes one without

@@ -102,8 +102,8 @@ def views(x):
         return [lambda: x[0], lambda: x[1:], lambda: x.view(-1, 1)]
     return [
         lambda: x[0], lambda: x[:, 1:], lambda: x.t(), lambda: x.view(-1),
-        lambda: x.unsqueeze(0)[0], lambda: x.unbind(0)[1], lambda: x.select(1, 0), lambda: x[None][0],
-        lambda: x.diagonal(),
+        lambda: x.unsqueeze(0)[0], lambda: x.unbind(0)[1], lambda: x.select(1, 0),
+        lambda: x[None][0], lambda: x.diagonal(),
     ]  # fmt: skip
 
 
