@@ -329,7 +329,8 @@ _ = (Case, tensors)
 NAMED_APART = {
     "remainder", "square", "special_ndtr", "relu6", "rrelu", "matmul", "inner", "einsum",
     "linalg_svdvals", "linalg_eigvalsh", "scaled_dot_product_attention", "split_with_sizes",
-    "linalg_ldl_solve", "linear", "bilinear", "rms_norm", "atleast_2d", "atleast_3d", "celu", "minus",
+    "linalg_ldl_solve", "linear", "bilinear", "rms_norm", "atleast_2d", "atleast_3d", "celu",
+    "minus",
 }  # fmt: skip
 
 
