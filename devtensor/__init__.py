@@ -15,6 +15,7 @@ from devtensor import fast as _fast  # makes the forms in which operations are c
 from devtensor import ops as _ops  # the catalogue
 from devtensor import methods as _methods
 from devtensor import host as _host
+from devtensor import look as _look
 from devtensor.autograd import engine as _engine
 from devtensor.autograd import ontensor as _ontensor
 from devtensor.autograd.anomaly import (

@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # other. OpenBLAS reads it when NumPy is loaded, which has not happened yet.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             return train.run(options)
-        print(environment.report())
+        print(environment.report(), flush=True)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (RuntimeError, OSError) as error:
         print(f"devtensor: {error}", file=sys.stderr)
         return 1

@@ -253,6 +253,6 @@ def owner(data: Any) -> Backend | None:
     """The backend whose library made the array `data`; None if it is no array of a loaded one."""
     cls = data.__class__
     for backend in _loaded.values():
-        if issubclass(cls, backend.array_types[0]):
+        if issubclass(cls, backend.array_types):
             return backend
     return None

@@ -325,7 +325,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         deep = " "
     yield f"{deep} _k = _k[2]"
     if op.elementwise and order is None:
-        yield f"{deep} if _o_node is INFERENCE and _refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
+        yield f"{deep} if _o_node is INFERENCE and _a{k}.size > 8191 and _refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
         yield f"{deep}  _r = _reuse(_k, {lead}, _d, ({', '.join(arguments[:count])},))"
         yield f"{deep}  if _r is not None:"
         yield f"{deep}   {lead}._array = None"

@@ -274,7 +274,7 @@ def where() -> tuple[str, str]:
     modules: list[Any] = []
     while frame is not None:
         package = frame.f_globals.get("__name__", "")
-        if not line and not package.startswith("devtensor"):
+        if not line and (not package.startswith("devtensor") or "commands" in package):
             line = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         if frame.f_code.co_name == "forward":
             owner = frame.f_locals.get("self")

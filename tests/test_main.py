@@ -243,5 +243,12 @@ def test_mistakes_are_answered_in_one_line():
     assert "/nowhere/at/all.json" in complaint
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "devtensor"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_version():
     assert run("--version")[0].strip() == f"devtensor {dt.__version__}"

@@ -16,6 +16,7 @@ from devtensor.autograd.node import Call, GradientEdge, Leaf, Node, Part
 from devtensor.autograd.saved import open_arrays, open_tensors
 from devtensor.autograd.tensorspace import TENSORS
 from devtensor.autograd.view import edge_of, memory_of
+from devtensor.device import device as Device
 from devtensor.op import catalogue
 from devtensor.ops.shape import spread
 from devtensor.size import Size
@@ -58,6 +59,24 @@ class Walk:
         self.needed: dict[Node, bool] | None = None
         self.starts: list[Node] = []
         self.ends: list[Callable[[], None]] = []
+        self.device: Device | None = None
+        self.before: dict[Any, int] = {}
+
+    def enter(self, device: Device) -> None:
+        """Make `device` the current one of its library, for the operators of rules."""
+        self.device = device
+        backend = device.backend
+        if not backend.host:
+            if backend not in self.before:
+                self.before[backend] = backend.current()
+            backend.set_current(device.index or 0)
+
+    def leave(self) -> None:
+        """Make the devices current again that were so before."""
+        for backend, index in self.before.items():
+            backend.set_current(index)
+        self.before.clear()
+        self.device = None
 
     # ---- gradients on their way
 
@@ -80,6 +99,8 @@ class Walk:
                     waiting = arrived[node] = [None] * node.count
                     heappush(heap, (-node.clock, node))
                 one = waiting[edge.index]
+                if one is not None and node.device is not self.device:  # g was carried there
+                    self.enter(node.device)
                 waiting[edge.index] = g if one is None else one + g
                 return
             waiting = arrived.get(edge)
@@ -91,7 +112,10 @@ class Walk:
                     leaves.append(edge)
                 else:
                     heappush(heap, (-edge.clock, edge))
-            elif edge in owned:
+                return
+            if edge.device is not self.device:
+                self.enter(edge.device)
+            if edge in owned:
                 arrived[edge] = edge.device.backend.added(waiting, g)
             else:
                 arrived[edge] = waiting + g
@@ -121,7 +145,15 @@ class Walk:
         return spread(xp, g, edge.shape)
 
     def run(self, roots: list[tuple[Any, Any]]) -> None:
-        """Go back from the roots until nothing waits."""
+        """Go back from the roots until nothing waits, on the device of each node."""
+        try:
+            self.go(roots)
+        finally:
+            if self.before:
+                self.leave()
+
+    def go(self, roots: list[tuple[Any, Any]]) -> None:
+        """The same; the current devices of libraries are left as they come."""
         heap, arrived, owned, deliver = self.heap, self.arrived, self.owned, self.carrier()
         for edge, g in roots:
             deliver(edge, g)
@@ -132,6 +164,8 @@ class Walk:
         while heap:
             node: Any = heappop(heap)[1]
             g = arrived.pop(node)
+            if node.device is not self.device:
+                self.enter(node.device)
             if owned:
                 owned.discard(node)
             if common and node.__class__ is Call and node.extra is None:
@@ -159,6 +193,8 @@ class Walk:
                         deliver(edge, one)
         for leaf in self.leaves:
             g = arrived.pop(leaf)
+            if leaf.device is not self.device:
+                self.enter(leaf.device)
             if leaf.extra is not None or leaf in self.captures:
                 g = self.observed(leaf, g)
             if leaf in self.captures:
