@@ -222,8 +222,8 @@ def from_op(file):
 READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.saved", "autograd.view",
-    "autograd.write", "fast", "host", "launch", "ledger", "look", "methods", "nn._hooks", "ops.convert",
-    "tensor", "utils.checkpoint", "",
+    "autograd.write", "fast", "host", "launch", "ledger", "look", "methods", "nn._hooks",
+    "ops.convert", "tensor", "utils.checkpoint", "",
 }  # fmt: skip
 
 
