@@ -110,8 +110,11 @@ class ledger(Block):
         made = 0
         if not (op.view is True or written):
             for out in outs if isinstance(outs, list) else (outs,):
-                if out is not None and (not op.view or out._alias is None):
-                    self._made[memory_key(out)] = out.nbytes
+                if out is None or (op.view and out._alias is not None):
+                    continue
+                key = memory_key(out)
+                if not (op.view and key in self._made):  # in inference mode views have no record
+                    self._made[key] = out.nbytes
                     made += out.nbytes
         saved = self.saved_by(node) if isinstance(node, Call) else ()
         self.note(f"{op.name}_" if written and not op.writes else op.name, mode, made, saved)

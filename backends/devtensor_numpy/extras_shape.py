@@ -135,7 +135,7 @@ def reinterpret(x: np.ndarray, dtype: Any) -> np.ndarray:
 
 def view_as_real(x: np.ndarray) -> np.ndarray:
     """A complex array as a real one with the two parts in a new last axis; the same memory."""
-    real = x.real
+    real = np.asarray(x).real  # of a scalar, too, whose own part is no view
     return _strided(real, (*x.shape, 2), (*real.strides, real.dtype.itemsize))
 
 

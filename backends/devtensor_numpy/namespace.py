@@ -20,7 +20,7 @@ abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astyp
 bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor bool
 broadcast_arrays broadcast_to can_cast ceil clip complex128 complex64 concat conj copysign cos cosh
 count_nonzero cumulative_prod cumulative_sum diff divide e empty empty_like equal exp expand_dims
-expm1 eye finfo flip float32 float64 floor floor_divide from_dlpack full full_like greater
+expm1 eye fft finfo flip float32 float64 floor floor_divide from_dlpack full full_like greater
 greater_equal hypot iinfo imag inf int16 int32 int64 int8 isdtype isfinite isinf isnan less
 less_equal linalg linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or
 logical_xor matmul matrix_transpose max maximum mean meshgrid min minimum moveaxis multiply nan

@@ -79,7 +79,7 @@ derivative(
 def fft_r2c(xp, input, /, dims, scale, onesided):
     """The transform of real numbers over `dims`; of the last one the first half, if `onesided`."""
     if not onesided:
-        dtype = xp.complex64 if input.dtype == xp.float32 else xp.complex128
+        dtype = xp.complex128 if input.dtype == xp.float64 else xp.complex64
         return xp.fft.fftn(xp.astype(input, dtype), axes=dims, norm=FORWARD[scale])
     result = xp.fft.rfft(input, axis=dims[-1], norm=FORWARD[scale])
     return xp.fft.fftn(result, axes=dims[:-1], norm=FORWARD[scale]) if dims[1:] else result

@@ -9,7 +9,7 @@ import numpy as np
 
 from devtensor.ops import decomposition as common
 
-from .linalg import Array
+from .linalg import Array, is_half
 
 PANEL = 32  # Columns that are worked on before the rest of the matrix is, by one product.
 
@@ -47,6 +47,8 @@ def decompose(x: Array, pivots: Array, pivot: bool) -> int:
 
 def lu_packed(xp: Any, A: Array, /, pivot: bool = True) -> tuple[Array, Array, Array]:
     """`lu_packed`, one matrix after the other."""
+    if is_half(A.dtype):  # NumPy solves no equations in it
+        return common.lu_packed.kernel(xp, A, pivot)
     batch, (height, width) = A.shape[:-2], A.shape[-2:]
     number, count = math.prod(batch), min(height, width)
     x = np.array(A, order="C")
@@ -74,7 +76,7 @@ def row_exchanges(xp: Any, pivots: Array, /, size: int, dtype: Any = None) -> Ar
 
 def qr_packed(xp: Any, A: Array, /) -> tuple[Array, Array]:
     """`qr_packed` by LAPACK."""
-    if not A.size:
+    if not A.size or is_half(A.dtype):
         return common.qr_packed.kernel(xp, A)
     packed, factors = np.linalg.qr(A, "raw")
     return np.ascontiguousarray(packed.swapaxes(-1, -2)), factors
