@@ -171,11 +171,17 @@ def flip(x: Any, /, *, axis: Any = None) -> Any:
     return np.flip(x, axis)
 
 
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Array:
+    """Arrays joined along a dimension, in order whatever the order of theirs is."""
+    out = np.concatenate(arrays, axis=axis)
+    return out if out.flags.c_contiguous else np.array(out, order="C")
+
+
 def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Array:
     """Arrays joined along a new dimension."""
     if axis == 0 and arrays:
-        return np.concatenate([x[None] for x in arrays])
-    return np.stack(arrays, axis=axis)
+        return concat([x[None] for x in arrays])
+    return np.ascontiguousarray(np.stack(arrays, axis=axis))
 
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:

@@ -35,7 +35,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n = len(outer)
     x = input.reshape(*outer, channels // r**2, r, r, height, width)
     x = x.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return x.reshape(*outer, channels // r**2, height * r, width * r)
+    return dealt(x, input, (*outer, channels // r**2, height * r, width * r))
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -55,7 +55,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(outer)
     x = input.reshape(*outer, channels, height // r, r, width // r, r)
     x = x.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return x.reshape(*outer, channels * r**2, height // r, width // r)
+    return dealt(x, input, (*outer, channels * r**2, height // r, width // r))
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -69,7 +69,13 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     if groups <= 0 or channels % groups != 0:
         raise RuntimeError("Number of channels must be divisible by groups.")
     x = input.reshape(batch, groups, channels // groups, *input.shape[2:])
-    return x.transpose(1, 2).reshape(input.shape)
+    return dealt(x.transpose(1, 2), input, input.shape)
+
+
+def dealt(x: Tensor, source: Tensor, shape: Any) -> Tensor:
+    """`x` in another shape and in memory of its own, also where every element stays in place."""
+    out = x.reshape(shape)
+    return out.clone() if out.data_ptr() == source.data_ptr() else out
 
 
 def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:

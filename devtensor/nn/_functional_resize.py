@@ -92,6 +92,7 @@ def interpolate(
     if mode == "area":
         pool = getattr(dt.nn.functional, f"adaptive_avg_pool{dims}d")
         return pool(input, new)
+    given = input
     for dim, n, m, scale in zip(range(2, input.ndim), sizes, new, scales, strict=True):
         if mode.startswith("nearest"):
             input = resized_nearest(input, dim, n, m, scale, 0.5 if "exact" in mode else 0.0)
@@ -102,7 +103,7 @@ def interpolate(
                 input = dt.matmul(input, share.t())
             else:
                 input = dt.matmul(share, input.movedim(dim, -2)).movedim(-2, dim)
-    return input
+    return given.clone() if input is given else input
 
 
 def spread(value: Any, dims: int, name: str, input: Tensor) -> list[Any]:

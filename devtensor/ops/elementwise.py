@@ -460,18 +460,23 @@ def neg(xp, input, /):
 derivative(neg, input=lambda g: -g)
 
 
-@op(
-    operator="pos",
-    accepts=ARITHMETIC,
-    refusal="The `+` operator, on a bool tensor is not supported.",
-    examples=[((2, 3),), (ints(3),)],
-)
-def positive(xp, input, /):
-    """The same numbers."""
-    return xp.positive(input)
+@composite(method=True, examples=[((2, 3),), (ints(3),)])
+def positive(input: Any) -> Any:
+    """The tensor itself; it may not hold bools."""
+    if kind(input) == "bool":
+        raise RuntimeError(
+            "The `+` operator, on a bool tensor is not supported: positive() got torch.bool of "
+            f"shape {list(input.shape)}"
+        )
+    return input
 
 
-derivative(positive, input=lambda g: g)
+@on_tensor
+class Positive:
+    """The operator ``+`` of one operand, which makes no new tensor."""
+
+    def __pos__(self: Any) -> Any:
+        return positive(self)
 
 
 @op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
@@ -1269,7 +1274,7 @@ derivative(
 
 @op(
     elementwise=True,
-    accepts=INEXACT,
+    promotes=None,
     examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],
 )
 def lerp(xp, input, end, weight, /):
@@ -1280,7 +1285,27 @@ def lerp(xp, input, end, weight, /):
     input, end : Tensor
     weight : Tensor or number
         0 gives `input`, 1 gives `end`; both exactly.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensors are not of one type.
+    NotImplementedError
+        For integers and bools.
     """
+    dtype = of(input.dtype)
+    number = not weight.ndim and dtype.kind not in INEXACT  # it could not be of the same type
+    for name, x in (("end", end), ("weight", input if number else weight)):
+        if x.dtype != input.dtype:
+            raise RuntimeError(
+                f"expected dtype {dtype.legacy.lower()} for `{name}` but got dtype "
+                f"{of(x.dtype).legacy.lower()}: lerp() takes tensors of one type; convert with .to()"
+            )
+    if dtype.kind not in INEXACT:
+        raise NotImplementedError(
+            f"\"lerp_kernel\" not implemented for '{dtype.legacy}': lerp() takes float and complex "
+            "tensors; convert with .to()"
+        )
     way = end - input
     return xp.where(xp.abs(weight) < 0.5, input + weight * way, end - way * (1 - weight))
 
@@ -1473,6 +1498,11 @@ def heaviside(xp, input, values, /):
 @composite(method=True, examples=[((2, 3), ints(2, 3)), ((2, 3), ints(3))])
 def ldexp(input: Any, other: Any) -> Any:
     """`input` times 2 to the power `other`."""
+    if input.dtype.is_floating_point and kind(other) == "bool":
+        raise NotImplementedError(
+            "\"ldexp\" not implemented for 'Bool': the exponents `other` must be numbers, got "
+            f"torch.bool of shape {list(other.shape)}"
+        )
     power = pow(2.0, other)
     if input.dtype.is_floating_point and not other.dtype.is_floating_point:
         power = power.to(input.dtype)

@@ -821,7 +821,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
-    return matrices[0] if len(matrices) == 1 else linalg_multi_dot(matrices)
+    return matrices[0].clone() if len(matrices) == 1 else linalg_multi_dot(matrices)
 
 
 @op(

@@ -454,7 +454,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     order = [d for d in range(ndim) if d not in places[0]]
     for to, dim in sorted(zip(places[1], places[0], strict=True)):
         order.insert(to, dim)
-    return permute(input, order)
+    return permute(input, order[:ndim])
 
 
 # ---- parts and stretches

@@ -124,7 +124,8 @@ def added(input: Array, part: Array, value: float) -> Array:
 
 def lerp(xp: Any, input: Array, end: Array, weight: Array, /) -> Array:
     """`lerp`; with one weight without choosing element by element."""
-    if weight.ndim or input.shape != end.shape or is_half(input.dtype):
+    one = input.dtype == end.dtype == weight.dtype and input.dtype.kind in "fc"
+    if not one or weight.ndim or input.shape != end.shape or is_half(input.dtype):
         return common.lerp.kernel(xp, input, end, weight)
     way = np.asarray(np.subtract(end, input))
     if abs(weight.item()) < 0.5:

@@ -161,7 +161,7 @@ def stack(xp: Any, /, *tensors: Array, dim: int = 0) -> Any:
         and (shape := tensors[0].shape)
         and all(x.shape == shape for x in tensors)
     ):
-        return np.concatenate(tensors).reshape((len(tensors), *shape))
+        return xp.concat(tensors).reshape((len(tensors), *shape))
     return common.stack.kernel(xp, *tensors, dim=dim)
 
 
