@@ -1299,7 +1299,7 @@ def lerp(xp, input, end, weight, /):
         if x.dtype != input.dtype:
             raise RuntimeError(
                 f"expected dtype {dtype.legacy.lower()} for `{name}` but got dtype "
-                f"{of(x.dtype).legacy.lower()}: lerp() takes tensors of one type; convert with .to()"
+                f"{of(x.dtype).legacy.lower()}: lerp() takes one type; convert with .to()"
             )
     if dtype.kind not in INEXACT:
         raise NotImplementedError(
