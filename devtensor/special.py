@@ -5,12 +5,14 @@ from __future__ import annotations
 from devtensor.op import catalogue
 
 SHARED = (
-    "digamma", "erf", "erfc", "erfinv", "exp2", "expm1", "expit", "gammaln", "i0", "log1p",
-    "log_softmax", "logit", "logsumexp", "multigammaln", "polygamma", "psi", "round", "sinc",
-    "softmax", "xlogy",
+    "digamma", "erf", "erfc", "erfinv", "exp2", "expm1", "expit", "gammainc", "gammaincc",
+    "gammaln", "i0", "log1p", "log_softmax", "logit", "logsumexp", "multigammaln", "polygamma",
+    "psi", "round", "sinc", "softmax", "xlogy",
 )  # fmt: skip
 OTHER_NAMES = {
     "expit": "sigmoid",
+    "gammainc": "igamma",
+    "gammaincc": "igammac",
     "gammaln": "lgamma",
     "psi": "digamma",
     "multigammaln": "mvlgamma",
