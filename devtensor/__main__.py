@@ -1,4 +1,4 @@
-"""``python -m devtensor`` reports the environment; its command ``train`` shows it at work."""
+"""``python -m devtensor`` reports the environment; its commands train, run and check programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from devtensor.commands import environment, train
+from devtensor.commands import check, environment, run, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +28,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train", help="train a small network on handwritten digits and compare the gradient modes"
     )
     train.add_arguments(training)
+    running = commands.add_parser(
+        "run", help="run a PyTorch program as it is, with devtensor in the place of PyTorch"
+    )
+    run.add_arguments(running)
+    checking = commands.add_parser(
+        "check", help="say which names of PyTorch a program uses that devtensor lacks"
+    )
+    check.add_arguments(checking)
     options = parser.parse_args(arguments)
+    if options.command == "run":  # its errors are the program's own
+        run.run(options.program, options.arguments, module=options.module)
+        return 0
     try:
+        if options.command == "check":
+            return check.run(options)
         if options.command == "train":
             # Matrices this small gain nothing from threads, which on a busy machine wait for each
             # other. OpenBLAS reads it when NumPy is loaded, which has not happened yet.

@@ -35,7 +35,7 @@ FLOORS = [
     ["autograd"],
     # The shelf; what stands above imports it whole, as users do.
     ["", "autograd.check", "autograd.functional", "nn", "optim", "utils", "serialization"],
-    ["datasets", "testing", "stub", "ops.__main__", "commands", "__main__"],
+    ["datasets", "testing", "stub", "ops.__main__", "alias", "commands", "__main__"],
 ]
 
 

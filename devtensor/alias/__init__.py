@@ -1,0 +1,94 @@
+"""Lets a process import `torch` and get devtensor, and its submodules at any depth."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["counterpart", "install"]
+
+FOLDER = str(Path(__file__).parent)
+
+
+def counterpart(name: str) -> ModuleType:
+    """The module of devtensor that stands for one of PyTorch.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"torch.nn"``.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If devtensor has none.
+
+    Examples
+    --------
+    >>> counterpart("torch.nn.functional").__name__
+    'devtensor.nn.functional'
+    """
+    own = "devtensor" + name.removeprefix("torch")
+    package, _, last = own.rpartition(".")
+    if not package:
+        return import_module(own)
+    outer = counterpart(name.rpartition(".")[0])
+    found = getattr(outer, last, None)
+    if found is None:
+        try:
+            return import_module(own)
+        except ModuleNotFoundError as error:
+            if error.name not in (own, package):
+                raise
+    if not isinstance(found, ModuleType):  # a class or a function hides a module of ours
+        raise ModuleNotFoundError(
+            f"No module named {name!r}: devtensor, which stands in for PyTorch here, lacks it",
+            name=name,
+        )
+    return found
+
+
+class Finder(MetaPathFinder, Loader):
+    """Finds modules of PyTorch among those of devtensor."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> ModuleSpec | None:
+        if fullname != "torch" and not fullname.startswith("torch."):
+            return None
+        found = counterpart(fullname)
+        return ModuleSpec(fullname, self, is_package=hasattr(found, "__path__"))
+
+    def exec_module(self, module: ModuleType) -> None:
+        # Importing returns what stands here afterwards, so devtensor's module keeps its own name.
+        sys.modules[module.__name__] = counterpart(module.__name__)
+
+
+def install() -> None:
+    """Let ``import torch`` find devtensor for as long as this process lives.
+
+    Processes that it spawns, such as a data loader's workers, do the same.
+
+    Raises
+    ------
+    RuntimeError
+        If PyTorch itself has been imported already.
+    """
+    package = counterpart("torch")
+    there = sys.modules.get("torch")
+    if there not in (None, package) and getattr(there, "__file__", None) != f"{FOLDER}/torch.py":
+        raise RuntimeError(
+            "PyTorch has been imported in this process already, so devtensor cannot stand in for "
+            "it: start the program with `python -m devtensor run`"
+        )
+    sys.modules["torch"] = package
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+    if FOLDER not in sys.path:
+        sys.path.insert(min(1, len(sys.path)), FOLDER)  # behind the program's own folder
