@@ -156,7 +156,11 @@ def common_device(op: Op, inputs: Sequence[Any]) -> Device:
                 scalar = scalar or place
             elif found is None:
                 found = place
-            elif place is not found:
+            elif any(found is inner for inner in getattr(place.backend, "within", ())):
+                found = place  # what all examples of a `vmap` share, and what each has
+            elif place is not found and not any(
+                place is inner for inner in getattr(found.backend, "within", ())
+            ):
                 listed = ", ".join(
                     f"{name!r} on {x._device}" for name, x in named_inputs(op, inputs)
                 )
@@ -204,6 +208,8 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
             from devtensor.ops.convert import to_device  # operations are built on this file
 
             x = to_device(x, device)
+            if x._device is not device:  # only `vmap` leaves a tensor where it was
+                raise x._device.refusal()  # type: ignore[attr-defined]
         if member and x.dtype is not target:
             x = catalogue["cast"].function(x, target)
         result.append(x)

@@ -1,0 +1,186 @@
+"""Going into `vmap` and out of it: tensors between a device and the one with an axis of examples.
+
+All ways are on the tape, so gradients pass through `vmap`. A gradient may itself come with further
+axes of examples, where the way back runs under a `vmap` of its own (as in `jacrev`). Those are
+newer than the axis that is put in or taken out here, so they stay outside of it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from devtensor.autograd.function import Function
+from devtensor.autograd.mode import INFERENCE
+from devtensor.autograd.view import Owner, edge_of, memory_of
+from devtensor.device import device as Device
+from devtensor.func._device import BatchDevice, batched, depth
+from devtensor.space import space_of
+from devtensor.tensor import Tensor, wrap
+
+
+class Level(NamedTuple):
+    """A `vmap` that is running."""
+
+    size: int
+    randomness: str
+
+
+LEVELS: ContextVar[tuple[Level, ...]] = ContextVar("levels", default=())
+
+
+def base(device: Device) -> Device:
+    """The library's device beneath all axes of examples."""
+    while isinstance(device, BatchDevice):
+        device = device.inner
+    return device
+
+
+# ---- arrays
+
+
+def put_in(array: Any, device: Device, newer: int, dim: int) -> Any:
+    """An array with its axis `dim` as the axis of examples, beneath the `newer` ones."""
+    if newer:
+        assert isinstance(device, BatchDevice)
+        made = put_in(array.value, device.inner, newer - 1, dim + array.many)
+        return made_on(batched(device), made, array.many)
+    moved = space_of(device).moveaxis(array, dim, 0) if dim else array
+    return made_on(batched(device), moved, True)
+
+
+def taken_out(array: Any, device: Any, newer: int, dim: int, size: int | None) -> Any:
+    """An array with the axis of examples, beneath the `newer` ones, as its axis `dim`."""
+    if newer:
+        made = taken_out(array.value, device.inner, newer - 1, dim + array.many, size)
+        return made_on(device.inner, made, array.many)
+    assert size is not None or array.many
+    value = array.value if array.many else array.all(size)
+    return space_of(device.inner).moveaxis(value, 0, dim) if dim else value
+
+
+def made_on(device: Any, value: Any, many: bool) -> Any:
+    """A batch on its device."""
+    return device.backend.make(value, many)
+
+
+# ---- tensors
+
+
+def within(tensor: Tensor, array: Any, device: Device) -> Tensor:
+    """Another look at a tensor's memory, on another device and outside of the graph."""
+    if tensor.is_inference():
+        return wrap(array, device, INFERENCE)
+    made = wrap(array, device)
+    made._alias = Owner(memory_of(tensor))
+    return made
+
+
+class Enter(Function):
+    """A tensor with one of its dimensions as the examples."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
+        ctx.dim, ctx.size, ctx.depth = dim, x.shape[dim], depth(x._device) + 1
+        return within(x, put_in(x._array, x._device, 0, dim), batched(x._device))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return leave(g, depth(g._device) - ctx.depth, ctx.dim, ctx.size), None
+
+
+class Leave(Function):
+    """A tensor with the examples as one of its dimensions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, newer: int, dim: int, size: int | None) -> Tensor:
+        ctx.newer, ctx.dim, ctx.depth = newer, dim, depth(x._device)
+        array = taken_out(x._array, x._device, newer, dim, size)
+        return within(x, array, dropped(x._device))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        newer = ctx.newer + depth(g._device) - (ctx.depth - 1)
+        return enter(g, newer, ctx.dim), None, None, None
+
+
+class Insert(Function):
+    """`Enter` beneath newer axes of examples."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, newer: int, dim: int) -> Tensor:
+        ctx.newer, ctx.dim, ctx.depth = newer, dim, depth(x._device)
+        return within(x, put_in(x._array, x._device, newer, dim), batched(x._device))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        newer = ctx.newer + depth(g._device) - (ctx.depth + 1)
+        return leave(g, newer, ctx.dim, None), None, None
+
+
+class Share(Function):
+    """A tensor that all examples share."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int | None) -> Tensor:
+        ctx.size, ctx.depth = size, depth(x._device) + 1
+        device = batched(x._device)
+        array = device.backend.make(x._array, False, None, True)
+        return within(x, array, device)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        return leave(g, depth(g._device) - ctx.depth, 0, ctx.size).sum(0), None
+
+
+def dropped(device: Any) -> Device:
+    """The device with one axis of examples less."""
+    inner: Device = device.inner
+    return inner
+
+
+def enter(x: Tensor, newer: int, dim: int) -> Tensor:
+    made: Tensor = Enter.apply(x, dim) if not newer else Insert.apply(x, newer, dim)
+    return made
+
+
+def leave(x: Tensor, newer: int, dim: int, size: int | None) -> Tensor:
+    made: Tensor = Leave.apply(x, newer, dim, size)
+    return made
+
+
+def share(x: Tensor, to: int) -> Tensor:
+    """A tensor as one of `to` levels, all of whose examples share it from here on."""
+    while (level := depth(x._device)) < to:
+        if edge_of(x) is not None:
+            levels = LEVELS.get()
+            x = Share.apply(x, levels[level].size if level < len(levels) else None)
+        else:
+            device = batched(x._device)
+            x = within(x, device.backend.make(x._array, False, None, True), device)
+    return x
+
+
+def crossed(x: Tensor, device: Device) -> Tensor:
+    """A tensor on another device, where one of the two is within `vmap`.
+
+    Raises
+    ------
+    RuntimeError
+        If a value for each example would have to become a single one.
+    """
+    from devtensor.ops.convert import to_device
+
+    if base(x._device) is not base(device):
+        return moved(x, to_device, base(device))
+    return share(x, depth(device)) if depth(x._device) < depth(device) else x
+
+
+def moved(x: Any, move: Any, device: Device) -> Any:
+    """A tensor with all its axes of examples on another library's device."""
+    if not isinstance(x._device, BatchDevice):
+        return move(x, device)
+    if not x._array.many:
+        array = x._array.value
+        return share(moved(wrap(array, x._device.inner), move, device), depth(x._device))
+    return enter(moved(leave(x, 0, 0, None), move, device), 0, 0)
