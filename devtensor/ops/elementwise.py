@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.dtype import complex128, float64, get_default_dtype, of
+from devtensor.dtype import complex128, float64, get_default_dtype, int64, of
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
+from devtensor.ops.results import with_out
 from devtensor.tensor import on_tensor
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -28,6 +29,23 @@ def kind(x: Any) -> str:
 def half(x: Any) -> bool:
     """Whether numbers are stored in two bytes: too few to add many of them."""
     return kind(x) == "float" and of(x.dtype).itemsize == 2
+
+
+def in_range(number: int, dtype: Any, name: str) -> None:
+    """Refuse an integer that `dtype` cannot hold; small negative ones wrap around, as in C.
+
+    Raises
+    ------
+    RuntimeError, OverflowError
+        The latter if it does not even fit 64 bits.
+    """
+    reach = 2 ** (8 * dtype.itemsize - dtype.is_signed)
+    if not -reach <= number < reach:
+        error = RuntimeError if -(2**63) <= number < 2**64 else OverflowError
+        raise error(
+            f"value cannot be converted to type {dtype.name} without overflow: {name}() got "
+            f"{number} beside {dtype!r}"
+        )
 
 
 def masked(xp: Any, condition: Any, g: Any) -> Any:
@@ -436,6 +454,7 @@ derivative(pow, input=power_base_rule, exponent=power_exponent_rule)
     examples=[(positives(2, 3), (2, 3)), (ints(2, 3, low=1), -1.5)],
     oracle=lambda torch, *args: torch.float_power(*args),
 )
+@with_out(casts=True)
 def float_power(input: Any, exponent: Any) -> Any:
     """Raise `input` to the power `exponent` in float64 (complex128 for complex numbers)."""
     wide = complex128 if "complex" in map(kind_or_number, (input, exponent)) else float64
@@ -1396,6 +1415,16 @@ derivative(
 )
 
 
+def chosen(condition: Any, input: Any, other: Any) -> Any:
+    """`choose`, which Python's integers must fit."""
+    for one, two in ((input, other), (other, input)):
+        if isinstance(one, int) and not isinstance(one, bool):
+            beside = two.dtype if hasattr(two, "dtype") else int64
+            if beside.kind == "int":
+                in_range(one, beside, "where")
+    return choose(condition, input, other)
+
+
 @composite(
     method=False,
     examples=[
@@ -1404,6 +1433,7 @@ derivative(
         (bools(2, 3),),
     ],
 )
+@with_out()
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` is true, else `other`.
 
@@ -1426,7 +1456,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         return condition.nonzero(as_tuple=True)
     if input is None or other is None:
         raise TypeError("where() takes both input and other, or neither of them")
-    return choose(condition, input, other)
+    return chosen(condition, input, other)
 
 
 @on_tensor
@@ -1435,7 +1465,7 @@ class Where:
 
     def where(self: Any, condition: Any, other: Any) -> Any:
         """The tensor where `condition` is true, else `other`; see :func:`where`."""
-        return choose(condition, self, other)
+        return chosen(condition, self, other)
 
 
 # ---- numbers as they are stored ----
@@ -1496,6 +1526,7 @@ def heaviside(xp, input, values, /):
 
 
 @composite(method=True, examples=[((2, 3), ints(2, 3)), ((2, 3), ints(3))])
+@with_out(casts=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input` times 2 to the power `other`."""
     if input.dtype.is_floating_point and kind(other) == "bool":
@@ -1669,6 +1700,7 @@ derivative(polygamma_of, input=lambda xp, g, input, n: g * xp.polygamma(n + 1, i
 
 
 @composite(method=False, examples=[(1, positives(2, 3)), (0, positives(2, 3)), (2, ints(3, low=1))])
+@with_out(casts=True)
 def polygamma(n: int, input: Any) -> Any:
     """The `n`-th derivative of `digamma`.
 
@@ -1681,6 +1713,7 @@ def polygamma(n: int, input: Any) -> Any:
 
 
 @composite(method=True, examples=[(positives(2, 3), 2), (fixed([3.0, 4.5]), 3)])
+@with_out(casts=True)
 def mvlgamma(input: Any, p: int) -> Any:
     """Logarithm of the multivariate gamma function of dimension `p`.
 
