@@ -185,6 +185,13 @@ def refuse_fork() -> None:
         raise RuntimeError(FORKED)
 
 
+def _before_fork() -> None:
+    """Finish the work under way: a child would wait for it for ever when it ends."""
+    if not Forked.here:
+        for queue in QUEUES:
+            queue.wait()
+
+
 def _in_child() -> None:
     """Make every call into dpnp fail at once that would hang."""
     Forked.here = True
@@ -194,7 +201,14 @@ def _in_child() -> None:
 
     # All of dpnp's functions ask here what to wait for.
     type(dpctl.utils.SequentialOrderManager).__getitem__ = refuse
+    # At exit SYCL waits for its threads. What is registered last runs first, and ends the process
+    # with the status that Python has given; by then Python has written out its files.
+    if LIBRARY is not None and hasattr(LIBRARY, "on_exit"):
+        LIBRARY.on_exit(LIBRARY._exit, None)
 
 
-os.register_at_fork(after_in_child=_in_child)
+LIBRARY = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+"""The C library of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
 ORDER = dpctl.utils.SequentialOrderManager
