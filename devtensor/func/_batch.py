@@ -43,11 +43,14 @@ class Batch:
         Whether `value` has the axis of examples.
     source : tuple or None
         Of what looks at the memory of another `Batch`: that one, and how to look at it.
+    verdict : str
+        ``"any"`` or ``"all"`` of what these functions gave, whose truth can be told of the whole
+        batch: kernels ask whether anything has to be refused, or taken care of, at all.
     fixed : bool
         Whether the memory is seen outside of `vmap`, so that the examples cannot become different.
     """
 
-    __slots__ = ("_value", "fixed", "many", "source")
+    __slots__ = ("_value", "fixed", "many", "source", "verdict")
     inner: Any
     """The namespace of the device whose arrays the values are; a class for each device has it."""
     __array_ufunc__ = None
@@ -56,6 +59,7 @@ class Batch:
         self, value: Any, many: bool, source: Any = None, fixed: bool = False
     ) -> None:
         self._value, self.many, self.source, self.fixed = value, many, source, fixed
+        self.verdict = ""
 
     @property
     def value(self) -> Any:
@@ -155,6 +159,8 @@ class Batch:
         return value
 
     def __bool__(self) -> bool:
+        if self.verdict and self.many:
+            return bool(getattr(self.inner, self.verdict)(self.value))
         return bool(self.single())
 
     def __int__(self) -> int:

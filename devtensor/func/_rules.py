@@ -181,7 +181,10 @@ def of_types(function: Function, *args: Any) -> Any:
 
 @rule("sum", "mean", "prod", "max", "min", "any", "all", "std", "var", "count_nonzero")
 def reduced(function: Function, x: Batch, /, *, axis: Any = None, **kwargs: Any) -> Any:
-    return x.made(function(x.value, axis=ups(axis, x.ndim), **kwargs), True)
+    made = x.made(function(x.value, axis=ups(axis, x.ndim), **kwargs), True)
+    if not made.ndim and function.__name__ in ("any", "all"):
+        made.verdict = function.__name__
+    return made
 
 
 @rule("argmax", "argmin")

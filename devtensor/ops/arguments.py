@@ -1,4 +1,4 @@
-"""What parameters mean: dimensions counted from either end."""
+"""What parameters mean: dimensions counted from either end; what inputs hold."""
 
 from __future__ import annotations
 
@@ -49,3 +49,8 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
         if dim in found[:place]:
             raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
     return found
+
+
+def anywhere(condition: Any) -> bool:
+    """Whether a tensor of truth values has a true one; within `vmap`, in any of the examples."""
+    return bool(condition.any()._array)

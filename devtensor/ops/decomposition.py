@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from devtensor.dtype import bool_, int32, of
 from devtensor.example import fixed, spd
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import axes
+from devtensor.ops.arguments import anywhere, axes
 from devtensor.ops.create import eye
 from devtensor.ops.elementwise import conj, half
 from devtensor.ops.index import gather
@@ -35,6 +35,7 @@ from devtensor.ops.linalg import (
     swap,
 )
 from devtensor.ops.random import randn
+from devtensor.ops.results import with_out
 from devtensor.ops.shape import cat, diag_embed, movedim, tril, triu
 
 if TYPE_CHECKING:
@@ -226,7 +227,9 @@ def first_wrong(info: Tensor) -> str:
 
 def first_number(info: Tensor) -> int:
     """The first number that is not 0, or 0."""
-    return next((n for n in info.flatten().tolist() if n), 0)
+    if not anywhere(info != 0):
+        return 0
+    return next(n for n in info.flatten().tolist() if n)
 
 
 def refuse_zero(name: str, info: Tensor) -> None:
@@ -241,6 +244,7 @@ def refuse_zero(name: str, info: Tensor) -> None:
 
 
 @composite(home="linalg", examples=[((3, 3),), ((2, 4, 3),), ((3, 4),)])
+@with_out()
 def linalg_lu_factor(A: Tensor, *, pivot: bool = True) -> Factors:
     """Lower and upper triangular factors of matrices, packed into one, for `lu_solve`.
 
@@ -270,6 +274,7 @@ def linalg_lu_factor(A: Tensor, *, pivot: bool = True) -> Factors:
 
 
 @composite(home="linalg", examples=[((3, 3),), ((2, 4, 3),), ((3, 4),)])
+@with_out()
 def linalg_lu_factor_ex(
     A: Tensor, *, pivot: bool = True, check_errors: bool = False
 ) -> FactorsAndInfo:
@@ -337,6 +342,7 @@ Unpacked.__name__ = "lu_unpack"  # as PyTorch shows it
 
 
 @composite(examples=[((3, 3), fixed([2, 2, 3])), ((4, 3), fixed([2, 4, 3]))], oracle=None)
+@with_out()
 def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Unpacked:
@@ -383,6 +389,7 @@ def lu_unpack(
     ],
     oracle=None,
 )
+@with_out()
 def linalg_lu_solve(
     LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False
 ) -> Tensor:
@@ -442,6 +449,7 @@ def solved(LU: Tensor, P: Tensor, B: Tensor, transposed: bool) -> Tensor:
 
 
 @composite(method=True, examples=[((3, 2), spd(3), fixed([1, 2, 3]))], oracle=None)
+@with_out()
 def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """Solve ``A @ X = b``; `linalg.lu_solve` is the newer name."""
     return linalg_lu_solve(LU_data, LU_pivots, b)
@@ -515,6 +523,7 @@ def regular(A: Tensor, info: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @composite(home="linalg", examples=[(spd(3),), (spd(2, 3),)])
+@with_out()
 def linalg_inv_ex(A: Tensor, *, check_errors: bool = False) -> Inverse:
     """Inverses of square matrices, with numbers in place of errors.
 
@@ -553,6 +562,7 @@ def linalg_inv_ex(A: Tensor, *, check_errors: bool = False) -> Inverse:
 
 
 @composite(home="linalg", examples=[(spd(3), (3, 2)), (spd(3), (2, 3), {"left": False})])
+@with_out()
 def linalg_solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False
 ) -> Solution:
@@ -612,6 +622,7 @@ def wrong_minors(xp, A, /):
 @composite(
     home="linalg", examples=[(spd(3),), (spd(2, 3),), (spd(3), {"upper": True})], oracle=None
 )
+@with_out()
 def linalg_cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False
 ) -> CholeskyFactor:
@@ -659,6 +670,7 @@ def linalg_cholesky_ex(
 @composite(
     method=True, examples=[((3, 2), spd(3)), ((2, 3, 1), spd(3), {"upper": True})], oracle=None
 )
+@with_out(casts=True)
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """Solve ``A @ X = B`` for `X`, where `L` is Cholesky's factor of `A`.
 
@@ -703,6 +715,7 @@ def require_sides(name: str, b: Tensor, A: Tensor) -> None:
 
 
 @composite(method=True, examples=[(spd(3),), (spd(2, 3), {"upper": True})], oracle=None)
+@with_out(casts=True)
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """Inverses of matrices of which Cholesky's factors are given.
 
@@ -731,6 +744,7 @@ Triangular.__name__ = "triangular_solve"  # as PyTorch shows it
     method=True,
     examples=[((3, 2), spd(3)), ((3, 2), spd(3), {"upper": False, "transpose": True})],
 )
+@with_out()
 def triangular_solve(
     b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Triangular:
@@ -855,6 +869,7 @@ def eigenvalues_alone(xp, A, /):
 
 
 @composite(home="linalg", examples=[((0, 0),)], oracle=None)
+@with_out(casts=True)
 def linalg_eigvals(A: Tensor) -> Tensor:
     """Eigenvalues of square matrices, complex, in no particular order.
 
@@ -924,6 +939,7 @@ def qr_packed(xp, A, /):
 
 
 @composite(method=True, examples=[((4, 3),), ((2, 3, 3),)])
+@with_out(casts=True)
 def geqrf(input: Tensor) -> Reflections:
     """What `ormqr` and `linalg.householder_product` take: a QR decomposition as reflections.
 
@@ -983,6 +999,7 @@ def reflections(input: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @composite(home="linalg", examples=[((4, 3), (3,)), ((4, 3), (2,)), ((2, 3, 3), (2, 3))])
+@with_out(casts=True)
 def linalg_householder_product(input: Tensor, tau: Tensor) -> Tensor:
     """The first columns of the product of reflections, as `geqrf` gives them.
 
@@ -1035,6 +1052,7 @@ def orgqr(input: Tensor, input2: Tensor) -> Tensor:
         ((4, 3), (3,), (4, 2), {"transpose": True}),
     ],
 )
+@with_out()
 def ormqr(
     input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
 ) -> Tensor:
@@ -1085,6 +1103,7 @@ def ormqr(
         ((2, 2, 4),),
     ],
 )
+@with_out(casts=True)
 def linalg_tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of a tensor as a map from its last dimensions to its first `ind` ones.
 
@@ -1120,6 +1139,7 @@ def linalg_tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 
 @composite(home="linalg", examples=[((2, 3, 6), (2, 3)), ((2, 6, 3), (2, 3), {"dims": (1,)})])
+@with_out(casts=True)
 def linalg_tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     """Solve ``tensordot(A, X, X.ndim) = B`` for `X`.
 
@@ -1393,6 +1413,7 @@ def require_ldl(A: Tensor) -> None:
 
 
 @composite(home="linalg", examples=[(spd(3),), (spd(2, 3),)])
+@with_out()
 def linalg_ldl_factor(A: Tensor, *, hermitian: bool = False) -> LdlFactors:
     """Factors of symmetric matrices, ``A = L @ D @ L.mT`` with rows exchanged, for `ldl_solve`.
 
@@ -1430,6 +1451,7 @@ def refuse_column(name: str, info: Tensor) -> None:
 
 
 @composite(home="linalg", examples=[(spd(3),), (spd(2, 3),)])
+@with_out()
 def linalg_ldl_factor_ex(
     A: Tensor, *, hermitian: bool = False, check_errors: bool = False
 ) -> LdlFactorsAndInfo:
@@ -1498,6 +1520,7 @@ def places_of(pivots: list[int]) -> tuple[list[int], list[bool], list[int]]:
 
 
 @composite(home="linalg", examples=[(spd(3), fixed([1, 2, 3]), (3, 2))])
+@with_out()
 def linalg_ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
     """Solve ``A @ X = B`` for `X`, where `A` has been decomposed by `ldl_factor`.
 

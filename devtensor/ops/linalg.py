@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from devtensor.dtype import int64, of
 from devtensor.example import fixed, ints, spd
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import axes, axis
+from devtensor.ops.arguments import anywhere, axes, axis
 from devtensor.ops.elementwise import half
+from devtensor.ops.results import with_out
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -418,6 +419,7 @@ derivative(dot, input=lambda g, tensor: g * tensor, tensor=lambda g, input: g * 
 
 
 @composite(method=True, examples=[((3,), (3,))])
+@with_out()
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """Sum of the products of two vectors' elements, the first conjugated.
 
@@ -429,6 +431,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 
 @composite(method=True, aliases=("ger",), examples=[((3,), (4,)), ((0,), (2,))])
+@with_out(casts=True)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of an element of `input` with an element of `vec2`.
 
@@ -456,6 +459,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[((2, 3), (4, 3)), ((3,), (3,)), ((2, 3), ())])
+@with_out(casts=True)
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sum products over the last dimension of both.
 
@@ -745,6 +749,7 @@ derivative(
 @composite(
     method=False, home="linalg", examples=[([(2, 3), (3, 4), (4, 2)],), ([(3,), (3, 4), (4,)],)]
 )
+@with_out()
 def linalg_multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """Multiply a chain of matrices in the order that needs the fewest multiplications.
 
@@ -2013,7 +2018,7 @@ def linalg_lstsq(
     nothing = A.detach().new_empty((0,), dtype=A.dtype.to_real())
     rank = linalg_matrix_rank(A.detach(), rtol=rcond)
     residuals = nothing
-    if driver != "gelsy" and A.shape[-2] > A.shape[-1] and bool((rank == A.shape[-1]).all()):
+    if driver != "gelsy" and A.shape[-2] > A.shape[-1] and not anywhere(rank != A.shape[-1]):
         away = matmul(A, X) - columns
         residuals = (away.abs() if away.is_complex() else away).square().sum(-2)
     values = linalg_svdvals(A.detach()) if driver in ("gelsd", "gelss") else nothing
@@ -2029,6 +2034,7 @@ def linalg_lstsq(
     method=False,
     examples=[((3, 3), {"n": 3}), ((2, 3, 3), {"n": 0}), (spd(3), {"n": -2})],
 )
+@with_out(casts=True)
 def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
     """Multiply square matrices by themselves.
 
@@ -2160,6 +2166,7 @@ derivative(linalg_matrix_exp, A=matrix_exp_rule)
     method=False,
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), (2, 3), {"dim": 0})],
 )
+@with_out(casts=True)
 def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Sum of products along one dimension.
 
@@ -2243,6 +2250,7 @@ derivative(
 
 
 @composite(method=True, examples=[((2, 3), (2, 3), {"dim": 1}), ((3, 2), (3, 2), {"dim": 0})])
+@with_out()
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Cross product of 3-d vectors.
 
@@ -2345,6 +2353,7 @@ def logdet(input: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[(spd(3),)])
+@with_out(casts=True)
 def inverse(input: Tensor) -> Tensor:
     """Inverses of square matrices; the same as `linalg.inv`."""
     return linalg_inv(input)
@@ -2357,6 +2366,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 
 
 @composite(method=True, examples=[((3, 3), {"n": 3})])
+@with_out(casts=True)
 def matrix_power(input: Tensor, n: int) -> Tensor:
     """Multiply square matrices by themselves; the same as `linalg.matrix_power`."""
     return linalg_matrix_power(input, n)
@@ -2369,6 +2379,7 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[(spd(3),), (spd(2), True)])
+@with_out(casts=True)
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """Cholesky's factor of positive definite matrices; `linalg.cholesky` is the newer name."""
     warnings.warn("cholesky is deprecated in favor of devtensor.linalg.cholesky", stacklevel=2)
@@ -2376,6 +2387,7 @@ def cholesky(input: Tensor, upper: bool = False) -> Tensor:
 
 
 @composite(method=True, examples=[((4, 3),)])
+@with_out()
 def qr(input: Tensor, some: bool = True) -> Any:
     """Orthogonal times triangular; `linalg.qr` is the newer name.
 
@@ -2401,6 +2413,7 @@ SingularValues.__name__ = "svd"  # as PyTorch shows it
 
 
 @composite(method=True, examples=[((4, 3),)])
+@with_out()
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularValues:
     """Singular values, ``input = U @ diag(S) @ V.mT``; `linalg.svd` is the newer name.
 
@@ -2551,6 +2564,7 @@ derivative(linalg_vector_norm, x=vector_norm_rule)
         ((2, 3), {"ord": -2}),
     ],
 )
+@with_out(casts=True)
 def linalg_matrix_norm(
     A: Tensor,
     ord: float | str = "fro",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.dtype import int64, uint8
 from devtensor.example import fixed, ints, positive, unit
 from devtensor.op import composite, derivative, op
+from devtensor.ops.arguments import anywhere
 from devtensor.ops.linalg import kind_of, require_batches
 
 if TYPE_CHECKING:
@@ -1190,7 +1191,7 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError(f"var has negative entry/entries: {var}")
         var = input.detach() * 0 + var
-    elif bool((var < 0).any()):
+    elif anywhere(var < 0):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
         if tuple(input.shape[:-1]) == tuple(var.shape):
@@ -1382,7 +1383,7 @@ def multi_margin_loss(
             f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
         )
     place = target.reshape(samples, 1)
-    if bool(((place < 0) | (place >= classes)).any()):
+    if anywhere((place < 0) | (place >= classes)):
         raise RuntimeError(f"target out of range: there are {classes} classes")
     gap = (margin - scores.gather(1, place) + scores).clamp(min=0)
     if p == 2:
@@ -1443,7 +1444,7 @@ def multilabel_margin_loss(
             f"expected scalar type Long but found {kind_of(target).legacy}; convert with .long()"
         )
     classes = input.shape[-1] if input.ndim else 1
-    if bool(((target < -1) | (target >= classes)).any()):
+    if anywhere((target < -1) | (target >= classes)):
         raise RuntimeError("argument #2 'target' is out of range")
     scores, places = input.reshape(-1, classes), target.reshape(-1, classes)
     listed = (places == -1).long().cumsum(1) == 0

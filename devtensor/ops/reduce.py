@@ -12,10 +12,11 @@ from devtensor.dtype import float64, get_default_dtype, of
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import axes, axis
+from devtensor.ops.arguments import anywhere, axes, axis
 from devtensor.ops.create import complex_of
 from devtensor.ops.elementwise import back_to, half, kind, masked, maximum, minimum
 from devtensor.ops.linalg import linalg_vector_norm
+from devtensor.ops.results import with_out
 from devtensor.ops.shape import cat
 from devtensor.ops.sort import sort
 
@@ -214,6 +215,7 @@ derivative(
 
 
 @composite(method=True, examples=[*EXAMPLES, (fixed([[1.0, NAN], [2.0, 3.0]]), {"dim": 1})])
+@with_out(casts=True)
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean of numbers that are not NaN.
 
@@ -383,6 +385,7 @@ VAR_EXAMPLES = [
 
 
 @composite(method=True, examples=VAR_EXAMPLES)
+@with_out(casts=True)
 def var(
     input: Any,
     dim: Any = None,
@@ -444,6 +447,7 @@ derivative(deviation, input=deviation_rule)
 
 
 @composite(method=True, examples=VAR_EXAMPLES)
+@with_out(casts=True)
 def std(
     input: Any,
     dim: Any = None,
@@ -662,6 +666,7 @@ derivative(min_dim, input=unpicked)
         (ints(3),),
     ],
 )
+@with_out(casts=True)
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest number of all, the largest along `dim`, or the larger of two.
 
@@ -702,6 +707,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         (ints(3),),
     ],
 )
+@with_out(casts=True)
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest number of all, along `dim`, or the smaller of two; as for :func:`max`."""
     if hasattr(dim, "shape"):
@@ -1449,9 +1455,10 @@ def parts(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, interpo
         )
     line = several and q.ndim == 1
     wanted = q.unbind(0) if line else [q]
-    for value in q.reshape((-1,)).tolist() if several else [q]:
-        if not 0 <= value <= 1:
-            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {value}")
+    if several and anywhere(((q >= 0) & (q <= 1)).logical_not()):
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+    if not several and not 0 <= q <= 1:
+        raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
     if not input.numel():
         raise RuntimeError(
             f"{name}() input tensor must be non-empty, got shape {list(input.shape)}"
@@ -1504,6 +1511,7 @@ QUANTILE_EXAMPLES = [
 
 
 @composite(method=True, examples=QUANTILE_EXAMPLES)
+@with_out()
 def quantile(
     input: Any,
     q: Any,
@@ -1542,6 +1550,7 @@ def quantile(
         (fixed([[1.0, NAN, 3.0, 5.0], [NAN, NAN, NAN, 1.0]]), 0.4, {"dim": 1}),
     ],
 )
+@with_out()
 def nanquantile(
     input: Any,
     q: Any,
@@ -1572,6 +1581,7 @@ def piece(x: Any, dim: int, key: slice) -> Any:
         ((3,), 5),
     ],
 )
+@with_out(casts=True)
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`.
 
@@ -1688,6 +1698,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1
 @composite(
     method=True, examples=[((2, 3), 2, 0, 0.5), ((2, 3, 2), 1, 1, 2.0), ((2, 3), 2, 0, 100.0)]
 )
+@with_out(casts=True)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Shrink the parts along `dim` whose norm is above `maxnorm` to it.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.dtype import of
 from devtensor.example import complexes, positive
 from devtensor.op import composite
+from devtensor.ops.arguments import anywhere
 from devtensor.ops.create import arange
 from devtensor.ops.fft import fft_fft, fft_ifft, fft_irfft, fft_rfft
 from devtensor.ops.index import index_add
@@ -247,7 +248,7 @@ def istft(
     whole = signal.shape[-1]
     last = whole - first if length is None else min(first + length, whole)
     signal, weights = signal[:, first:last], weights[:, first:last]
-    if bool((weights.abs() < 1e-11).any()):
+    if anywhere(weights.abs() < 1e-11):
         raise RuntimeError(
             f"{text} window overlap add min: 1: there are places that no window covers"
         )
