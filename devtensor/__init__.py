@@ -5,7 +5,6 @@ One device-agnostic `Tensor` and one tape of derivatives over NumPy, CuPy or dpn
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
@@ -16,6 +15,7 @@ from devtensor import ops as _ops  # the catalogue
 from devtensor import methods as _methods
 from devtensor import host as _host
 from devtensor import look as _look
+from devtensor import neighbours as _neighbours
 from devtensor.autograd import engine as _engine
 from devtensor.autograd import ontensor as _ontensor
 from devtensor.autograd.anomaly import (
@@ -89,12 +89,5 @@ from devtensor.random import (
 from devtensor.serialization import load, save
 from devtensor.settings import *
 from devtensor.legacy import *
+from devtensor.later import find as __getattr__
 # isort: on
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("amp", "backends", "cuda", "fft", "testing"):  # imported when they are asked for
-        return import_module(f"devtensor.{name}")
-    if name == "autocast":
-        return import_module("devtensor.amp").autocast
-    raise AttributeError(f"module 'devtensor' has no attribute {name!r}")

@@ -1,0 +1,125 @@
+"""Every function of the standard beside array-api-strict: signatures, values, types and errors."""
+
+import inspect
+import warnings
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+import devtensor as dt
+import devtensor.array_api as xp
+from standard_calls import Draw, Type
+
+strict.set_array_api_strict_flags(api_version="2024.12")
+HOMES = {"": (xp, strict), "linalg": (xp.linalg, strict.linalg), "fft": (xp.fft, strict.fft)}
+
+
+REFUSALS = (ValueError, IndexError, RuntimeError, TypeError)
+CALLS = 60
+
+
+@pytest.fixture
+def float64_by_default():
+    dt.set_default_dtype(dt.float64)
+    yield
+    dt.set_default_dtype(dt.float32)
+
+
+def named(home):
+    """The functions of a part of the standard."""
+    module = HOMES[home][1]
+    return [
+        name
+        for name in module.__all__
+        if callable(getattr(module, name))
+        and not isinstance(getattr(module, name), type)
+        and "_flags" not in name
+        and not name.startswith("__")
+        and name not in ("broadcast_shapes", "isin")  # of version 2025.12 there
+    ]
+
+
+NAMES = [(home, name) for home in HOMES for name in named(home)]
+ids = [".".join(filter(None, pair)) for pair in NAMES]
+
+
+@pytest.mark.parametrize(("home", "name"), NAMES, ids=ids)
+def test_signature(home, name):
+    ours, theirs = [
+        [
+            (p.name, p.kind, None if "UNDEF" in repr(p.default) else p.default)
+            for p in inspect.signature(getattr(module, name)).parameters.values()
+        ]
+        for module in HOMES[home]
+    ]
+    assert ours == theirs
+
+
+def converted(value, module, device):
+    """An argument as one of the two libraries takes it."""
+    if isinstance(value, Type):
+        return getattr(module, value)
+    if isinstance(value, np.ndarray):
+        return module.asarray(value, **({"device": device} if module is xp else {}))
+    if isinstance(value, (list, tuple)):
+        return type(value)([converted(one, module, device) for one in value])
+    return value
+
+
+def call(module, home, drawn, device=None):
+    args = [converted(value, module, device) for value in drawn.args]
+    kwargs = {name: converted(value, module, device) for name, value in drawn.kwargs.items()}
+    function = getattr(getattr(module, home) if home else module, drawn.name)
+    return function(*args, **kwargs)
+
+
+def leaves(result):
+    if hasattr(result, "bits"):  # limits of a type
+        return [getattr(result, f) for f in ("bits", "max", "min")]
+    if isinstance(result, (tuple, list)):
+        return [leaf for part in result for leaf in leaves(part)]
+    return [result]
+
+
+@pytest.mark.parametrize(("home", "name"), NAMES, ids=ids)
+def test_values(home, name, device, float64_by_default):
+    for seed in range(CALLS):
+        drawn = Draw(seed, name, getattr(HOMES[home][1], name), home)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                theirs = call(strict, home, drawn)
+            except TypeError:  # not defined for such types
+                continue
+            except (ValueError, IndexError, np.linalg.LinAlgError):
+                theirs = None
+            try:
+                ours = call(xp, home, drawn, device)
+            except REFUSALS:
+                assert theirs is None, f"refused: {drawn}"
+                continue
+        assert theirs is not None, f"not refused: {drawn}"
+        same(name, ours, theirs, f"call {seed}: {drawn}")
+
+
+def same(name, ours, theirs, message):
+    ours, theirs = leaves(ours), leaves(theirs)
+    assert len(ours) == len(theirs), message
+    for one, two in zip(ours, theirs, strict=True):
+        if not isinstance(one, dt.Tensor):
+            assert getattr(one, "name", one) == getattr(two, "_np_dtype", two), message
+            continue
+        assert one.dtype.name == str(two._array.dtype), message
+        assert tuple(one.shape) == two.shape, message
+        if name in ("empty", "empty_like"):
+            continue
+        one, two = np.asarray(one.cpu()), two._array
+        if one.dtype.kind in "fc":
+            eps = np.finfo(one.dtype).eps
+            if one.dtype.kind == "c":  # what arithmetic makes of infinite ones is left open
+                one, two = one[np.isfinite(two)], two[np.isfinite(two)]
+            with np.errstate(all="ignore"):
+                np.testing.assert_allclose(one, two, rtol=64 * eps, atol=64 * eps, err_msg=message)
+        else:
+            np.testing.assert_array_equal(one, two, err_msg=message)
