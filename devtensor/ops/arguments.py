@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from devtensor.tensor import Tensor
+
+
+def require_tensors(name: str, **given: Any) -> None:
+    """Raise unless all arguments are tensors.
+
+    Raises
+    ------
+    TypeError
+    """
+    for place, (argument, value) in enumerate(given.items()):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {place + 1}) must be Tensor, "
+                f"not {type(value).__name__}"
+            )
 
 
 def axis(dim: Any, ndim: int) -> int:
@@ -51,6 +68,18 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
     return found
 
 
-def anywhere(condition: Any) -> bool:
-    """Whether a tensor of truth values has a true one; within `vmap`, in any of the examples."""
-    return bool(condition.any()._array)
+def over(dim: Any, ndim: int) -> tuple[int, ...]:
+    """The dimensions to reduce: all for None or an empty sequence."""
+    if dim is None or (isinstance(dim, Sequence) and not dim):
+        return tuple(range(ndim))
+    found = axes(dim, ndim)
+    return found if ndim else ()
+
+
+def anywhere(condition: Any, xp: Any = None) -> bool:
+    """Whether a tensor of truth values has a true one; within `vmap`, in any of the examples.
+
+    For gradient rules, which have their namespace `xp`, it may be an array, too.
+    """
+    found = condition.any() if xp is None else xp.any(condition)
+    return bool(getattr(found, "_array", found))

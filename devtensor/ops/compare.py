@@ -7,8 +7,10 @@ from typing import Any
 
 from devtensor.dtype import of
 from devtensor.example import bools, fixed, ints
+from devtensor.launch import broadcast
 from devtensor.op import composite, op
 from devtensor.ops.elementwise import kind
+from devtensor.ops.results import with_out
 
 NAN, INF = math.nan, math.inf
 ORDERED = ("float", "int", "bool")
@@ -191,9 +193,10 @@ def bitwise_right_shift(xp, input, other, /):
     If that is all of them, or negative, 0 or -1 remains.
     """
     fits = xp.logical_and(other >= 0, other < width(input))
-    return xp.bitwise_right_shift(
+    shifted = xp.bitwise_right_shift(
         input, xp.where(fits, other, xp.full_like(other, width(input) - 1))
     )
+    return shifted if of(input.dtype).is_signed else shifted * xp.astype(fits, input.dtype)
 
 
 # ---- what kind of number ----
@@ -302,6 +305,7 @@ def isclose(xp, input, other, /, rtol=1e-05, atol=1e-08, equal_nan=False):
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
+    broadcast([tuple(input.shape), tuple(other.shape)])
     close = input == other
     if equal_nan:
         close = xp.logical_or(close, xp.logical_and(input != input, other != other))
@@ -368,6 +372,7 @@ def is_among(xp, elements, test_elements, /):
     method=False,
     examples=[(ints(2, 3), ints(2)), (ints(2, 3), 2), (ints(2, 3), ints(2), {"invert": True})],
 )
+@with_out()
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
 ) -> Any:
@@ -387,5 +392,11 @@ def isin(
     Tensor
         Bools in the shape of `elements`.
     """
+    for x in (elements, test_elements):
+        if hasattr(x, "dtype") and kind(x) == "bool":
+            raise RuntimeError(
+                f"Unsupported input type encountered for isin(): Bool, of shape {list(x.shape)}; "
+                "convert with .to()"
+            )
     found = is_among(elements, test_elements)
     return logical_not(found) if invert else found

@@ -18,6 +18,8 @@ from devtensor.dtype import bool_, float32, get_default_dtype, int64, of_number
 from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints, positive
 from devtensor.op import composite, derivative, op
+from devtensor.ops.arguments import require_tensors
+from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
 from devtensor.tensor import Tensor
 
@@ -329,11 +331,9 @@ def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: An
 def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
     """``start``, ``start + step``, ...: `count` numbers."""
     if isinstance(start, int) and isinstance(step, int) and xp.isdtype(dtype, "integral"):
-        return (
-            xp.arange(start, start + step * count, step, dtype=dtype)
-            if count
-            else xp.zeros((0,), dtype=dtype)
-        )
+        # in int64 first: a negative start wraps in unsigned types
+        whole = xp.arange(start, start + step * count, step or 1, dtype=xp.int64)
+        return xp.astype(whole, dtype)
     # computed in double precision, so that no error adds up
     return xp.astype(xp.arange(count, dtype=xp.float64) * step + start, dtype)
 
@@ -578,6 +578,7 @@ def _same_floats(one: Any, two: Any) -> None:
 
 
 @composite(method=False, examples=[((2, 3), (2, 3)), ((2, 1), (3,)), ((), ())])
+@with_out()
 def complex(real: Any, imag: Any) -> Any:
     """A complex tensor from its real and imaginary parts, which broadcast.
 
@@ -586,11 +587,13 @@ def complex(real: Any, imag: Any) -> Any:
     RuntimeError
         If they are not of one real floating type.
     """
+    require_tensors("complex", real=real, imag=imag)
     _same_floats(real, imag)
     return complex_of(*broadcast_tensors(real, imag))
 
 
 @composite(method=False, examples=[(positive(2, 3), (2, 3)), (positive(2, 1), (3,))])
+@with_out()
 def polar(abs: Any, angle: Any) -> Any:
     """A complex tensor from its absolute values and angles.
 
@@ -599,6 +602,7 @@ def polar(abs: Any, angle: Any) -> Any:
     RuntimeError
         If they are not of one real floating type.
     """
+    require_tensors("polar", abs=abs, angle=angle)
     _same_floats(abs, angle)
     return complex(abs * angle.cos(), abs * angle.sin())
 

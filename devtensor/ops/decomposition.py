@@ -838,7 +838,7 @@ def eig_rule(xp, gs, A_dtype, eigenvalues, eigenvectors):
     if g_vectors is not None:
         along = xp.matmul(across, g_vectors)
         own = xp.diagonal(along, 0, -2, -1)
-        if bool(xp.any(xp.abs(xp.imag(own)) > 1e-2)):
+        if anywhere(xp.abs(xp.imag(own)) > 1e-2, xp):
             raise RuntimeError(
                 "linalg_eig_backward: The eigenvectors in the complex case are specified up to "
                 "multiplication by e^{i phi}. The specified loss function depends on this "
@@ -1083,6 +1083,16 @@ def ormqr(
     if input.ndim >= 2 and other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
     require_reflections(name, input, tau)
+    if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
+        raise RuntimeError(
+            f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1]), but "
+            f"got {tau.shape[-1]} for {list(other.shape)} and {list(input.shape)}"
+        )
+    if other.ndim != input.ndim:
+        raise RuntimeError(
+            f"{name}: Expected other to have the same number of dimensions as input, but got "
+            f"other.ndim equal to {other.ndim} and input.ndim is equal to {input.ndim}"
+        )
     V, T = reflections(input, tau)
     T = T.mH if transpose else T
     result: Tensor = (
@@ -1128,6 +1138,8 @@ def linalg_tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
+    if not A.ndim:
+        raise RuntimeError("linalg.tensorinv: a 0-d tensor is no map between dimensions")
     first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(first) != math.prod(last):
         raise RuntimeError(
@@ -1192,11 +1204,13 @@ def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     RuntimeError
         If there are fewer than 2 powers, or the numbers are bools.
     """
-    if x.dtype is bool_:
+    if x.dtype.kind == "bool" or (x.dtype.itemsize == 2 and x.dtype.kind == "float"):
         raise RuntimeError(
-            "linalg.vander supports floating point, complex, and integer tensors, but got Bool"
+            "linalg.vander supports floating point, complex, and integer tensors, but got "
+            f"{x.dtype.legacy}"
         )
-    count = (x.shape[-1] if x.ndim else 1) if N is None else N
+    x = x if x.ndim else x.reshape((1,))
+    count = x.shape[-1] if N is None else N
     if count <= 1:
         raise RuntimeError(f"N must be greater than 1. Got {count}")
     across = x.unsqueeze(-1)

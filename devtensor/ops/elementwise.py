@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.dtype import complex128, float64, get_default_dtype, int64, of
+from devtensor.dtype import complex128, float64, get_default_dtype, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
+from devtensor.ops.arguments import require_tensors
 from devtensor.ops.results import with_out
 from devtensor.tensor import on_tensor
 
@@ -295,6 +296,11 @@ def div(xp, input, other, /, *, rounding_mode=None):
         For another `rounding_mode`, and if integers are divided by 0 and rounded.
     """
     if rounding_mode is not None:
+        if kind(input) == "complex":
+            raise NotImplementedError(
+                f"\"div_{rounding_mode}\" not implemented for '{of(input.dtype).legacy}': complex "
+                "quotients cannot be rounded"
+            )
         return rounded_quotient(xp, input, other, rounding_mode)
     if kind(input) in ("int", "bool"):
         inexact = getattr(xp, get_default_dtype().name)
@@ -603,10 +609,10 @@ def conj(input: Any) -> Any:
 # ---- powers, exponentials and logarithms ----
 
 
-@op(elementwise=True, accepts=ARITHMETIC, examples=[((2, 3),), (ints(3, low=-4),)])
+@op(elementwise=True, examples=[((2, 3),), (ints(3, low=-4),), (bools(3),)])
 def square(xp, input, /):
-    """`input` times itself."""
-    return xp.square(input)
+    """`input` times itself; bools as int64."""
+    return xp.square(input if input.dtype != xp.bool else xp.astype(input, xp.int64))
 
 
 derivative(square, input=lambda g, input: g * (input + input))
@@ -698,10 +704,19 @@ def log1p(xp, input, /):
 derivative(log1p, input=lambda g, input: g / (input + 1))
 
 
-@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+@op(elementwise=True, accepts=("float", "complex"), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
 def logaddexp(xp, input, other, /):
     """Logarithm of the sum of the exponentials of `input` and `other`, without overflow."""
-    return xp.logaddexp(input, other)
+    if kind(input) != "complex":
+        return xp.logaddexp(input, other)
+    first = xp.real(input) >= xp.real(other)
+    large, small = xp.where(first, input, other), xp.where(first, other, input)
+    # What is infinite in both has no difference; the larger one is then the result.
+    endless = xp.logical_and(xp.isinf(xp.real(large)), xp.real(large) == xp.real(small))
+    away = xp.where(endless, xp.zeros_like(small), small - large)
+    grown = large + xp.log1p(xp.exp(away))
+    both = xp.log(xp.exp(large) + xp.exp(small))
+    return xp.where(endless, xp.where(xp.real(large) < 0, large, both), grown)
 
 
 derivative(
@@ -1401,6 +1416,8 @@ derivative(
 def choose(xp, condition, input, other, /):
     """`input` where `condition` is true, else `other`."""
     if kind(condition) != "bool":
+        if of(condition.dtype) is uint8:  # masks of older programs
+            return xp.where(condition != 0, input, other)
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{of(condition.dtype).legacy} and shape {list(condition.shape)}; write condition != 0"
@@ -1516,12 +1533,18 @@ derivative(nan_to_num, input=lambda xp, g, input: masked(xp, xp.isfinite(input),
 
 @op(
     elementwise=True,
+    promotes=None,
     accepts=("float", "int", "bool"),
     examples=[(fixed([-1.0, 0.0, 2.0]), (3,)), (ints(3, low=-1, high=2), ints(3))],
     refusal="heaviside is not yet implemented for complex tensors.",
 )
 def heaviside(xp, input, values, /):
     """0 for negative numbers (and NaN), 1 for positive ones, `values` for 0."""
+    if input.dtype != values.dtype:
+        raise RuntimeError(
+            "heaviside is not yet implemented for tensors with different dtypes: got "
+            f"{of(input.dtype)!r} and {of(values.dtype)!r}; convert one with .to()"
+        )
     return xp.where(input == 0, values, xp.astype(input > 0, input.dtype))
 
 
@@ -1529,13 +1552,14 @@ def heaviside(xp, input, values, /):
 @with_out(casts=True)
 def ldexp(input: Any, other: Any) -> Any:
     """`input` times 2 to the power `other`."""
+    require_tensors("ldexp", input=input, other=other)
     if input.dtype.is_floating_point and kind(other) == "bool":
         raise NotImplementedError(
             "\"ldexp\" not implemented for 'Bool': the exponents `other` must be numbers, got "
             f"torch.bool of shape {list(other.shape)}"
         )
     power = pow(2.0, other)
-    if input.dtype.is_floating_point and not other.dtype.is_floating_point:
+    if input.dtype.is_floating_point and kind(other) == "int":
         power = power.to(input.dtype)
     return mul(input, power)
 

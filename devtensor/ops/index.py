@@ -16,6 +16,8 @@ from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.create import tensor_of
+from devtensor.ops.elementwise import where
+from devtensor.ops.results import with_out
 from devtensor.ops.shape import (
     ahead,
     broadcast_tensors,
@@ -30,6 +32,7 @@ from devtensor.ops.shape import (
     together,
     unsqueeze,
 )
+from devtensor.ops.sort import unique
 from devtensor.tensor import Tensor
 
 # ---- what a key means
@@ -480,10 +483,15 @@ def _put_arguments(
     input: Any, indices: Sequence[Any], values: Any
 ) -> tuple[Any, list[Any], tuple[int, ...]]:
     _same_dtype(input, values)
-    basic, arrays, places = parse(
-        input, tuple([_ALL if part is None else part for part in indices])
-    )
+    basic, arrays, places = parse(input, tuple(map(_part, indices)))
     return input if basic is None else slice_view(input, basic), arrays, tuple(places)
+
+
+def _part(index: Any) -> Any:
+    """A part of a key: all where there is none, and a number as a list of one."""
+    if index is None:
+        return _ALL
+    return index if index.ndim or index.dtype.kind == "bool" else reshape(index, (1,))
 
 
 def _same_dtype(input: Any, values: Any) -> None:
@@ -496,6 +504,7 @@ def _same_dtype(input: Any, values: Any) -> None:
 
 
 @composite(method=True, examples=[((2, 3), ints(2, 2, high=6))])
+@with_out()
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened `input`, in the shape of `index`.
 
@@ -504,10 +513,7 @@ def take(input: Any, index: Any) -> Any:
     IndexError
         If there is no such element.
     """
-    if index.dtype is not int64:
-        raise RuntimeError(
-            f"take(): Expected a long tensor for index, but got {index.dtype.legacy}"
-        )
+    _long(index, "take")
     try:
         return _index(reshape(input, (-1,)), [index], (0,))
     except IndexError:
@@ -544,7 +550,17 @@ def put_(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     return input.copy_(put(input, index, source, accumulate))
 
 
+def _long(index: Any, name: str, error: type[Exception] = RuntimeError) -> None:
+    """Refuse indices that are not int64."""
+    if index.dtype is not int64:
+        raise error(
+            f"{name}(): Expected a long tensor for index (Expected dtype int64 for index), but "
+            f"got {index.dtype.legacy}; convert with .long()"
+        )
+
+
 def _put_source(input: Any, index: Any, source: Any) -> Any:
+    _long(index, "put_")
     if source.numel() != index.numel():
         raise IndexError(
             "put_(): Expected source and index to have the same number of elements, but got "
@@ -704,7 +720,7 @@ derivative(
 def _along(input: Any, dim: int, index: Any, name: str, other: str = "input") -> int:
     """`dim`, after the checks that gather and scatter share."""
     dim = axis(dim, input.ndim)
-    if index.dtype not in (int64, int32):
+    if index.dtype not in (int64, int32) and 0 not in index.shape:
         raise RuntimeError(f"{name}: Expected dtype int32/int64 for index, got {index.dtype}")
     if max(index.ndim, 1) != max(input.ndim, 1) and 0 not in index.shape:
         raise RuntimeError(
@@ -716,6 +732,7 @@ def _along(input: Any, dim: int, index: Any, name: str, other: str = "input") ->
 
 
 @composite(method=True, examples=[((3, 4), 1, ints(3, 2, high=4)), ((3, 4), 0, ints(2, 3, high=3))])
+@with_out()
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """Pick elements along `dim`: ``out[i, j] = input[index[i, j], j]`` for ``dim=0``.
 
@@ -826,6 +843,7 @@ def _scatter_call(
     method=True,
     examples=[((3, 4), 1, fixed([[0, 2], [1, 0]]), (2, 2)), ((3, 4), 0, fixed([[2, 0]]), 1.5)],
 )
+@with_out()
 def scatter(
     input: Any,
     dim: int,
@@ -882,6 +900,7 @@ def scatter_(
     method=True,
     examples=[((3, 4), 0, ints(2, 2, high=3), (2, 2)), ((3, 4), 1, ints(3, 5, high=4), (3, 6))],
 )
+@with_out()
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of `input` to which `src` is added along `dim`.
 
@@ -1054,6 +1073,7 @@ def _reduce_arguments(input: Any, dim: int, index: Any, src: Any, reduce: str) -
         ((3, 4), 0, ints(2, 2, high=3), (2, 2), "mean", {"include_self": False}),
     ],
 )
+@with_out()
 def scatter_reduce(
     input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -1090,13 +1110,14 @@ def scatter_reduce_(
         ((3, 4), ints(5, high=12)),
     ],
 )
+@with_out()
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Pick elements along `dim` at `indices`, which broadcast with `input` in other dimensions.
 
     Without `dim` both are flattened.
     """
     if dim is None:
-        return gather_at(reshape(input, (-1,)), reshape(indices, (-1,)), 0)
+        return gather(reshape(input, (-1,)), 0, reshape(indices, (-1,)))
     if input.ndim != indices.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, "
@@ -1104,7 +1125,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
         )
     dim = axis(dim, input.ndim)
-    if indices.dtype not in (int64, int32):
+    if indices.dtype is not int64:
         raise RuntimeError(
             "torch.take_along_dim(): dtype of indices should be Long but got "
             f"{indices.dtype.legacy}"
@@ -1177,6 +1198,7 @@ derivative(index_select_spread, input=lambda xp, g, index, dim: xp.index_select_
     method=True,
     examples=[((3, 4), 0, ints(5, high=3)), ((3, 4), -1, ints(2, high=4)), ((), 0, fixed([0]))],
 )
+@with_out()
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The parts of `input` along `dim` that `index` lists.
 
@@ -1200,6 +1222,15 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return index_select_at(input, index, axis(dim, input.ndim))
 
 
+def times(xp: Any, source: Any, alpha: Any) -> Any:
+    """`source` times a number, which wraps in unsigned types, as sums do."""
+    if alpha == 1:
+        return source
+    if xp.isdtype(source.dtype, "unsigned integer") and alpha < 0:
+        source, alpha = xp.zeros_like(source) - source, -alpha
+    return source * alpha
+
+
 @op(
     promotes=None,
     public=False,
@@ -1210,8 +1241,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 def index_add_at(xp: Any, input: Any, index: Any, source: Any, /, dim: int, alpha: Any = 1) -> Any:
     """A copy of `input` to whose parts `index` those of `source` are added."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
-    if alpha != 1:
-        source = source * alpha
+    source = times(xp, source, alpha)
     if not input.ndim:
         return input + xp.reshape(source, ())
     return xp.index_add(input, dim, xp.reshape(index, (-1,)), source)
@@ -1269,6 +1299,7 @@ def _part_arguments(
         ((3, 4), 1, ints(2, high=4), normal(3, 2), {"alpha": 2.0}),
     ],
 )
+@with_out()
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """A copy of `input` to whose parts `index` those of `source`, times `alpha`, are added."""
     return index_add_at(
@@ -1327,18 +1358,29 @@ derivative(
         ((3, 4), 1, fixed([3, 1]), normal(3, 2)),
     ],
 )
+@with_out()
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` whose parts `index` along `dim` are those of `source`."""
-    return index_copy_at(
-        input, index, source, _part_arguments(input, dim, index, source, "index_copy_", IndexError)
-    )
+    return index_copy_at(input, index, source, _copy_arguments(input, dim, index, source))
 
 
 @composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), normal(2, 4))])
 def index_copy_(input: Any, dim: int, index: Any, source: Any) -> Any:
     """Copy the parts of `source` to the parts `index` of `input`."""
-    dim = _part_arguments(input, dim, index, source, "index_copy_", IndexError)
+    dim = _copy_arguments(input, dim, index, source)
     return in_place(index_copy_at)(input, index, source, dim)
+
+
+def _copy_arguments(input: Any, dim: int, index: Any, source: Any) -> int:
+    """`dim`, after the checks of index_copy."""
+    _long(index, "index_copy_")
+    if input.ndim and source.ndim and input.ndim != source.ndim:
+        raise IndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality must "
+            f"match. Source dimensionality ({source.ndim}), destination dimensionality "
+            f"({input.ndim})"
+        )
+    return _part_arguments(input, dim, index, source, "index_copy_", IndexError)
 
 
 def _fill_arguments(
@@ -1352,12 +1394,21 @@ def _fill_arguments(
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
+    _long(index, "index_fill_", IndexError)
+    if isinstance(value, Tensor) and value.is_complex() and not input.is_complex():
+        raise RuntimeError(
+            "index_fill_(): Converting complex Scalar to non-complex type is not supported: got a "
+            f"value of {value.dtype!r} for {input.dtype!r}"
+        )
     value = (
         value.to(input.dtype)
         if isinstance(value, Tensor)
         else tensor_of(value, input.device, input.dtype)
     )
-    return [reshape(index, (-1,))], value, (dim,)
+    index = reshape(index, (-1,))
+    if value.requires_grad:  # a part that is named twice is filled once
+        index = unique(where(index < 0, index + (input.shape[dim] if input.ndim else 1), index))
+    return [index], value, (dim,)
 
 
 @composite(method=True, examples=[((3, 4), 0, fixed([2, 0]), 1.5), ((3, 4), 1, fixed([-1]), ())])
@@ -1494,6 +1545,7 @@ derivative(
 
 
 @composite(method=True, examples=[((2, 3), bools(2, 3)), ((2, 3), bools(3)), ((3,), bools(2, 3))])
+@with_out()
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements of `input` where `mask` is True, in one dimension; the two broadcast."""
     if mask.dtype is not bool_:
@@ -1589,6 +1641,7 @@ def nonzero_at(xp: Any, input: Any, /) -> Any:
 @composite(
     method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),), (fixed([0, 1]), {"as_tuple": True})]
 )
+@with_out()
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The coordinates of all elements that are not zero.
 
@@ -1626,10 +1679,10 @@ def search(xp: Any, sorted_sequence: Any, input: Any, /, right: bool) -> Any:
     if sorted_sequence.ndim == 1:
         flat = xp.searchsorted(sorted_sequence, xp.reshape(input, (-1,)), side=side)
         return xp.astype(xp.reshape(flat, input.shape), xp.int64, copy=False)
+    if 0 in sorted_sequence.shape or 0 in input.shape:
+        return xp.zeros(input.shape, dtype=xp.int64)
     rows = xp.reshape(sorted_sequence, (-1, sorted_sequence.shape[-1]))
     wanted = xp.reshape(input, (-1, input.shape[-1]))
-    if not rows.shape[0]:
-        return xp.zeros(input.shape, dtype=xp.int64)
     found = [xp.searchsorted(rows[i, ...], wanted[i, ...], side=side) for i in range(rows.shape[0])]
     return xp.astype(xp.reshape(xp.stack(found), input.shape), xp.int64, copy=False)
 
@@ -1641,6 +1694,7 @@ def search(xp: Any, sorted_sequence: Any, input: Any, /, right: bool) -> Any:
         (fixed([1.0, 2.0]), 1.0, {"right": True}),
     ],
 )
+@with_out()
 def searchsorted(
     sorted_sequence: Any,
     input: Any,
@@ -1711,6 +1765,7 @@ def searchsorted(
 
 
 @composite(method=False, examples=[(fixed([[0.5, 2.0], [2.5, 9.0]]), fixed([1.0, 2.0, 3.0]))])
+@with_out()
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the interval between `boundaries` in which each value lies."""
     if boundaries.ndim != 1:
@@ -1765,6 +1820,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     lengths = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(n < 0 for n in lengths):
         raise ValueError(f"'shape' cannot have negative values, but got {lengths}")
+    indices = indices.to(int64)
     coordinates = []
     for length in reversed(lengths):
         coordinates.append(indices % length)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from devtensor.dtype import int64, of
 from devtensor.example import fixed, ints, spd
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import anywhere, axes, axis
+from devtensor.ops.arguments import anywhere, axes, axis, over
 from devtensor.ops.elementwise import half
-from devtensor.ops.results import with_out
+from devtensor.ops.results import placed, with_out
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -896,7 +896,7 @@ derivative(
         ((2, 1), (3, 4), {"dims": 1}),
     ],
 )
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Multiply and sum over several dimensions at once.
 
     Parameters
@@ -906,8 +906,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
     dims : int or pair of lists of int, optional
         Either how many of the last dimensions of `a` meet the first of `b`, or the dimensions of
         `a` and those of `b` that meet, in order.
-    out : None
-        Not supported.
+    out : Tensor, optional
+        Where to put the result.
 
     Returns
     -------
@@ -928,11 +928,17 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
         ours, theirs = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         ours, theirs = ([d] if isinstance(d, int) else [int(i) for i in d] for d in dims)
+        axes(ours, a.ndim), axes(theirs, b.ndim)  # refuse dimensions that are not there
     if len(ours) != len(theirs):
         raise RuntimeError(f"both dimension lists should have same length, got {ours} and {theirs}")
     if a.dtype != b.dtype:
         raise RuntimeError(f"both inputs should have same dtype, got {a.dtype} and {b.dtype}")
     for i, j in zip(ours, theirs, strict=True):
+        if not a.ndim or not b.ndim:
+            raise IndexError(
+                f"Dimension specified as {i if not a.ndim else j} but tensor has no dimensions: "
+                f"tensordot() got shapes {list(a.shape)} and {list(b.shape)}"
+            )
         if a.shape[i] != b.shape[j]:
             if a.shape[i] == 1:
                 b = b.sum(j, keepdim=True, dtype=b.dtype)
@@ -950,7 +956,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: None = None) -> Tensor:
         right[j] = i
     met = set(left) & set(right)
     result = tuple(x for x in (*left, *right) if x not in met)
-    return contract(a, b, labels=(left, tuple(right), result))
+    found = contract(a, b, labels=(left, tuple(right), result))
+    return found if out is None else placed("tensordot", found, out, (a, b), casts=True)
 
 
 @composite(
@@ -2486,12 +2493,15 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
             f"Got {kind_of(x).legacy}; convert it with .float()"
         )
     ord = float(ord)
-    where = tuple(range(x.ndim)) if dim is None or dim == () else axes(dim, x.ndim)
+    where = over(dim, x.ndim) if x.ndim else ()
     if (ord < 0 or ord == math.inf) and any(x.shape[i] == 0 for i in where):
         raise RuntimeError(
             f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor "
             "because the operation does not have an identity"
         )
+    if half(x):
+        long = linalg_vector_norm.kernel(xp, xp.astype(x, xp.float32), ord, where, keepdim)
+        return xp.astype(long, x.dtype)
     size = xp.abs(x)
     if ord == math.inf:
         return xp.max(size, axis=where, keepdims=keepdim)
@@ -2523,7 +2533,7 @@ def wider(xp, x, g):
 
 
 def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
-    where = tuple(range(x.ndim)) if dim is None or dim == () else axes(dim, x.ndim)
+    where = over(dim, x.ndim)
     if not keepdim:
         whole = tuple([1 if i in where else size for i, size in enumerate(x.shape)])
         g, out = xp.reshape(g, whole), xp.reshape(out, whole)
@@ -2671,7 +2681,7 @@ def linalg_norm(
     """
     if dim is not None and not isinstance(dim, int) and len(dim) not in (1, 2) and ord is not None:
         raise RuntimeError(
-            "linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}"
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}"
         )
     if ord is None:
         return linalg_vector_norm(A, 2, dim, keepdim, dtype=dtype)
@@ -2703,7 +2713,7 @@ def norm(
     p: float | str | None = "fro",
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
-    out: None = None,
+    out: Tensor | None = None,
     dtype: Any = None,
 ) -> Tensor:
     """Length of vectors; dimensions taken together are one long vector.
@@ -2718,8 +2728,8 @@ def norm(
         The dimensions to reduce; all by default.
     keepdim : bool, optional
         Keep reduced dimensions with size 1.
-    out : None
-        Not supported.
+    out : Tensor, optional
+        Where to put the result.
     dtype : dtype, optional
         Convert `input` to this first.
 
@@ -2729,12 +2739,15 @@ def norm(
         If `input` is not floating, or `p` is another word.
     """
     if p == "nuc":
-        return linalg_matrix_norm(
+        found = linalg_matrix_norm(
             input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype
         )
-    if isinstance(p, str) and p != "fro":
+    elif isinstance(p, str) and p != "fro":
         raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
-    return linalg_vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype)
+    else:
+        order = 2 if p is None or p == "fro" else p
+        found = linalg_vector_norm(input, order, dim, keepdim, dtype=dtype)
+    return found if out is None else placed("norm", found, out, (input,), casts=True)
 
 
 @composite(home="linalg", method=False, examples=[(spd(3),), ((4, 3),)])
@@ -2755,6 +2768,8 @@ def linalg_cond(A: Tensor, p: float | str | None = None) -> Tensor:
     """
     if p in (None, 2, -2):
         S = linalg_svdvals(A)
+        if not S.shape[-1]:  # a matrix of no numbers
+            return S.sum(-1)
         return S[..., -1] / S[..., 0] if p == -2 else S[..., 0] / S[..., -1]
     return linalg_matrix_norm(A, p) * linalg_matrix_norm(linalg_inv(A), p)
 

@@ -12,9 +12,9 @@ from devtensor.dtype import float64, get_default_dtype, of
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import anywhere, axes, axis
+from devtensor.ops.arguments import anywhere, axis, over, require_tensors
 from devtensor.ops.create import complex_of
-from devtensor.ops.elementwise import back_to, half, kind, masked, maximum, minimum
+from devtensor.ops.elementwise import back_to, clamp, half, kind, masked, maximum, minimum
 from devtensor.ops.linalg import linalg_vector_norm
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import cat
@@ -26,14 +26,6 @@ WHOLE = ("int", "bool")
 
 
 # ---- dimensions ----
-
-
-def over(dim: Any, ndim: int) -> tuple[int, ...]:
-    """The dimensions to reduce: all for None or an empty sequence."""
-    if dim is None or (isinstance(dim, Sequence) and not dim):
-        return tuple(range(ndim))
-    found = axes(dim, ndim)
-    return found if ndim else ()
 
 
 def spread(xp: Any, x: Any, shape: Sequence[int], dim: Any, keepdim: bool) -> Any:
@@ -303,7 +295,7 @@ def prod_rule(xp: Any, g: Any, input: Any, out: Any, dim: Any, keepdim: bool) ->
     g, out = spread(xp, g, shape, dim, keepdim), spread(xp, out, shape, dim, keepdim)
     if not len(shape):
         return back_to(xp, g, dtype)
-    if not bool(xp.any(input == 0)):
+    if not anywhere(input == 0, xp):
         return back_to(xp, g * out / input, dtype)
     if dim is None:
         rest = xp.reshape(others(xp, xp.reshape(input, (-1,)), 0), shape)
@@ -693,7 +685,9 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     if hasattr(dim, "shape"):
         dim, other = None, dim
     if other is not None:
+        require_tensors("max", input=input, other=other)
         return maximum(input, other)
+    require_tensors("max", input=input)
     return max_all(input) if dim is None else max_dim(input, dim, keepdim)
 
 
@@ -713,7 +707,9 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     if hasattr(dim, "shape"):
         dim, other = None, dim
     if other is not None:
+        require_tensors("min", input=input, other=other)
         return minimum(input, other)
+    require_tensors("min", input=input)
     return min_all(input) if dim is None else min_dim(input, dim, keepdim)
 
 
@@ -919,7 +915,7 @@ def bincount(xp, input, weights=None, /, minlength=0):
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
     if weights is None:
         return xp.astype(xp.bincount(input, None, minlength), xp.int64, copy=False)
-    if weights.shape != input.shape:
+    if weights.shape != input.shape and 0 not in input.shape:
         raise RuntimeError(
             "weights should be 1-d and have the same length as input: got shapes "
             f"{list(weights.shape)} and "
@@ -1144,7 +1140,7 @@ def cumprod_rule(xp: Any, g: Any, input: Any, out: Any, dim: int) -> Any:
         return back_to(xp, g, dtype)
     if g.dtype != dtype:
         input = xp.astype(input, g.dtype)
-    if not bool(xp.any(input == 0)):
+    if not anywhere(input == 0, xp):
         return back_to(xp, backwards_sum(xp, g * out, dim) / input, dtype)
     before = shifted(xp, out, dim, xp.ones_like(input[along(dim, slice(0, 1))]))
     return back_to(xp, before * xp.recur(g, xp.roll(input, -1, axis=dim), dim), dtype)
@@ -1608,6 +1604,11 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n == 0:
         return input.clone()
     whole = [x for x in (prepend, input, append) if x is not None]
+    if any(x.ndim != input.ndim for x in whole):
+        raise RuntimeError(
+            "diff expects prepend or append to be the same dimension as input: got shapes "
+            f"{[list(x.shape) for x in whole]}"
+        )
     x = cat(whole, dim) if len(whole) > 1 else input
     for _ in range(builtins.min(n, x.shape[dim])):
         size = x.shape[dim]
@@ -1762,6 +1763,10 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     RuntimeError
         For more than two dimensions, or weights of another shape.
     """
+    if input.dtype.kind == "bool":
+        raise RuntimeError(
+            f"cov(): bool dtype is not supported for input, of shape {list(input.shape)}"
+        )
     if input.ndim > 2:
         raise RuntimeError(
             "cov(): expected input to have two or fewer dimensions but got an input with "
@@ -1772,9 +1777,19 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if x.dtype.kind in ("int", "bool"):
         x = x.to(get_default_dtype())
     weight = None
-    for name, w in (("fweights", fweights), ("aweights", aweights)):
+    for name, w, kinds in (
+        ("fweights", fweights, {"int": "integral"}),
+        ("aweights", aweights, {"float": "floating point"}),
+    ):
         if w is None:
             continue
+        if w.dtype.kind not in kinds:
+            raise RuntimeError(
+                f"cov(): expected {name} to have {next(iter(kinds.values()))} dtype but got {name} "
+                f"with {w.dtype.legacy} dtype"
+            )
+        if bool((w < 0).any()):
+            raise RuntimeError(f"cov(): {name} cannot be negative, got {w.min().item()}")
         if w.ndim > 1 or w.numel() != x.shape[1]:
             raise RuntimeError(
                 f"cov(): expected {name} to have the same numel as there are observations in the "
@@ -1785,15 +1800,15 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if weight is None:
         average, total_weight = mean(x, 1, True), x.shape[1]
     else:
-        weight = weight.to(x.dtype)
         total_weight = sum(weight)
         average = sum(x * weight, 1, True) / total_weight
     freedom = total_weight - correction
     if aweights is not None and correction:
-        freedom = total_weight - correction * sum(weight * aweights.to(x.dtype)) / total_weight
+        freedom = total_weight - correction * sum(weight * aweights) / total_weight
+    freedom = clamp(freedom, 0) if hasattr(freedom, "dtype") else builtins.max(0, freedom)
     away = x - average
     found = (away if weight is None else away * weight) @ away.mH / freedom
-    return found.reshape(()) if single else found
+    return found.reshape(()) if found.numel() == 1 else found
 
 
 @composite(method=True, examples=[((3, 5),), ((5,),)])

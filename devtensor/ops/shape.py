@@ -13,6 +13,7 @@ from devtensor.example import complexes, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axes, axis
 from devtensor.ops.elementwise import conj
+from devtensor.ops.results import with_out
 from devtensor.size import Size
 
 # ---- helpers
@@ -227,6 +228,8 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
         If `sizes` do not multiply to the length of `dim`.
     """
     shape = input.shape
+    if not shape:
+        raise RuntimeError("unflatten: a 0-d tensor has no dimension to split")
     dim = axis(dim, len(shape))
     sizes = tuple(sizes)
     if not sizes:
@@ -559,8 +562,11 @@ def broadcast_shapes(*shapes: Any) -> Size:
     result = [1] * max(map(len, tuples), default=0)
     for position, shape in enumerate(tuples):
         for d in range(-1, -len(shape) - 1, -1):
-            if shape[d] < 0:
-                raise ValueError("Attempting to broadcast a dimension with negative length!")
+            if shape[d] < 0 and result[d] == 1:
+                raise ValueError(
+                    "Attempting to broadcast a dimension with negative length! The shape at index "
+                    f"{position} is {shape}"
+                )
             if shape[d] == 1 or shape[d] == result[d]:
                 continue
             if result[d] != 1:
@@ -756,12 +762,19 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 @composite(method=True, examples=[((4, 3), (3,), 0, 1), ((4, 3), (4,), -1, 2)])
 def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     """A copy of `input` whose part at `index` along `dim` is `src`."""
+    dim = axis(dim, input.ndim)
+    if not -input.shape[dim] <= index < input.shape[dim]:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at "
+            f"dimension {dim}"
+        )
     return _embedded(input, src, "select_scatter", _select_key(input.ndim, dim, index))
 
 
 @composite(
     method=True, examples=[((4, 3), (2, 3), {"start": 1, "end": 3}), ((4, 3), (4, 2), 1, 0, 3, 2)]
 )
+@with_out()
 def slice_scatter(
     input: Any,
     src: Any,
@@ -927,6 +940,7 @@ derivative(
 
 
 @composite(method=True, examples=[((3,),), ((3, 4),), ((3, 4), -1), ((3,), 2)])
+@with_out()
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A vector as the diagonal of a matrix, or a copy of a matrix' diagonal.
 
@@ -1465,6 +1479,7 @@ def _sequence(tensors: Any, name: str) -> list[Any]:
 
 
 @composite(examples=[([(2,), (3,)],), ([(2, 1), (2, 3)],), ([(), ()],)])
+@with_out(casts=True)
 def hstack(tensors: Sequence[Any]) -> Any:
     """Join tensors along dimension 1, vectors along dimension 0."""
     parts = [atleast_1d(x) for x in _sequence(tensors, "hstack")]
@@ -1472,18 +1487,21 @@ def hstack(tensors: Sequence[Any]) -> Any:
 
 
 @composite(aliases=("row_stack",), examples=[([(3,), (3,)],), ([(2, 3), (3,)],)])
+@with_out(casts=True)
 def vstack(tensors: Sequence[Any]) -> Any:
     """Join tensors along dimension 0; vectors become rows."""
     return cat([atleast_2d(x) for x in _sequence(tensors, "vstack")], dim=0)
 
 
 @composite(examples=[([(3,), (3,)],), ([(2, 3), (2, 3)],)])
+@with_out(casts=True)
 def dstack(tensors: Sequence[Any]) -> Any:
     """Join tensors along dimension 2."""
     return cat([atleast_3d(x) for x in _sequence(tensors, "dstack")], dim=2)
 
 
 @composite(examples=[([(3,), (3, 2)],), ([(), ()],)])
+@with_out(casts=True)
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Join tensors along dimension 1; vectors become columns."""
     parts = _sequence(tensors, "column_stack")
@@ -1652,7 +1670,8 @@ def tile(input: Any, *dims: Any) -> Any:
 def flip(xp: Any, input: Any, /, dims: Any) -> Any:
     """Reverse the order along `dims`; a copy."""
     # every backend's copy is laid out afresh, so that no negative stride leaves it
-    return copied(xp, xp.flip(input, axis=axes(tuple(dims), input.ndim) if input.ndim else ()))
+    along = axes(tuple(dims), input.ndim)
+    return copied(xp, xp.flip(input, axis=along if input.ndim else ()))
 
 
 derivative(
@@ -1746,6 +1765,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 
 @composite(method=True, examples=[((2, 2), (2, 3)), ((2,), (1, 3, 2)), ((), (2,))])
+@with_out(casts=True)
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: `other` laid out once for each element of `input`, times it."""
     ndim = max(input.ndim, other.ndim)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from devtensor.dtype import of
 from devtensor.example import distinct, fixed, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.elementwise import half
+from devtensor.ops.results import with_out
 from devtensor.ops.shape import copied
+
+
+def require_ordered(name: str, input: Any, *kinds: str) -> None:
+    """Refuse complex numbers, which have no order, and what else is not among `kinds`."""
+    dtype = of(input.dtype)
+    if dtype.kind not in kinds:
+        which = "bool" if dtype.kind == "bool" else "complex"
+        raise RuntimeError(
+            f"{name} does not support {which} dtypes: got {dtype!r} of shape {list(input.shape)}"
+        )
 
 
 def _order(xp: Any, input: Any, dim: int, descending: bool) -> Any:
@@ -78,6 +90,7 @@ def sort(
     values, indices : Tensor
         The sorted elements, and where along `dim` they stood.
     """
+    require_ordered("Sort", input, "float", "int", "bool")
     return _sorted(xp, input, dim, descending)
 
 
@@ -89,6 +102,7 @@ def argsort(
     xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Any:
     """The indices that sort `input` along `dim`."""
+    require_ordered("Sort", input, "float", "int", "bool")
     dim = axis(dim, input.ndim)
     if not input.ndim:
         return xp.zeros((), dtype=xp.int64)
@@ -96,6 +110,7 @@ def argsort(
 
 
 @composite(method=True, examples=[(distinct(4, 2),)])
+@with_out(casts=True)
 def msort(input: Any) -> Any:
     """Sort along the first dimension."""
     return sort(input, 0)[0]
@@ -134,6 +149,7 @@ def topk(
     RuntimeError
         If there are fewer than `k`.
     """
+    require_ordered("topk", input, "float", "int")
     size = input.shape[axis(dim, input.ndim)] if input.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(
@@ -168,6 +184,11 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
     """
     dim = axis(dim, input.ndim)
     size = input.shape[dim] if input.ndim else 1
+    if not size:
+        raise IndexError(
+            f"kthvalue(): Expected reduction dim {dim} to have non-zero size, got shape "
+            f"{list(input.shape)}"
+        )
     if not 1 <= k <= size:
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {dim}: k={k} for size {size}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import index as common
+from devtensor_numpy.quick import isdtype
 
 Array = np.ndarray
 
@@ -209,7 +210,7 @@ _START = {
 
 
 def _limit(dtype: np.dtype, which: str) -> Any:
-    if dtype.kind == "f":
+    if isdtype(dtype, "real floating"):
         return -np.inf if which == "min" else np.inf
     return which == "max" if dtype.kind == "b" else getattr(np.iinfo(dtype), which)
 
@@ -255,7 +256,7 @@ def index_add_at(
         return common.index_add_at.kernel(xp, input, index, source, dim, alpha)
     _inside(index, input.shape[dim], dim)
     out = np.array(input, order="C")
-    _add_along(out, dim, index.reshape(-1), source if alpha == 1 else source * alpha)
+    _add_along(out, dim, index.reshape(-1), common.times(xp, source, alpha))
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import reduce as common
-from devtensor.ops.arguments import axis
+from devtensor.ops.arguments import axis, over
 
 from .linalg import Array, is_half, ones
 
@@ -57,7 +57,7 @@ def sum(
     """`sum`."""
     if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None:
         return common.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
-    return fast_sum(input, common.over(dim, input.ndim), keepdim)
+    return fast_sum(input, over(dim, input.ndim), keepdim)
 
 
 def mean(
@@ -66,14 +66,14 @@ def mean(
     """`mean`."""
     if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None or not input.size:
         return common.mean.kernel(xp, input, dim, keepdim, dtype=dtype)
-    where = common.over(dim, input.ndim)
+    where = over(dim, input.ndim)
     total = fast_sum(input, where, keepdim)
     return total * input.dtype.type(1 / common.count(input.shape, where))
 
 
 def variance(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bool) -> Array:
     """`variance` with one temporary."""
-    where = common.over(dim, input.ndim)
+    where = over(dim, input.ndim)
     number = common.count(input.shape, where)
     if input.dtype.kind != "f" or is_half(input.dtype) or number <= correction or not input.ndim:
         return common.variance.kernel(xp, input, dim, correction, keepdim)
@@ -89,7 +89,7 @@ def deviation(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bo
 
 def count_nonzero(xp: Any, input: Array, /, dim: Any = None) -> Array:
     """`count_nonzero`."""
-    return np.asarray(np.count_nonzero(input, axis=common.over(dim, input.ndim)), np.int64)
+    return np.asarray(np.count_nonzero(input, axis=over(dim, input.ndim)), np.int64)
 
 
 def cummax(xp: Any, input: Array, /, dim: int) -> tuple[Array, Array]:

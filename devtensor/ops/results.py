@@ -1,0 +1,139 @@
+"""Results that go into tensors which the caller gives: ``out=`` of composites."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from devtensor.autograd.mode import current
+from devtensor.dtype import can_cast
+from devtensor.launch import write_out
+from devtensor.op import catalogue
+from devtensor.tensor import Tensor
+
+Function = Callable[..., Any]
+
+
+def with_out(*, casts: bool = False) -> Callable[[Function], Function]:
+    """Let a composite take ``out=``, as operations do: a tensor, or one to each result.
+
+    Parameters
+    ----------
+    casts : bool, optional
+        Whether what is written may have another type than the result, to which the result's type
+        can be cast; else it must have the same.
+
+    Raises
+    ------
+    RuntimeError
+        By the composite, if something requires gradients, or the type of `out` does not suit.
+    TypeError
+        If `out` is no tensor.
+    """
+
+    def define(function: Function) -> Function:
+        name = function.__name__
+
+        @wraps(function)
+        def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+            if out is None:
+                return function(*args, **kwargs)
+            inputs = tensors((*args, *kwargs.values()))
+            return placed(name, function(*args, **kwargs), out, inputs, casts)
+
+        signature = inspect.signature(function)
+        option = inspect.Parameter(
+            "out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any"
+        )
+        listed = list(signature.parameters.values())
+        place = len(listed) - bool(listed and listed[-1].kind is inspect.Parameter.VAR_KEYWORD)
+        listed.insert(place, option)
+        call.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+        return call
+
+    return define
+
+
+def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bool) -> Any:
+    """The tensor or tensors `out`, after the result of a composite was written there.
+
+    Parameters
+    ----------
+    name : str
+        Of the composite.
+    result : Tensor or tuple of Tensor
+    out : Tensor or sequence of Tensor
+    inputs : sequence of Tensor
+        What the result was computed from.
+    casts : bool
+        As for `with_out`.
+    """
+    outs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
+    single = isinstance(result, Tensor)
+    values = (result,) if single else tuple(result)
+    if len(values) != len(outs):
+        raise TypeError(f"{name}(): out has {len(outs)} tensors for {len(values)} results")
+    refuse_tracked(name, (*inputs, *outs))
+    for value, x in zip(values, outs, strict=True):
+        if value.shape == x.shape:  # else it is given memory of its own
+            refuse_overlap(x, () if casts else inputs)
+        check_type(name, value, x, casts)
+    for value, x in zip(values, outs, strict=True):
+        write_out(catalogue[name], value, x, [])  # type: ignore[arg-type]  # its name
+    if single:
+        return outs[0]
+    return type(result)._make(outs) if hasattr(result, "_make") else outs
+
+
+def tensors(values: tuple[Any, ...]) -> list[Any]:
+    """The tensors among arguments, also those in lists."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            found += [x for x in value if isinstance(x, Tensor)]
+    return found
+
+
+def refuse_tracked(name: str, involved: tuple[Any, ...]) -> None:
+    """Raise if what is written to a tensor would have to be differentiated, or is no tensor."""
+    for x in involved:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(x).__name__}")
+    if current().recording and any(x.requires_grad for x in involved):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad. Leave out= away, or use no_grad()."
+        )
+
+
+def refuse_overlap(out: Tensor, inputs: Sequence[Tensor]) -> None:
+    """Raise if what is written would be read again, or is seen twice by the tensor."""
+    backend = out._device.backend
+    if backend.overlaps(out._array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation: "
+            f"out has shape {list(out.shape)} and strides {out.stride()}"
+        )
+    for x in inputs:
+        if x._device is out._device and backend.shares(x._array, out._array):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation: out lies in the memory of an input"
+            )
+
+
+def check_type(name: str, value: Tensor, out: Tensor, casts: bool) -> None:
+    """Raise unless a result may be written into `out`."""
+    if casts and can_cast(value.dtype, out.dtype):
+        return
+    if value.dtype is not out.dtype:
+        raise RuntimeError(
+            f"{name}(): Expected out tensor to have dtype {value.dtype}, but got {out.dtype} "
+            "instead"
+        )
