@@ -241,19 +241,23 @@ def kernel(op: Op, backend: BatchBackend) -> Function:
     """
     device = backend.place.inner
     special = KERNELS.get(op.name)
+    count = None if op.star is not None else len(op.inputs)
 
     def run(xp: Any, *arrays: Any, **params: Any) -> Any:
         single = kernel_for(op, device)
+        params.update(zip(op.positional, arrays[count:] if count else (), strict=False))
+        arrays = arrays[:count]
         many = False
         for x in arrays:
             if isinstance(x, Batch):
                 x.look()
                 many = many or x.many
-        if special is not None and (many or getattr(special, "always", False)):
-            return special(single, xp, *arrays, **params)
-        if not many and not op.view:
-            bare_ = [x.value if isinstance(x, Batch) else x for x in arrays]
-            return wrapped(single(*bare_, **params), False, backend.make)
+        if not many:
+            values = [x.value if isinstance(x, Batch) else x for x in arrays]
+            made = wrapped(single(*values, **params), False, backend.make)
+            return looking(made, arrays[0], lambda x: run(xp, x, **params)) if op.view else made
+        if special is not None:
+            return special(op.name, single, xp, *arrays, **params)
         if op.elementwise and op.outputs is None:
             return spread(lambda *values: single(*values, **params), *arrays)
         try:
@@ -262,3 +266,13 @@ def kernel(op: Op, backend: BatchBackend) -> Function:
             return looped(lambda *values: single(*values, **params), *arrays)
 
     return run
+
+
+def looking(made: Any, source: Batch, step: Function) -> Any:
+    """What looks at the memory of `source`, so that it follows when that becomes many."""
+    if isinstance(made, Batch):
+        made.source = source, step
+        return made
+    for number, part in enumerate(made):
+        part.source = source, lambda x, number=number: step(x)[number]
+    return made

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.func._batch import Batch
+from devtensor.func._rules import size_of, ups, wrapped
 from devtensor.op import catalogue
 
 Function = Callable[..., Any]
 KERNELS: dict[str, Function] = {}
-"""``rule(single, xp, *arrays, **params)`` by operation; `single` is the kernel for one example."""
+"""By operation: ``rule(name, single, xp, *arrays, **params)``; `single` is the kernel of one."""
 
 
 def rule(*names: str) -> Function:
@@ -24,5 +26,38 @@ def rule(*names: str) -> Function:
 
 
 @rule("masked_fill")
-def masked_fill(single: Function, xp: Any, input: Any, mask: Any, value: Any) -> Any:
-    return catalogue["masked_fill"].op.kernel(xp, input, mask, value)  # type: ignore[union-attr]
+def by_itself(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> Any:
+    """The operation's own kernel, on batches."""
+    return catalogue[name].op.kernel(xp, *arrays, **params)  # type: ignore[union-attr]
+
+
+# ---- operations along dimensions: the library's kernel, with the dimensions moved up by one
+
+ALONG = """
+amax amin argmax argmin argsort count_nonzero cummax cummin cumprod cumsum deviation
+fft_c2c fft_c2r fft_r2c flip kthvalue linalg_vector_norm log_softmax log_softmax_slope logcumsumexp
+logsumexp max_dim mean median_dim min_dim mode nanmedian_dim nansum prod recur select
+softmax softmax_slope sort split_with_sizes squeeze sum topk unbind variance
+"""
+DIMS = ("dim", "dims", "dim0", "dim1", "dim2", "dimension")
+ALL = {"amax", "amin", "mean", "sum"}
+"""Those that take all dimensions as a tuple."""
+
+
+@rule(*ALONG.split(), "diagonal", "transpose", "unfold")
+def along(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> Any:
+    op: Any = catalogue[name].op
+    ndim = arrays[0].ndim
+    asked = {key: params.get(key, op.params[key]) for key in op.params if key in DIMS}
+    none = None in asked.values()
+    if not ndim or (none and name not in ALL):
+        return op.kernel(xp, *arrays, **params)
+    params.update({key: ups(value, ndim) for key, value in asked.items()})
+    return values(single, *arrays, **params)
+
+
+def values(single: Function, *arrays: Any, **params: Any) -> Any:
+    """The library's kernel on the values of batches."""
+    size = size_of(arrays)
+    given = [x.all(size) if isinstance(x, Batch) else x for x in arrays]
+    return wrapped(single(*given, **params), True, next(x for x in arrays if x is not None).__class__)
