@@ -913,9 +913,9 @@ def bincount(xp, input, weights=None, /, minlength=0):
         )
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
-    if weights is None:
+    if weights is None or 0 in input.shape:
         return xp.astype(xp.bincount(input, None, minlength), xp.int64, copy=False)
-    if weights.shape != input.shape and 0 not in input.shape:
+    if weights.shape != input.shape:
         raise RuntimeError(
             "weights should be 1-d and have the same length as input: got shapes "
             f"{list(weights.shape)} and "
@@ -1604,7 +1604,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if n == 0:
         return input.clone()
     whole = [x for x in (prepend, input, append) if x is not None]
-    if any(x.ndim != input.ndim for x in whole):
+    if builtins.any(x.ndim != input.ndim for x in whole):
         raise RuntimeError(
             "diff expects prepend or append to be the same dimension as input: got shapes "
             f"{[list(x.shape) for x in whole]}"
@@ -1681,6 +1681,10 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     RuntimeError
         If `x` has another length, or for bools.
     """
+    if x is None and y.ndim and kind(y) != "bool" and y.shape[axis(dim, y.ndim)]:
+        # As PyTorch does it: small integers overflow in the sum of the ends alone.
+        ends = (y.select(dim, 0) + y.select(dim, -1)) * 0.5
+        return (sum(y, dim) - ends) * (1.0 if dx is None else dx)
     return sum(panels("trapezoid", y, x, dx, dim), dim)
 
 
@@ -1788,7 +1792,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
                 f"cov(): expected {name} to have {next(iter(kinds.values()))} dtype but got {name} "
                 f"with {w.dtype.legacy} dtype"
             )
-        if bool((w < 0).any()):
+        if anywhere(w < 0):
             raise RuntimeError(f"cov(): {name} cannot be negative, got {w.min().item()}")
         if w.ndim > 1 or w.numel() != x.shape[1]:
             raise RuntimeError(
