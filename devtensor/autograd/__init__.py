@@ -21,6 +21,7 @@ PLACES = {
     "set_grad_enabled": "modes",
 }
 if TYPE_CHECKING:
+    from devtensor.autograd import forward_ad as forward_ad
     from devtensor.autograd import function as function
     from devtensor.autograd import functional as functional
     from devtensor.autograd import graph as graph
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from devtensor.autograd.modes import no_grad as no_grad
     from devtensor.autograd.modes import set_grad_enabled as set_grad_enabled
     from devtensor.tensor import Tensor as Variable
-MODULES = ("anomaly", "check", "function", "functional", "graph")
+MODULES = ("anomaly", "check", "forward_ad", "function", "functional", "graph")
 
-__all__ = [*PLACES, "function", "functional", "graph"]
+__all__ = [*PLACES, "forward_ad", "function", "functional", "graph"]
 
 
 def __getattr__(name: str) -> Any:

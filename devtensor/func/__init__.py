@@ -1,5 +1,15 @@
-"""Functions of functions: derivatives and batching, as ``torch.func``."""
+"""Functions of functions: their derivatives, and what they give for whole batches (``torch.func``).
 
+:func:`vmap` makes of a function of one example one of a batch; :func:`grad`, :func:`vjp`,
+:func:`jvp`, :func:`jacrev` and their kin give derivatives; :func:`functional_call` makes a function
+of a module. All combine in any order.
+"""
+
+from devtensor.func._modules import functional_call as functional_call
+from devtensor.func._modules import (
+    replace_all_batch_norm_modules_ as replace_all_batch_norm_modules_,
+)
+from devtensor.func._modules import stack_module_state as stack_module_state
 from devtensor.func._transforms import grad as grad
 from devtensor.func._transforms import grad_and_value as grad_and_value
 from devtensor.func._transforms import hessian as hessian
@@ -8,4 +18,12 @@ from devtensor.func._transforms import jacrev as jacrev
 from devtensor.func._transforms import jvp as jvp
 from devtensor.func._transforms import linearize as linearize
 from devtensor.func._transforms import vjp as vjp
+from devtensor.func._vmap import debug_unwrap as debug_unwrap
+from devtensor.func._vmap import functionalize as functionalize
 from devtensor.func._vmap import vmap as vmap
+
+__all__ = [
+    "debug_unwrap", "functional_call", "functionalize", "grad", "grad_and_value", "hessian",
+    "jacfwd", "jacrev", "jvp", "linearize", "replace_all_batch_norm_modules_",
+    "stack_module_state", "vjp", "vmap",
+]  # fmt: skip

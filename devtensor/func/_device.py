@@ -245,14 +245,14 @@ def kernel(op: Op, backend: BatchBackend) -> Function:
 
     def run(xp: Any, *arrays: Any, **params: Any) -> Any:
         single = kernel_for(op, device)
-        params.update(zip(op.positional, arrays[count:] if count else (), strict=False))
+        params.update(zip(op.positional, () if count is None else arrays[count:], strict=False))
         arrays = arrays[:count]
         many = False
         for x in arrays:
             if isinstance(x, Batch):
                 x.look()
                 many = many or x.many
-        if not many:
+        if not many and not hasattr(special, "always"):
             values = [x.value if isinstance(x, Batch) else x for x in arrays]
             made = wrapped(single(*values, **params), False, backend.make)
             return looking(made, arrays[0], lambda x: run(xp, x, **params)) if op.view else made

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.func._batch import Batch
-from devtensor.func._rules import size_of, ups, wrapped
+from devtensor.func._batch import Batch, Unbatchable
+from devtensor.func._rules import batches, looped, size_of, ups, wrapped
 from devtensor.op import catalogue
 
 Function = Callable[..., Any]
@@ -49,8 +49,9 @@ def along(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> 
     op: Any = catalogue[name].op
     ndim = arrays[0].ndim
     asked = {key: params.get(key, op.params[key]) for key in op.params if key in DIMS}
-    none = None in asked.values()
-    if not ndim or (none and name not in ALL):
+    if name in ALL and asked["dim"] in ((), []):
+        asked["dim"] = None
+    if not ndim or (None in asked.values() and name not in ALL):
         return op.kernel(xp, *arrays, **params)
     params.update({key: ups(value, ndim) for key, value in asked.items()})
     return values(single, *arrays, **params)
@@ -61,3 +62,42 @@ def values(single: Function, *arrays: Any, **params: Any) -> Any:
     size = size_of(arrays)
     given = [x.all(size) if isinstance(x, Batch) else x for x in arrays]
     return wrapped(single(*given, **params), True, next(x for x in arrays if x is not None).__class__)
+
+
+# ---- random numbers
+
+draws: list[Function] = []
+"""Tells of a level how its draws are; `devtensor.func._random` puts it here."""
+
+
+def random(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> Any:
+    """A draw: of one set of numbers for all examples, or of one for each."""
+    op: Any = catalogue[name].op
+    level, step = draws[0](xp._device.depth)
+    make = xp._device.backend.make
+    size, randomness = level
+    if name == "draw":
+        if randomness == "same":
+            return make(single(**params), False)
+        return make(single(**{**params, "size": (size, *params["size"])}), True)
+    try:
+        if arrays:
+            return op.kernel(xp, *arrays, **params)
+    except Unbatchable:
+        pass
+    if randomness == "same":
+        if not any(x.many for x in batches(arrays)):
+            return wrapped(single(*[x.value for x in arrays], **params), False, make)
+        return looped(lambda *values: single(*values, **params), *arrays)
+    first = params["offset"]
+    rows = make(make.inner.arange(size), True)
+    return looped(
+        lambda row, *values: single(*values, **{**params, "offset": first + int(row) * step}),
+        rows, *arrays,
+    )  # fmt: skip
+
+
+random.always = True  # type: ignore[attr-defined]  # also where no argument is a batch of many
+for _name, _entry in catalogue.items():
+    if _entry.op is not None and {"seed", "offset"} <= set(_entry.op.params):
+        KERNELS[_name] = random

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor as dt
+from devtensor.func import _random as _random  # what draws ask while a vmap runs
 from devtensor.func._device import depth
 from devtensor.func._levels import LEVELS, Level, enter, leave, share
-from devtensor.func._tree import broadcast, flatten, parted, unflatten
+from devtensor.func._tree import broadcast, flatten, unflatten
 from devtensor.tensor import Tensor, wrap
+
+__all__ = ["debug_unwrap", "functionalize", "vmap"]
 
 Function = Callable[..., Any]
 RANDOMNESS = ("error", "different", "same")
@@ -85,7 +88,8 @@ def vmap(
             return run(func, leaves, dims, shape, size, kwargs, out_dims, randomness)
 
         if chunk_size is None or size <= chunk_size:
-            return nested(*call(leaves, size)[:2])
+            outs, nesting, _ = call(leaves, size)
+            return unflatten(outs, nesting)
         parts = []
         for start in range(0, size, chunk_size):
             count = min(chunk_size, size - start)
@@ -97,14 +101,9 @@ def vmap(
             for column, dim in zip(zip(*[p[0] for p in parts], strict=True), parts[0][2],
                                    strict=True)
         ]  # fmt: skip
-        return nested(outs, parts[0][1])
+        return unflatten(outs, parts[0][1])
 
     return wrapped
-
-
-def nested(leaves: list[Any], shape: Any) -> Any:
-    """Results, nested as the function returned them."""
-    return unflatten(leaves, shape)
 
 
 def named(func: Any) -> str:
@@ -277,5 +276,50 @@ def outputs(
     return outs, shape, places
 
 
-__all__ = ["vmap"]
-del parted
+
+def functionalize(func: Function, *, remove: str = "mutations") -> Function:
+    """`func` as it is: operations run at once here, so there is no graph to keep free of writes.
+
+    Parameters
+    ----------
+    func : callable
+    remove : {"mutations", "mutations_and_views"}
+        What ``torch.func.functionalize`` would replace in the graphs that it is made for.
+
+    Raises
+    ------
+    RuntimeError
+        If `remove` is something else.
+    """
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            f"functionalize(f, remove={remove!r}): received invalid argument for remove={remove}. "
+            "Valid options are: remove='mutations' or remove='mutations_and_views'"
+        )
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return wrapped
+
+
+def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
+    """What a tensor within `vmap` holds: the values of all examples, to be looked at.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    recurse : bool
+        Whether to leave all levels, or the innermost alone.
+
+    Returns
+    -------
+    Tensor
+        With a first dimension for the examples of each level, outside of the graph.
+    """
+    while depth(tensor._device):
+        tensor = wrap(tensor._array.value, tensor._device.inner)
+        if not recurse:
+            break
+    return tensor

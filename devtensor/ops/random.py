@@ -281,9 +281,25 @@ def _source(name: str, generator: Any) -> Generator:
     return generator
 
 
-def _reserved(generator: Generator, count: int, bits: int, run: Callable[..., Any]) -> Any:
-    """What `run` makes of a seed and the first of as many counters as `count` numbers take."""
+transforms: list[Callable[..., Any]] = []
+"""What looks after draws while it runs: `vmap`. It is called instead, with all it needs."""
+
+
+def _reserved(
+    generator: Generator, count: int, bits: int, run: Callable[..., Any], target: Any = None
+) -> Any:
+    """What `run` makes of a seed and the first of as many counters as `count` numbers take.
+
+    `target` is what it writes to, if it does.
+    """
     counters = -(-count * bits // 128)
+    if transforms:
+        return transforms[0](generator, counters, run, target)
+    return _taken(generator, counters, run)
+
+
+def _taken(generator: Generator, counters: int, run: Callable[..., Any]) -> Any:
+    """What `run` makes of a seed and the first of some counters."""
     seed, offset = generator.reserve(counters)
     try:
         return run(seed=seed, offset=offset)
@@ -326,6 +342,7 @@ def _filled(name: str, input: Any, how: str, values: tuple[Any, ...], generator:
         many * input.numel(),
         width(how, values, real),
         lambda **counter: in_place(FILLS[how])(input, values, **counter),
+        input,
     )
 
 
@@ -745,6 +762,7 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         input.numel(),
         width("uniform", (), p.dtype),
         lambda **counter: in_place(fill_bernoulli_at)(input, p, **counter),
+        input,
     )
 
 

@@ -999,7 +999,8 @@ def logsumexp(xp, input, /, dim, keepdim=False):
         return xp.astype(wide, input.dtype)
     if 0 in [input.shape[d] for d in where]:
         return xp.log(xp.sum(input, axis=where, keepdims=keepdim))
-    top = extreme(xp, "max", input, where or None, True)
+    sizes = xp.real(input) if kind(input) == "complex" else input
+    top = extreme(xp, "max", sizes, where or None, True)
     top = masked(xp, xp.isfinite(top), top)
     found = xp.log(xp.sum(xp.exp(input - top), axis=where, keepdims=True)) + top
     return found if keepdim else xp.squeeze(found, axis=where)
@@ -1150,7 +1151,7 @@ derivative(cumprod, input=cumprod_rule)
 
 
 @op(
-    accepts=("float",),
+    accepts=("float", "complex"),
     examples=[((2, 3), 1), ((2, 3), -2), ((), 0), ((0, 3), 0), (fixed([-90.0, 90.0, 80.0]), 0)],
 )
 def logcumsumexp(xp, input, /, dim):
@@ -1162,7 +1163,9 @@ def logcumsumexp(xp, input, /, dim):
     dim : int
     """
     dim = axis(dim, input.ndim)
-    return running(xp, xp.logaddexp, input, dim) if input.ndim else xp.asarray(input, copy=True)
+    if not input.ndim:
+        return xp.asarray(input, copy=True)
+    return running(xp, lambda one, two: log_add(xp, one, two), input, dim)
 
 
 def logcumsumexp_rule(xp: Any, g: Any, input: Any, out: Any, dim: int) -> Any:
@@ -1172,7 +1175,7 @@ def logcumsumexp_rule(xp: Any, g: Any, input: Any, out: Any, dim: int) -> Any:
     key = along(dim, slice(0, 1))
     ratio = xp.exp(out - xp.concat([out[along(dim, slice(1, None))], out[key]], axis=dim))
     share = xp.exp(input - out)
-    empty = out == -INF  # Nothing has been added up yet.
+    empty = xp.real(out) == -INF if kind(out) == "complex" else out == -INF  # Nothing is there yet.
     return masked(xp, ~empty, share) * xp.recur(g, masked(xp, ~empty, ratio), dim)
 
 
