@@ -26,6 +26,16 @@ def pytest_addoption(parser):
         metavar="NAME",
         help="run the tests of operations on this device, too (as cuda or xpu:1)",
     )
+    parser.addoption(
+        "--default-device",
+        metavar="NAME",
+        help="where the tests make tensors for which they name no device",
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("--default-device"):
+        dt.set_default_device(config.getoption("--default-device"))
 
 
 def pytest_generate_tests(metafunc):

@@ -104,8 +104,8 @@ class Case:
         """The arguments with `make(sample)` in the place of each tensor."""
         return fill(self.args, make), fill(self.kwargs, make)
 
-    def tensors(self, device="cpu", grad=False, arrays=None):
-        """The tensors of the call."""
+    def tensors(self, device=None, grad=False, arrays=None):
+        """The tensors of the call, on the default device if none is named."""
         arrays = self.arrays() if arrays is None else arrays
         return [
             tensor(array, device, grad and not held)
@@ -266,8 +266,11 @@ def law(listed):
     return decorate
 
 
-def tensor(array, device="cpu", grad=False, module=dt):
-    """An array as a tensor here or on PyTorch, floats and complex numbers with gradients."""
+def tensor(array, device=None, grad=False, module=dt):
+    """An array as a tensor here or on PyTorch, floats and complex numbers with gradients.
+
+    Without a `device` it is on the default one, which ``--default-device`` sets.
+    """
     if module is torch:
         made = torch.from_numpy(np.array(array))
     else:
@@ -277,7 +280,7 @@ def tensor(array, device="cpu", grad=False, module=dt):
     return made
 
 
-def tensors(arrays, device="cpu", grad=False, module=dt):
+def tensors(arrays, device=None, grad=False, module=dt):
     return [tensor(array, device, grad, module) for array in arrays]
 
 
@@ -310,7 +313,7 @@ def numpy(x):
     return x
 
 
-def cotangents(outs, module=dt, device="cpu"):
+def cotangents(outs, module=dt, device=None):
     """A fixed random weight for each output."""
     random = np.random.default_rng(3)
     made = []
