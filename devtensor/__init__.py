@@ -13,10 +13,9 @@ __version__ = "0.1.0"
 from devtensor import fast as _fast  # makes the forms in which operations are called
 from devtensor import ops as _ops  # the catalogue
 from devtensor import methods as _methods
-from devtensor import host as _host
+from devtensor import protocols as _protocols
 from devtensor import look as _look
 from devtensor import neighbours as _neighbours
-from devtensor.autograd import engine as _engine
 from devtensor.autograd import ontensor as _ontensor
 from devtensor.autograd.anomaly import (
     is_anomaly_check_nan_enabled,

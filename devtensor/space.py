@@ -7,7 +7,7 @@ with the catalogue's operations beside it, bound to the device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from types import MethodType
 from typing import Any
 
 import devtensor.dtype as dtypes
@@ -108,7 +108,7 @@ def kernel_for(op: Op, device: Device) -> Callable[..., Any]:
         space = space_of(device)
         kernel = backend.kernels.get(op.name, op.kernel)
         direct = None if op.params else library_function(kernel, space, len(op.inputs))
-        ready = direct or partial(kernel, space)
+        ready = direct or MethodType(kernel, space)
         ready = op.bound[device] = backend.bind(ready, device.index)
         return ready
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 # floors of this package and the upper ones, so it cannot import itself whole.
 PLACES = {
     "Function": "function",
-    "backward": "engine",
+    "backward": "passes",
     "detect_anomaly": "anomaly",
     "enable_grad": "modes",
-    "grad": "engine",
+    "grad": "passes",
     "gradcheck": "check",
     "gradgradcheck": "check",
     "inference_mode": "modes",
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from devtensor.autograd.anomaly import set_detect_anomaly as set_detect_anomaly
     from devtensor.autograd.check import gradcheck as gradcheck
     from devtensor.autograd.check import gradgradcheck as gradgradcheck
-    from devtensor.autograd.engine import backward as backward
-    from devtensor.autograd.engine import grad as grad
     from devtensor.autograd.function import Function as Function
     from devtensor.autograd.modes import enable_grad as enable_grad
     from devtensor.autograd.modes import inference_mode as inference_mode
     from devtensor.autograd.modes import no_grad as no_grad
     from devtensor.autograd.modes import set_grad_enabled as set_grad_enabled
+    from devtensor.autograd.passes import backward as backward
+    from devtensor.autograd.passes import grad as grad
     from devtensor.tensor import Tensor as Variable
 MODULES = ("anomaly", "check", "forward_ad", "function", "functional", "graph")
 

@@ -6,8 +6,8 @@ import sys
 import warnings
 from typing import Any
 
-from devtensor.autograd.engine import _anomaly
 from devtensor.autograd.mode import Block
+from devtensor.autograd.step import _anomaly
 
 
 class set_detect_anomaly(Block):

@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.autograd.engine import anomalous, hooked, look_for_nan, on
 from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Node, Part, tick
 from devtensor.autograd.saved import Packed, changed, type_of
+from devtensor.autograd.step import anomalous, hooked, look_for_nan, on
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.tensor import Tensor, wrap

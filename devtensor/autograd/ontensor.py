@@ -6,7 +6,7 @@ import warnings
 import weakref
 from typing import Any
 
-from devtensor.autograd import engine
+from devtensor.autograd import passes
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.node import Leaf, Part, extra_of
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad
@@ -165,7 +165,7 @@ class Graph:
         retain_graph, create_graph, inputs
             As for :func:`devtensor.autograd.backward`.
         """
-        engine.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
+        passes.backward((self,), (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach(self: Any) -> Tensor:
         """The same memory outside the graph; see :func:`devtensor.detach`."""

@@ -10,7 +10,7 @@ from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
 from devtensor.autograd.view import Owner, memory_of
 from devtensor.dtype import of
-from devtensor.op import packed as packed_classes
+from devtensor.plan import packed as packed_classes
 from devtensor.tensor import Constant, Tensor, wrap
 
 REFUSED = (
@@ -126,7 +126,7 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
         values.append(value)
     shapes = [tuple(out._array.shape) if out is not None else () for out in listed]
     shape: Any = tuple(shapes) if several else shapes[0]
-    node = Call(plan, (), shape, listed[0]._device, params)
+    node = Call.make(plan, (), shape, listed[0]._device, params)
     for index, out in enumerate(listed):
         if out is not None and out.dtype.kind in ("float", "complex"):
             out._node = Part(node, index, shapes[index]) if several else node
@@ -290,9 +290,23 @@ def _output(node: Call, array: Any, index: int) -> Tensor:
     return wrap(array, node.device, Part(node, index, tuple(array.shape)))
 
 
-def show(node: Call, number: int) -> Any:
-    """A saved value for the user who asks for ``grad_fn._saved_self``."""
-    return open_tensors(node)[number]
+def saved_attribute(node: Call, name: str) -> Any:
+    """What a node has saved under the name that PyTorch gives it, as ``_saved_self``."""
+    plan = node.plan
+    if not name.startswith("_saved_"):
+        raise AttributeError(f"{plan.op.node} has no attribute {name!r}")
+    shown = name.removeprefix("_saved_")
+    inputs = plan.op.inputs
+    wanted = {"self": inputs[0] if inputs else "", "result": "out"}.get(shown, shown)
+    names = [save.name for save in plan.saves if not save.part]
+    if wanted in names:
+        return open_tensors(node)[[save.name for save in plan.saves].index(wanted)]
+    if wanted in (*inputs, "out"):
+        return None
+    raise AttributeError(f"{plan.op.node} saves no {shown!r}; it saves {names}")
+
+
+Call.__getattr__ = saved_attribute  # type: ignore[attr-defined]
 
 
 class saved_tensors_hooks(Block):

@@ -156,7 +156,7 @@ class View:
             if node is not None:
                 plan = op.plan((True,))
                 saved = [shape if s.part == "shape" else base._array.dtype for s in plan.saves]
-                node = Call(plan, (node, *saved), array.shape, device, params)
+                node = Call.make(plan, (node, *saved), array.shape, device, params)
         retain(tensor, tensor._node, node)
         tensor._node = node
         self.seen = self.owner.rebased

@@ -175,7 +175,7 @@ def rebase(target: Tensor, node: Any, device: Any) -> None:
         if plan is not None:
             for save in plan.saves:
                 links.append(tuple(target._array.shape) if save.part else None)
-            after = Call(plan, tuple(links), tuple(base._array.shape), device, params)
+            after = Call.make(plan, tuple(links), tuple(base._array.shape), device, params)
             retain(base, before, after)
             base._node = after
         alias.owner.rebased = alias.memory.stamp

@@ -37,10 +37,10 @@ def product(left: Array, right: Array) -> Array:
 def matmul(xp: Any, input: Array, other: Array, /) -> Array:
     """`matmul` as one large product where `other` is a matrix."""
     dtype = input.dtype
-    common = (dtype is FLOAT or dtype is DOUBLE) and dtype is other.dtype
-    if common and input.ndim == 2 == other.ndim and input.shape[1] > 1:
+    floats = dtype is FLOAT or dtype is DOUBLE
+    if floats and input.ndim == 2 == other.ndim and input.shape[1] > 1:
         try:
-            return np.dot(input, other)
+            return input.dot(other)
         except ValueError:
             pass
     if input.ndim == 2 == other.ndim and input.dtype is other.dtype:

@@ -1,0 +1,329 @@
+"""What users call: `backward` and `grad`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import devtensor.dtype as dtypes
+from devtensor.autograd.engine import GradBlock, Walk, walk_from
+from devtensor.autograd.mode import current, tell
+from devtensor.autograd.node import GradientEdge, Leaf
+from devtensor.autograd.step import on
+from devtensor.autograd.view import edge_of
+from devtensor.op import catalogue
+from devtensor.size import Size
+from devtensor.space import native
+from devtensor.tensor import Tensor, wrap
+
+
+def roots_of(
+    outputs: Sequence[Any], grads: Sequence[Any], create_graph: bool, name: str
+) -> list[tuple[Any, Any]]:
+    """The edges at which a pass begins, and the gradient of each.
+
+    Raises
+    ------
+    RuntimeError
+        If an output is not tracked, is no number and has no gradient, or its gradient does not
+        fit.
+    """
+    edges = [place_of(output, name, f"output {i}") for i, output in enumerate(outputs)]
+    if None in edges:
+        raise RuntimeError(
+            f"element {edges.index(None)} of tensors does not require grad and does not have a "
+            "grad_fn"
+        )
+    found = []
+    for number, (output, edge, grad) in enumerate(zip(outputs, edges, grads, strict=True)):
+        shape = tuple(edge.shape)
+        device = edge.node.device
+        dtype = output.dtype if isinstance(output, Tensor) else None
+        if grad is None:
+            if math.prod(shape) != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs, but output "
+                    f"{number} has shape {list(shape)}; pass its gradient, or sum it first"
+                )
+            if dtype is not None and dtype.kind == "complex":
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got {dtype!r}"
+                )
+            one = native(dtype or dtypes.get_default_dtype(), device)
+            xp = device.backend.xp
+            grad = wrap(xp.ones(shape, dtype=one, **on(device)), device)
+        elif not isinstance(grad, Tensor):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(grad).__name__}"
+            )
+        elif tuple(grad._array.shape) != shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{number}] has a shape of {grad.shape} and "
+                f"output[{number}] has a shape of {Size(shape)}."
+            )
+        if dtype is not None and grad.dtype is not dtype:
+            grad = catalogue["cast"].function(grad, dtype)
+        if grad._device is not device:
+            raise RuntimeError(
+                f"Expected all tensors to be on the same device: grad_output[{number}] is on "
+                f"{grad._device} and output[{number}] on {device}"
+            )
+        found.append((edge, grad if create_graph else grad._array))
+    return found
+
+
+def place_of(value: Any, name: str, what: str) -> Any:
+    """The edge of a tensor or of a `GradientEdge`; None if no gradient goes there.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(value, Tensor):
+        return edge_of(value)
+    if not isinstance(value, GradientEdge):
+        raise TypeError(
+            f"{name}: {what} must be Tensor or GradientEdge, not {type(value).__name__}"
+        )
+    return value.node.edge(value.output_nr)
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """One tensor, or a sequence of them, as a tuple."""
+    one = isinstance(value, (Tensor, GradientEdge)) or value is None
+    return (value,) if one else tuple(value)
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Compute gradients and add them to the ``.grad`` of the leaves.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+        Where to begin.
+    grad_tensors : Tensor or sequence, optional
+        Their gradients; None stands for 1, and is allowed for single numbers.
+    retain_graph : bool, optional
+        Whether what was saved stays for another pass; as `create_graph` by default.
+    create_graph : bool
+        Whether the gradients can be differentiated.
+    inputs : Tensor or sequence of Tensor, optional
+        Fill the gradients of these only; they need not be leaves.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor has no graph, or the graph was freed, or a saved value overwritten.
+
+    Notes
+    -----
+    PyTorch's ``torch.autograd.backward``.
+    """
+    outputs = as_tuple(tensors)
+    if grad_variables is not None:
+        text = "`grad_variables` is deprecated. Use `grad_tensors` instead."
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        grad_tensors = grad_variables
+    grads = (None,) * len(outputs) if grad_tensors is None else as_tuple(grad_tensors)
+    if len(grads) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
+    wanted = None if inputs is None else as_tuple(inputs)
+    if wanted == ():
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    keep = create_graph if retain_graph is None else retain_graph
+    roots = roots_of(outputs, grads, create_graph, "backward()")
+    if create_graph:
+        tell(
+            "Using backward() with create_graph=True will create a reference cycle between the "
+            "parameter and its gradient which can cause a memory leak. We recommend using "
+            "autograd.grad when creating the graph to avoid this. If you have to use this "
+            "function, make sure to reset the .grad fields of your parameters to None after use "
+            "to break the cycle and avoid the leak.",
+            UserWarning,
+        )
+    if wanted is None:
+        walk_from(roots, create_graph, keep)
+        return
+    edges = []
+    for number, x in enumerate(wanted):
+        edge = place_of(x, "backward()", f"inputs[{number}]")
+        if edge is None:
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad: inputs[{number}]"
+            )
+        edges.append(edge)
+        if not isinstance(edge, Leaf) and not isinstance(x, Tensor):
+            raise RuntimeError(
+                "backward() with a GradientEdge among its inputs: only that of a leaf has a "
+                f".grad to add to, but this one leads to {edge.node.name()}; use grad()"
+            )
+    found = walk_from(roots, create_graph, keep, edges, accumulate=True)
+    for x, g in zip(wanted, found, strict=True):
+        if g is not None and not x.retains_grad:
+            with GradBlock(create_graph):
+                Walk(create_graph, keep).settle(Leaf(x), g, False)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """Compute the gradients of outputs with respect to inputs, leaving every ``.grad`` alone.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence of Tensor
+    grad_outputs : Tensor or sequence, optional
+        The gradients of `outputs`; None stands for 1, and is allowed for single numbers.
+    retain_graph : bool, optional
+        Whether what was saved stays for another pass; as `create_graph` by default.
+    create_graph : bool
+        Whether the gradients can be differentiated.
+    only_inputs : bool
+        PyTorch's former option; it must be True.
+    allow_unused : bool, optional
+        Whether an input that `outputs` do not depend on has the gradient None instead of an
+        error; as `materialize_grads` by default.
+    is_grads_batched : bool
+        Whether `grad_outputs` have a first dimension to go through one by one.
+    materialize_grads : bool
+        Whether such an input has a gradient of zeros.
+
+    Returns
+    -------
+    tuple of Tensor
+        A gradient to each input.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor has no graph, the graph was freed, or an input is not used.
+    ValueError
+        If `materialize_grads` is asked for and `allow_unused` forbidden.
+
+    Notes
+    -----
+    PyTorch's ``torch.autograd.grad``.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    if not only_inputs:
+        raise ValueError(
+            "grad(): only_inputs=False was removed; call backward() to add to every .grad"
+        )
+    allow = materialize_grads if allow_unused is None else allow_unused
+    outs, ins = as_tuple(outputs), as_tuple(inputs)
+    grads = (None,) * len(outs) if grad_outputs is None else as_tuple(grad_outputs)
+    if len(grads) != len(outs):
+        raise RuntimeError(f"got {len(outs)} outputs and {len(grads)} gradients")
+    keep = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        return batched(outs, ins, grads, keep, create_graph, allow, materialize_grads)
+    roots = roots_of(outs, grads, create_graph, "grad()")
+    edges = []
+    for number, x in enumerate(ins):
+        edge = place_of(x, "grad()", f"inputs[{number}]")
+        if edge is None:
+            raise RuntimeError(
+                "One of the differentiated Tensors does not require grad: "
+                f"inputs[{number}] of shape {list(x.shape)}"
+            )
+        edges.append(edge)
+    found = walk_from(roots, create_graph, keep, edges)
+    results: list[Any] = []
+    by_edge: dict[tuple[int, int], Any] = {}
+    for edge, g in zip(edges, found, strict=True):
+        if g is not None:
+            by_edge[id(edge.node), edge.index] = g
+    for number, (x, edge) in enumerate(zip(ins, edges, strict=True)):
+        g = by_edge.get((id(edge.node), edge.index))
+        if g is None:
+            if not allow:
+                raise RuntimeError(
+                    f"One of the differentiated Tensors appears to not have been used in the "
+                    f"graph. Set allow_unused=True if this is the desired behavior. "
+                    f"The differentiated Tensor at index {number} appears to not have been used "
+                    "in the graph. Set allow_unused=True if this is the desired behavior."
+                )
+            g = zeros_at(x, edge) if materialize_grads else None
+        elif not create_graph:
+            device = edge.node.device
+            dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
+            copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
+            g = wrap(copied, device, current().edge)
+        results.append(g)
+    return tuple(results)
+
+
+def zeros_at(value: Any, edge: Any) -> Any:
+    """Zeros in the place of a gradient that nothing reaches."""
+    if isinstance(value, Tensor):
+        return catalogue["zeros_like"].function(value)
+    return catalogue["zeros"].function(tuple(edge.shape), device=edge.node.device)
+
+
+def batched(
+    outs: tuple[Any, ...],
+    ins: tuple[Any, ...],
+    grads: Sequence[Any],
+    keep: bool,
+    create_graph: bool,
+    allow: bool,
+    materialize: bool,
+) -> tuple[Any, ...]:
+    """`grad` for each entry of the first dimension of the gradients."""
+    for number, g in enumerate(grads):
+        if not isinstance(g, Tensor):
+            raise RuntimeError(
+                "is_grads_batched=True goes through the first dimension of each gradient, so each "
+                f"must be given as a Tensor, but grad_outputs[{number}] is {type(g).__name__}"
+            )
+        if not g._array.ndim:
+            raise IndexError(
+                f"is_grads_batched=True wants a batch dimension, but grad_outputs[{number}] is 0-d"
+            )
+    sizes = {g.shape[0] for g in grads}
+    if len(sizes) != 1:
+        raise ValueError(
+            "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as "
+            f"the batch dimension, but its sizes are {sorted(sizes)}"
+        )
+    for number, (g, out) in enumerate(zip(grads, outs, strict=True)):
+        shape = place_of(out, "grad()", f"output {number}").shape
+        if tuple(g.shape[1:]) != tuple(shape):
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                f"match the shape of corresponding output, but Mismatch in shape: "
+                f"grad_output[{number}] has a shape of {g.shape} and output[{number}] of {shape}"
+            )
+    size = sizes.pop()
+    rows = []
+    for i in range(size):
+        row = [g[i] for g in grads]
+        last = keep or i < size - 1
+        rows.append(grad(outs, ins, row, last, create_graph, True, allow, False, materialize))
+    stack = catalogue["stack"].function
+    return tuple(
+        [None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)]
+    )

@@ -1,0 +1,97 @@
+"""One step of the way back: the rules of a node, its hooks, and the search for NaN."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from devtensor.autograd.node import Call
+from devtensor.autograd.saved import open_arrays, open_tensors
+from devtensor.autograd.tensorspace import TENSORS
+from devtensor.space import natives, space_of
+from devtensor.tensor import Tensor
+
+_anomaly = [False, True]
+"""Whether NaN is looked for in every process's gradient, and whether it is an error."""
+
+
+def pull(node: Call, walk: Any, g: Any) -> Any:
+    """The gradients of a call's inputs, each with where it goes."""
+    plan, device = node.plan, node.device
+    if walk.create_graph:
+        saved: Any = open_tensors(node)
+        xp: Any = TENSORS
+        params = node.params
+    else:
+        saved = open_arrays(node)
+        xp = space_of(device)
+        params = natives(node.params, device) if plan.uses_params else None
+    results = plan.pull(xp, g, saved, params)
+    links = node.links
+    if not walk.keep and plan.saves:
+        node.free()
+    if anomalous():
+        look_for_nan(node, results)
+    if node.extra is not None and node.extra.hooks:
+        results = hooked(node, walk, results, g)
+    return zip(links, results, strict=False)
+
+
+def hooked(node: Any, walk: Any, results: Any, g: Any) -> Any:
+    """Show the gradients of a step to its hooks, which may replace them."""
+    wanted = node.plan.wanted if isinstance(node, Call) else [e is not None for e in node.edges()]
+    for hook in list(node.extra.hooks.values()):
+        given = iter(results)
+        inputs = tuple([None if not w or (r := next(given)) is None else walk.tensor(r, node)
+                        for w in wanted])  # fmt: skip
+        outputs = tuple(
+            [
+                None if x is None else walk.tensor(x, node)
+                for x in (g if isinstance(g, list) else [g])
+            ]
+        )
+        changed = hook(inputs, outputs)
+        if changed is not None:
+            changed = changed if isinstance(changed, tuple) else (changed,)
+            if len(changed) != len(inputs):
+                raise RuntimeError(
+                    f"hook has returned an incorrect number of values (got {len(changed)}, "
+                    f"but expected {len(inputs)})"
+                )
+            results = tuple(
+                [
+                    None if r is None else walk.value(r)
+                    for r, w in zip(changed, wanted, strict=True)
+                    if w
+                ]
+            )
+    return results
+
+
+def anomalous() -> bool:
+    """Whether NaN is to be looked for."""
+    return _anomaly[0] and _anomaly[1]
+
+
+def look_for_nan(node: Any, results: Any) -> None:
+    """Raise RuntimeError if a step gave NaN, in anomaly mode."""
+    for number, g in enumerate(results):
+        if g is None:
+            continue
+        if isinstance(g, Tensor):
+            g = g._array
+        total = space_of(node.device).sum(g)
+        if math.isnan(complex(total).real):
+            isnan = space_of(node.device).isnan(g)
+            if not bool(space_of(node.device).any(isnan)):
+                continue
+            line = node.extra.line if node.extra is not None else ""
+            raise RuntimeError(
+                f"Function '{node.name()}' returned nan values in its {number}th output."
+                + (f" Its forward ran at {line}." if line else "")
+            )
+
+
+def on(device: Any) -> dict[str, Any]:
+    """The keyword with which a library makes an array on a device; nothing for the host."""
+    return device.backend.placed(device.index)
