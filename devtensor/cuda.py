@@ -7,6 +7,7 @@ CuPy only if it is installed and the system has a driver.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from devtensor import accelerator
@@ -144,3 +145,9 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
     if not _cuda.is_available() or all(t.name != "bfloat16" for t in _cuda.backend.native):
         return False
     return including_emulation or get_device_capability() >= (8, 0)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # imported when it is asked for
+        return import_module("devtensor.amp.cuda")
+    raise AttributeError(f"module 'devtensor.cuda' has no attribute {name!r}")

@@ -25,6 +25,7 @@ MODULES = {
     "optim.lr_scheduler": ("Learning rates", "devtensor.optim.lr_scheduler", ""),
     "utils.data": ("Data loading", "devtensor.utils.data", ""),
     "utils.checkpoint": ("Checkpointing", "devtensor.utils.checkpoint", ""),
+    "amp": ("Mixed precision", "devtensor.amp", ""),
     "accelerator": ("Accelerators", "devtensor.accelerator", ""),
     "cuda": ("CUDA devices", "devtensor.cuda", ""),
     "xpu": ("XPU devices", "devtensor.xpu", ""),

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import devtensor as dt
+from devtensor.amp.autocast_mode import blocks_here
 from devtensor.autograd import Function
 from devtensor.autograd.engine import Walk
 from devtensor.autograd.graph import saved_tensors_hooks
@@ -227,13 +228,16 @@ def walk_in_progress() -> Walk | None:
 def as_first(
     function: Callable[..., Any], preserve: bool, context: AbstractContextManager[Any]
 ) -> Callable[..., Any]:
-    """`function`, to be run again later with the random numbers and the device of now."""
+    """`function`, to be run again later with the random numbers, device and precision of now."""
     state = dt.get_rng_state() if preserve else None
     place = dt.get_default_device()
+    precision = blocks_here()
 
     def again(*args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
             stack.enter_context(place)
+            for block in precision:
+                stack.enter_context(block)
             if state is not None:
                 stack.enter_context(dt.random.fork_rng())
                 dt.set_rng_state(state)
