@@ -155,8 +155,13 @@ def prelu(input: Any, weight: Any) -> Any:
     Raises
     ------
     RuntimeError
-        If `weight` has another size.
+        If `weight` has another size or type.
     """
+    if weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {input.dtype.legacy} and "
+            f"{weight.dtype.legacy}: convert one with .to()"
+        )
     if weight.ndim > 1:
         raise RuntimeError(
             f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from devtensor.dtype import bool_, int32, of
+from devtensor.dtype import int32, of
 from devtensor.example import fixed, spd
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import anywhere, axes
@@ -1085,8 +1085,8 @@ def ormqr(
     require_reflections(name, input, tau)
     if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
         raise RuntimeError(
-            f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1]), but "
-            f"got {tau.shape[-1]} for {list(other.shape)} and {list(input.shape)}"
+            f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1]), "
+            f"but got {tau.shape[-1]} for {list(other.shape)} and {list(input.shape)}"
         )
     if other.ndim != input.ndim:
         raise RuntimeError(

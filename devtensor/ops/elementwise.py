@@ -15,7 +15,7 @@ from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import require_tensors
 from devtensor.ops.results import with_out
-from devtensor.tensor import on_tensor
+from devtensor.tensor import Tensor, on_tensor
 
 LN2, LN10 = math.log(2), math.log(10)
 ARITHMETIC = ("float", "complex", "int")
@@ -707,6 +707,11 @@ derivative(log1p, input=lambda g, input: g / (input + 1))
 @op(elementwise=True, accepts=("float", "complex"), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
 def logaddexp(xp, input, other, /):
     """Logarithm of the sum of the exponentials of `input` and `other`, without overflow."""
+    return log_add(xp, input, other)
+
+
+def log_add(xp: Any, input: Any, other: Any) -> Any:
+    """`logaddexp` of arrays, which libraries have for real numbers alone."""
     if kind(input) != "complex":
         return xp.logaddexp(input, other)
     first = xp.real(input) >= xp.real(other)
@@ -1723,17 +1728,17 @@ def polygamma_of(xp, input, /, n):
 derivative(polygamma_of, input=lambda xp, g, input, n: g * xp.polygamma(n + 1, input))
 
 
-@composite(method=False, examples=[(1, positives(2, 3)), (0, positives(2, 3)), (2, ints(3, low=1))])
+@composite(method=True, examples=[(1, positives(2, 3)), (0, positives(2, 3)), (2, ints(3, low=1))])
 @with_out(casts=True)
-def polygamma(n: int, input: Any) -> Any:
-    """The `n`-th derivative of `digamma`.
+def polygamma(n: Any, input: Any) -> Any:
+    """The `n`-th derivative of `digamma`; as a method, of the tensor: ``input.polygamma(n)``.
 
     Raises
     ------
     RuntimeError
         If `n` is negative.
     """
-    return polygamma_of(input, n)
+    return polygamma_of(n, input) if isinstance(n, Tensor) else polygamma_of(input, n)
 
 
 @composite(method=True, examples=[(positives(2, 3), 2), (fixed([3.0, 4.5]), 3)])
@@ -1748,6 +1753,11 @@ def mvlgamma(input: Any, p: int) -> Any:
     """
     if p < 1:
         raise RuntimeError(f"p has to be greater than or equal to 1, got p={p}")
+    if kind(input) == "bool":
+        raise RuntimeError(
+            "The input tensor may not be a boolean tensor: mvlgamma() got shape "
+            f"{list(input.shape)}"
+        )
     total = lgamma(input) + p * (p - 1) / 4 * math.log(math.pi)
     for j in range(1, p):
         total = total + lgamma(input - j / 2)

@@ -155,6 +155,17 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         raise RuntimeError(
             f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}"
         )
+    if weight.ndim != 3 or (bias is not None and bias.ndim != 1) or not input1.ndim:
+        raise RuntimeError(
+            "bilinear(): the inputs need a dimension, weight 3 and bias 1: got shapes "
+            f"{list(input1.shape)}, {list(input2.shape)}, {list(weight.shape)} and "
+            f"{None if bias is None else list(bias.shape)}"
+        )
+    types = {x.dtype for x in (input1, input2, weight, bias) if x is not None}
+    if len(types) > 1:
+        raise RuntimeError(
+            f"All tensors must have the same dtype, but bilinear() got {sorted(map(repr, types))}"
+        )
     for i in range(input1.ndim - 1):
         if input1.shape[i] != input2.shape[i]:
             raise RuntimeError(

@@ -515,6 +515,11 @@ def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduct
     """The dimension of the classes; an error unless a loss on classes is defined for them."""
     if input.ndim == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
+    if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+            f"({target.shape[0] if target.ndim else 'none'})."
+        )
     if target.dtype not in (int64, uint8):
         raise RuntimeError(
             f"expected target dtype to be Long or Byte, but got {kind_of(target).legacy}; "
@@ -538,14 +543,14 @@ def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduct
                 "The function 'nll_loss_forward' is not differentiable with respect to argument "
                 "'weight'. This input cannot have requires_grad True."
             )
-    if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
-        raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-            f"({target.shape[0] if target.ndim else 'none'})."
-        )
     wanted = (*input.shape[:dim], *input.shape[dim + 1 :])
     if tuple(target.shape) != wanted and (input.ndim > 1 or tuple(target.shape) != (1,)):
         if input.ndim < 3:
+            if input.ndim == 1 and target.ndim == 1:
+                raise ValueError(
+                    "For 1D input, 1D target must have size 1, but got target size: "
+                    f"{target.shape[0]}"
+                )
             raise RuntimeError(
                 "0D or 1D target tensor expected, multi-target not supported: got "
                 f"{list(target.shape)}"
@@ -780,6 +785,10 @@ def nll_loss(
         If other shapes or dtypes do not fit.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
+    if not input.is_floating_point():
+        raise NotImplementedError(
+            f"\"nll_loss\" not implemented for '{kind_of(input).legacy}': convert with .float()"
+        )
     dim = require_classes(input, target, weight, reduction)
     return class_likelihood(
         input,
@@ -1078,6 +1087,12 @@ def kl_div(
     ValueError
         If `reduction` is another word.
     """
+    for x in (input, target):
+        if not x.is_floating_point():
+            which = "Complex" if x.is_complex() else "Integral"
+            raise RuntimeError(
+                f"kl_div: {which} inputs not supported: got {x.dtype!r} of shape {list(x.shape)}"
+            )
     batch = reduction == "batchmean" and size_average is None and reduce is None
     if reduction == "mean" and size_average is None and reduce is None:
         warnings.warn(
@@ -1378,6 +1393,18 @@ def multi_margin_loss(
             f"size). Expected target size [{samples}], but got {list(target.shape)}. Input has "
             f"shape {list(input.shape)}."
         )
+    if target.dtype is not int64:
+        raise RuntimeError(
+            f"expected scalar type Long but found {kind_of(target).legacy} for the target; convert "
+            "it with .long()"
+        )
+    if weight is not None and weight.ndim != 1:
+        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {kind_of(input).legacy} but found {kind_of(weight).legacy} for "
+            "the weight"
+        )
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(
             f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
@@ -1495,9 +1522,12 @@ def multilabel_soft_margin_loss(
         If the shapes do not broadcast.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
-    input, target = broadcast(input, target)
-    loss = logit_entropy(input, target, "none")
-    return reduced((loss if weight is None else loss * weight).mean(-1), reduction)
+    if not input.ndim:
+        raise IndexError("Dimension specified as -1 but tensor has no dimensions")
+    dim, classes = input.ndim - 1, input.shape[-1]
+    loss = logit_entropy(*broadcast(input, target), "none")
+    loss = loss if weight is None else loss * weight
+    return reduced(loss.sum(dim) / classes, reduction)
 
 
 @composite(

@@ -14,7 +14,16 @@ from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import anywhere, axis, over, require_tensors
 from devtensor.ops.create import complex_of
-from devtensor.ops.elementwise import back_to, clamp, half, kind, masked, maximum, minimum
+from devtensor.ops.elementwise import (
+    back_to,
+    clamp,
+    half,
+    kind,
+    log_add,
+    masked,
+    maximum,
+    minimum,
+)
 from devtensor.ops.linalg import linalg_vector_norm
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import cat

@@ -763,6 +763,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
     """A copy of `input` whose part at `index` along `dim` is `src`."""
     dim = axis(dim, input.ndim)
+    if not input.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor: select_scatter() got one")
     if not -input.shape[dim] <= index < input.shape[dim]:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(input.shape)} at "

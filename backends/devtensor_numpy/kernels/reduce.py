@@ -117,9 +117,8 @@ def running_extreme(
 
 def logcumsumexp(xp: Any, input: Array, /, dim: int) -> Array:
     """`logcumsumexp`."""
-    if not input.ndim:
-        return input.copy()
-    return np.logaddexp.accumulate(input, axis(dim, input.ndim))
+    dim = axis(dim, input.ndim)
+    return np.logaddexp.accumulate(input, dim) if input.ndim else input.copy()
 
 
 def recur(xp: Any, input: Array, factor: Array, /, dim: int) -> Array:

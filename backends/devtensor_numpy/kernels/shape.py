@@ -121,7 +121,8 @@ def unbind(xp: Any, input: Array, /, dim: int = 0) -> Any:
 def flip(xp: Any, input: Array, /, dims: Sequence[int]) -> Any:
     """`flip`."""
     key: list[Any] = [slice(None)] * input.ndim
-    for d in axes(tuple(dims), input.ndim) if input.ndim else ():
+    along = axes(tuple(dims), input.ndim)
+    for d in along if input.ndim else ():
         key[d] = slice(None, None, -1)
     return np.array(input[(*key, ...)], order="C")
 

@@ -26,7 +26,7 @@ def sort(
     xp: Any, input: Array, /, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Any:
     """`sort`."""
-    if not input.ndim:
+    if not input.ndim or input.dtype.kind == "c":
         return common.sort.kernel(xp, input, dim)
     order = _order(input, axis(dim, input.ndim), descending, stable)
     return np.take_along_axis(input, order, dim), order
@@ -36,7 +36,7 @@ def argsort(
     xp: Any, input: Array, /, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Any:
     """`argsort`."""
-    if not input.ndim:
+    if not input.ndim or input.dtype.kind == "c":
         return common.argsort.kernel(xp, input, dim)
     return _order(input, axis(dim, input.ndim), descending, stable)
 
@@ -58,7 +58,8 @@ def topk(
     xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Any:
     """`topk` by partition where few of many are wanted."""
-    if not input.ndim or not -input.ndim <= dim < input.ndim or not 0 < k * 4 < input.shape[dim]:
+    few = input.ndim and -input.ndim <= dim < input.ndim and 0 < k * 4 < input.shape[dim]
+    if not few or input.dtype.kind in "bc":
         return common.topk.kernel(xp, input, k, dim, largest, sorted)
     lined = np.moveaxis(input, dim, -1)
     part = _chosen(lined, k, largest)
