@@ -23,7 +23,7 @@ FLOORS = [
     ["autograd.mode", "autograd.modes"],
     ["plan"],
     ["tensor", "op"],
-    ["space"],
+    ["space", "expected"],
     ["autograd.node", "autograd.view", "autograd.saved"],
     ["launch"],
     ["autograd.write"],
