@@ -333,6 +333,17 @@ def test_dpnps_arrays_share_their_memory():
         dt.as_tensor(x[::-1])
 
 
+def test_arrays_that_share_an_inner_one_are_not_alone():
+    x = dt.ones(2, device="xpu:0")
+    assert BACKEND.owns(x._array)
+    same = BACKEND.xp.reshape(x._array, (2,))  # another outer array over the same inner one
+    assert not BACKEND.owns(x._array) and not BACKEND.owns(same)
+    leaf = dt.zeros(2, device="xpu:0", requires_grad=True)
+    leaf.view(2).backward(x)
+    leaf.grad.mul_(10)
+    assert x.tolist() == [1, 1]
+
+
 def test_deepcopy_pickle_and_saving_keep_the_device():
     index = len(runtime.QUEUES) - 1
     x = dt.randn(3, 4, device=f"xpu:{index}")

@@ -207,8 +207,10 @@ class Dpnp(Backend):
     def owns(self, array: Any) -> bool:
         """Whether it is the whole of its allocation, at which no other array looks."""
         whole = array.nbytes == self.memory.allocated(array) or not array.size
-        # The array's own reference, and the one that is passed.
-        return whole and sys.getrefcount(array._array_obj.usm_data) == 2
+        # The array's own reference, and the one that is passed. Some functions of dpnp's that have
+        # nothing to do put the same inner array into another outer one.
+        count = sys.getrefcount
+        return whole and count(array._array_obj) == 2 and count(array._array_obj.usm_data) == 2
 
     def shares(self, one: Any, two: Any) -> bool:
         """Whether two arrays lie in one allocation."""
