@@ -7,7 +7,17 @@ from typing import Any
 
 __all__ = ["find"]
 
-MODULES = {"amp", "array_api", "backends", "cuda", "distributions", "fft", "func", "testing"}
+MODULES = {
+    "amp",
+    "array_api",
+    "backends",
+    "cuda",
+    "distributions",
+    "fft",
+    "func",
+    "signal",
+    "testing",
+}
 HOMES = {
     "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting "
     "clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "

@@ -61,7 +61,7 @@ FLOORS = [
         "serialization",
         "amp",
     ],
-    ["distributions"],
+    ["distributions", "signal"],
     ["datasets", "testing", "stub", "ops.__main__", "alias", "commands", "__main__"],
 ]
 

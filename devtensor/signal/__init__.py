@@ -1,0 +1,5 @@
+"""Signal processing: the names of ``torch.signal``."""
+
+from devtensor.signal import windows
+
+__all__ = ["windows"]
