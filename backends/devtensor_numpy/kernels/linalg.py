@@ -37,7 +37,7 @@ def product(left: Array, right: Array) -> Array:
 def matmul(xp: Any, input: Array, other: Array, /) -> Array:
     """`matmul` as one large product where `other` is a matrix."""
     dtype = input.dtype
-    floats = dtype is FLOAT or dtype is DOUBLE
+    floats = (dtype is FLOAT or dtype is DOUBLE) and dtype is other.dtype
     if floats and input.ndim == 2 == other.ndim and input.shape[1] > 1:
         try:
             return input.dot(other)
