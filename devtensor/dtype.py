@@ -84,6 +84,9 @@ ALIASES = {
     "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
     "long": int64, "cfloat": complex64, "cdouble": complex128,
 }  # fmt: skip
+PYTHON: dict[Any, dtype] = {bool: bool_, int: int64, float: float64, complex: complex128}
+"""What Python's types stand for where a dtype is asked for."""
+
 _REAL = {complex64: float32, complex128: float64}
 _COMPLEX = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
 _CATEGORY = {"bool": 0, "int": 1, "float": 2, "complex": 3}

@@ -23,6 +23,7 @@ from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many, write_straight
 from devtensor.device import device as Device
+from devtensor.expected import check_parameters
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, forms
 from devtensor.space import kernel_for, plain_for
@@ -90,6 +91,8 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
     """A number as a 0-d tensor of a native type; None if it would change the type."""
     t = dtypes.of(dtype)
     if t.kind == "bool" or (t.kind == "int" and number.__class__ is float):
+        return None
+    if number.__class__ is int and not -(2**63) <= number < 2**64:
         return None
     low = -(2 ** (8 * t.itemsize - 1)) if t.is_signed else 0
     if t.kind == "int" and not low <= number < low + 2 ** (8 * t.itemsize):
@@ -172,6 +175,7 @@ def general(op: Op) -> Function:
                     f"tuple of Tensors, not {type(group).__name__}"
                 )
             inputs[star:] = group
+        check_parameters(op, params)
         if out is not None:
             return into(op, inputs, params, out)
         return launch(op, inputs, params)
@@ -186,6 +190,7 @@ def factory(op: Op) -> Function:
         *args: Any, device: Any = None, requires_grad: bool = False, out: Any = None, **kwargs: Any
     ) -> Any:
         _, params = op.bind(args, kwargs)
+        check_parameters(op, params)
         return create(op, params, device, requires_grad, out)
 
     return call
@@ -377,6 +382,7 @@ def in_place_form(op: Op) -> Function:
         inputs, params = op.bind(args, kwargs)
         if star is not None:
             inputs[star:] = inputs[star]
+        check_parameters(op, params)
         return write(op, inputs, params)
 
     name = call.__name__ = call.__qualname__ = f"{op.name}_"

@@ -160,6 +160,7 @@ def detached_copy(data: Tensor) -> Tensor:
 
 def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
     """Numbers or an array in new memory."""
+    dtype = dtypes.PYTHON.get(dtype, dtype)
     if dtype is not None and not isinstance(dtype, dtypes.dtype):
         raise TypeError(f"tensor(): argument 'dtype' must be dtype, not {type(dtype).__name__}")
     backend = backends.owner(data)

@@ -17,6 +17,7 @@ from devtensor.autograd.saved import record
 from devtensor.autograd.view import edge_of, requires_grad, viewed
 from devtensor.device import device as Device
 from devtensor.device import resolve
+from devtensor.expected import check_inputs
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, native, natives
 from devtensor.tensor import Tensor, constant, wrap
@@ -180,6 +181,9 @@ def named_inputs(op: Op, inputs: Sequence[Any]) -> list[tuple[str, Tensor]]:
 
 def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
     """The inputs as tensors on one device, of one type if the operation asks for that."""
+    check_inputs(op, inputs)
+    if op.refuses is not None:
+        op.refuses(*inputs)
     for i, x in enumerate(inputs):
         if x is not None and not isinstance(x, (Tensor, *NUMBERS)):
             inputs[i] = tensor_like(op, i, x, device)
@@ -304,7 +308,8 @@ def create(
         )
     tensor: Tensor = launch(op, [], params, place)
     if out is not None:
-        return write_out(op, tensor, out, [])
+        check_out(op, tensor, out)
+        return write_out(op, tensor, out)
     if requires_grad:
         if tensor.dtype.kind not in ("float", "complex"):
             raise RuntimeError(
@@ -331,14 +336,28 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
         )
     result = launch(op, inputs, params)
     if op.outputs is None:
-        return write_out(op, result, outs[0], inputs)
+        check_out(op, result, outs[0])
+        return write_out(op, result, outs[0])
+    if len(outs) != len(result):
+        raise TypeError(
+            f"{op.shown}(): argument 'out' must be a tuple of {len(result)} Tensors, not "
+            f"{len(outs)}"
+        )
     for value, x in zip(result, outs, strict=True):
-        write_out(op, value, x, inputs)
+        check_out(op, value, x)
+    for value, x in zip(result, outs, strict=True):
+        write_out(op, value, x)
     return op.packed(*outs) if op.packed is not list else out
 
 
-def write_out(op: Op, value: Tensor, out: Tensor, inputs: list[Any]) -> Tensor:
-    """Write a result into `out`, whose shape is changed if it does not fit."""
+def check_out(op: Op, value: Tensor, out: Tensor) -> None:
+    """Refuse an `out` that cannot hold a result.
+
+    Raises
+    ------
+    RuntimeError
+        If it is on another device, or of a type that it cannot be cast to.
+    """
     if value._device is not out._device:
         raise RuntimeError(
             f"Expected out tensor to have device {value._device}, but got {out._device} instead"
@@ -348,6 +367,15 @@ def write_out(op: Op, value: Tensor, out: Tensor, inputs: list[Any]) -> Tensor:
             f"result type {value.dtype.legacy} can't be cast to the desired output type "
             f"{out.dtype.legacy}: {op.name}() got out={out.dtype!r}"
         )
+    if op.exact_out and value.dtype is not out.dtype:
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {value.dtype}, but got {out.dtype} instead: "
+            f"{op.shown}() casts nothing"
+        )
+
+
+def write_out(op: Op, value: Tensor, out: Tensor) -> Tensor:
+    """Write a result into `out`, whose shape is changed if it does not fit."""
     if value._array.shape != out._array.shape:
         if 0 not in out._array.shape:
             warnings.warn(
@@ -364,7 +392,8 @@ def write_out(op: Op, value: Tensor, out: Tensor, inputs: list[Any]) -> Tensor:
                 f"out= of {op.name}()"
             )
         backend = out._device.backend
-        out._array = backend.xp.empty(value._array.shape, dtype=out._array.dtype)
+        place = backend.placed(out._device.index)
+        out._array = backend.xp.empty(value._array.shape, dtype=out._array.dtype, **place)
         backend.write(out._array, value._array)
         return out
     catalogue["copy_"].function(out, value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.autograd.write import turn
+from devtensor.dtype import can_cast
 from devtensor.fast import operand, operator_form
 from devtensor.op import Entry, catalogue, in_place
 from devtensor.tensor import Tensor
@@ -52,7 +53,13 @@ def over(function: Any, name: str) -> Any:
     """The in-place form of a composite: its result, copied over its input."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.copy_(function(self.clone(), *args, **kwargs))
+        result = function(self.clone(), *args, **kwargs)
+        if not can_cast(result.dtype, self.dtype):
+            raise RuntimeError(
+                f"result type {result.dtype.legacy} can't be cast to the desired output type "
+                f"{self.dtype.legacy}: {name}(); convert with .to() first"
+            )
+        return self.copy_(result)
 
     call.__name__ = name
     call.__doc__ = f"The in-place form of :func:`{name.rstrip('_')}`."
@@ -93,6 +100,7 @@ def give() -> None:
             setattr(Tensor, f"{entry.name}_", over(entry.function, f"{entry.name}_"))
     for name in ("mT", "mH", "H", "real", "imag"):
         setattr(Tensor, name, property(catalogue[name].function))
+    setattr(Tensor, "__rdiv__", Tensor.__rtruediv__)  # noqa: B010
     setattr(Tensor, "T", property(catalogue["numpy_T"].function))  # noqa: B010
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
+from devtensor.dtype import PYTHON
 from devtensor.plan import Plan, saved
 
 Function = Callable[..., Any]
@@ -45,6 +46,12 @@ class Op:
         Names of several results; `list` if their number varies; None for one.
     rules : dict
         A gradient rule to an input's name, or one under ``"together"``.
+    refuses : callable or None
+        Looks at the inputs as they were given, and raises what does not suit them.
+    numbers : tuple of str or None
+        The inputs that may be Python numbers beside a tensor; None if all may, and without one.
+    exact_out : bool
+        Whether ``out=`` must be of the result's own type, not of one that it can be cast to.
     function : callable
         What users call.
     shown : str
@@ -61,6 +68,9 @@ class Op:
         among: tuple[str, ...] | None = None,
         accepts: tuple[str, ...] | None = None,
         refusal: str | None = None,
+        refuses: Function | None = None,
+        numbers: tuple[str, ...] | None = None,
+        exact_out: bool = False,
         view: bool | str = False,
         outputs: Any = None,
         inplace: bool | None = None,
@@ -80,7 +90,8 @@ class Op:
         self.doc = inspect.getdoc(kernel) or ""
         self.examples, self.oracle = tuple(examples), oracle
         self.elementwise, self.promotes, self.among = elementwise, promotes, among
-        self.accepts, self.refusal = accepts, refusal
+        self.accepts, self.refusal, self.refuses = accepts, refusal, refuses
+        self.exact_out = exact_out
         self.view, self.outputs, self.writes, self.varargs = view, outputs, writes, varargs
         self.inplace = elementwise if inplace is None else inplace
         self.operator, self.public, self.home, self.aliases = operator, public, home, aliases
@@ -108,6 +119,8 @@ class Op:
                 if p.kind is p.POSITIONAL_OR_KEYWORD or self.star is not None:
                     self.positional.append(p.name)
         self.inputs = tuple(names)
+        alone = len(names) == 1 and self.star is None
+        self.numbers = () if numbers is None and alone else numbers
         self.others = other_names((*self.inputs, *self.params))
         if self.inputs:  # the first is the input, whatever it is called
             unused = {"input", *other_names(["input"])} - {*self.inputs, *self.params}
@@ -116,7 +129,7 @@ class Op:
         self.rules: dict[str, Function] = {}
         self.rule_names: dict[str, tuple[str, ...]] = {}
         self.function: Function = kernel
-        self.packed: Any = namedtuple(self.name, outputs) if isinstance(outputs, tuple) else list
+        self.packed: Any = returned(self.name, outputs) if isinstance(outputs, tuple) else list
         self.plans: dict[Any, Plan | None] = {}
         self.bound: dict[Any, Function] = {}
 
@@ -176,6 +189,17 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def returned(name: str, fields: tuple[str, ...]) -> type:
+    """The class of several results, which have names and are shown as PyTorch shows them."""
+    name = name.removesuffix("_dim")
+
+    def show(self: Any) -> str:
+        parts = [f"{field}={value!r}" for field, value in zip(fields, self, strict=True)]
+        return f"torch.return_types.{name}(\n" + ",\n".join(parts) + ")"
+
+    return type(name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": show})
 
 
 ALIASES = {
@@ -295,14 +319,23 @@ def composite(
 def with_aliases(function: Function) -> Function:
     """Let a function be called with the other names of its parameters, too."""
     others = other_names(list(inspect.signature(function).parameters))
-    if "axis" not in others and "keepdims" not in others:
-        return function
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for alias in others.keys() & kwargs.keys() if kwargs else ():
-            kwargs[others[alias]] = kwargs.pop(alias)
-        return function(*args, **kwargs)
+        if kwargs:
+            for alias in others.keys() & kwargs.keys():
+                kwargs[others[alias]] = kwargs.pop(alias)
+            if kwargs.get("dtype").__class__ is type:
+                kwargs["dtype"] = PYTHON.get(kwargs["dtype"], kwargs["dtype"])
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            from devtensor.expected import wrong  # stands above this file
+
+            error = wrong(function, args, kwargs)
+            if error is None:
+                raise
+        raise error
 
     return call
 

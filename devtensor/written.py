@@ -63,7 +63,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             yield f" if {name} is None: _a{i} = None"
             yield f" elif not isinstance({name}, Tensor): {slow}"
             yield " else:"
-        elif numbers:
+        elif numbers and (op.numbers is None or name in op.numbers):
             yield f" _c = {name}.__class__"
             yield " if _c is float or _c is int:"
             yield f"  _x = _scalars.get(({name}, _c, _t, _d))"
@@ -120,7 +120,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     if params:
         yield " else:"
         yield f"  try: _r = _k[1]({', '.join(arguments)})"
-        yield f"  except (ValueError, OverflowError): {slow}"  # to be said in other words
+        # To be said in other words.
+        yield f"  except (AttributeError, OverflowError, TypeError, ValueError): {slow}"
     packed = "{" + ", ".join(f"{n!r}: {n}" for n in params) + "}" if params else "PARAMS"
     links = [f"_e{i}" for i in range(count)] + list(inputs) + ["_r"]
     if op.outputs is not None:

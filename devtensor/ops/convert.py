@@ -174,8 +174,10 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
         first = rest.pop(0)
         if isinstance(first, Tensor):
             dtype, device = first.dtype, first._device
-        elif isinstance(first, Dtype):
-            dtype = first
+        elif isinstance(first, (Dtype, type)) and (
+            first in dtypes.PYTHON or first.__class__ is Dtype
+        ):
+            dtype = dtypes.PYTHON.get(first, first)
         elif first is None or isinstance(first, (str, int, Device)):
             device = first
             if rest and (isinstance(rest[0], Dtype) or rest[0] is None):
@@ -191,6 +193,7 @@ def read_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
     if other is not None:
         dtype, device = other.dtype, other._device
     dtype = given.pop("dtype", dtype)
+    dtype = dtypes.PYTHON.get(dtype, dtype)
     device = given.pop("device", device)
     copy = bool(given.pop("copy", False))
     for name in ("non_blocking", "memory_format"):
@@ -265,9 +268,7 @@ def filled_with(xp: Any, input: Any, value: Any, /) -> Any:
             f"{value.ndim} dimensions."
         )
     if dtypes.of(value.dtype).kind == "complex" and dtypes.of(input.dtype).kind != "complex":
-        raise RuntimeError(
-            f"value cannot be converted to type {dtypes.of(input.dtype).name} without overflow"
-        )
+        value = xp.real(value)
     return xp.broadcast_to(xp.astype(value, input.dtype), input.shape)
 
 

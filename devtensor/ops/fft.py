@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from devtensor.dtype import complex64, complex128, float32, float64, get_default_dtype, of
 from devtensor.example import complexes
-from devtensor.launch import write_out
+from devtensor.launch import check_out, write_out
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.convert import cast
@@ -333,7 +333,8 @@ def place(result: Tensor, out: Tensor | None, name: str) -> Tensor:
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
         )
-    return write_out(fft_c2c.op, result, out, [])
+    check_out(fft_c2c.op, result, out)
+    return write_out(fft_c2c.op, result, out)
 
 
 def c2c(
@@ -1092,7 +1093,8 @@ def frequencies(first: int, last: int, n: int, d: float, name: str, options: Any
     result: Tensor = steps * (1.0 / unit if unit else math.inf)
     out = options.get("out")
     if out is not None:
-        return write_out(fft_c2c.op, result, out, [])
+        check_out(fft_c2c.op, result, out)
+        return write_out(fft_c2c.op, result, out)
     return result.requires_grad_() if options.get("requires_grad") else result
 
 

@@ -81,7 +81,7 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
             refuse_overlap(x, () if casts else inputs)
         check_type(name, value, x, casts)
     for value, x in zip(values, outs, strict=True):
-        write_out(catalogue[name], value, x, [])  # type: ignore[arg-type]  # its name
+        write_out(catalogue[name], value, x)  # type: ignore[arg-type]  # its name
     if single:
         return outs[0]
     return type(result)._make(outs) if hasattr(result, "_make") else outs
@@ -130,6 +130,11 @@ def refuse_overlap(out: Tensor, inputs: Sequence[Tensor]) -> None:
 
 def check_type(name: str, value: Tensor, out: Tensor, casts: bool) -> None:
     """Raise unless a result may be written into `out`."""
+    if value._device is not out._device:
+        raise RuntimeError(
+            f"{name}(): Expected out tensor to have device {value._device}, but got {out._device} "
+            "instead"
+        )
     if casts and can_cast(value.dtype, out.dtype):
         return
     if value.dtype is not out.dtype:
