@@ -1632,6 +1632,119 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     return x
 
 
+def slopes(input: Any, dim: int, spacing: Any, edge_order: int) -> Any:
+    """Slopes along a dimension from differences of neighbours."""
+    size = input.shape[dim]
+
+    def at(first: int, last: int) -> Any:
+        return input[along(dim, slice(first, last))]
+
+    if hasattr(spacing, "shape"):  # the coordinates
+        line = (-1, *(1,) * (input.ndim - dim - 1))
+        steps = (spacing[1:] - spacing[:-1]).reshape(line)
+        ahead = [(slice(None),) * (len(line) - 1)]
+        before, after = steps[(slice(None, -1), *ahead[0])], steps[(slice(1, None), *ahead[0])]
+        first, last = steps[:1], steps[-1:]
+    else:
+        before = after = first = last = spacing
+    weights = (-after / (before * (before + after)), (after - before) / (before * after),
+               before / (after * (before + after)))  # fmt: skip
+    inner = builtins.sum(
+        weight * at(k, size - 2 + k) for k, weight in enumerate(weights) if k != 1
+    ) + weights[1] * at(1, size - 1)
+    if edge_order == 1:
+        left = (at(1, 2) - at(0, 1)) / first
+        right = (at(size - 1, size) - at(size - 2, size - 1)) / last
+        return cat([left, inner, right], dim)
+    if hasattr(spacing, "shape"):
+        one, two, three, four = steps[:1], steps[1:2], steps[-1:], steps[-2:-1]
+    else:
+        one = two = three = four = spacing
+
+    def edge(near: Any, far: Any, x: Any, y: Any, z: Any) -> Any:
+        return (
+            -(2 * near + far) / (near * (near + far)) * x
+            + (near + far) / (near * far) * y
+            - near / (far * (near + far)) * z
+        )
+
+    left = edge(one, two, at(0, 1), at(1, 2), at(2, 3))
+    right = -edge(three, four, at(size - 1, size), at(size - 2, size - 1), at(size - 3, size - 2))
+    return cat([left, inner, right], dim)
+
+
+@composite(
+    method=False,
+    examples=[
+        ((5,),),
+        ((4, 5), {"spacing": 2.0}),
+        ((4, 5), {"dim": 1, "edge_order": 2}),
+        ((4, 3), {"spacing": [0.5, 2.0]}),
+    ],
+)
+def gradient(
+    input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1
+) -> tuple[Any, ...]:
+    """Slopes of a function that is known at some points, along each dimension.
+
+    Parameters
+    ----------
+    input : Tensor
+        The values.
+    spacing : number, or sequence of numbers or of Tensor, optional
+        How far the points are from each other: in all dimensions, or in each; 1 by default. A 1-d
+        tensor gives the points' coordinates, which need not be equally spaced.
+    dim : int or sequence of int, optional
+        The dimensions; all by default.
+    edge_order : {1, 2}, optional
+        How well slopes at the edges fit: from two points or from three.
+
+    Returns
+    -------
+    tuple of Tensor
+        One to each dimension, of the shape of `input`.
+
+    Raises
+    ------
+    RuntimeError
+        If `edge_order` is another number, a dimension has too few points, or the spacings do not
+        fit the dimensions.
+    """
+    if edge_order not in (1, 2):
+        raise RuntimeError(
+            f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
+        )
+    if kind(input) == "int" and not input.dtype.is_signed:
+        raise RuntimeError(
+            f"torch.gradient does not support {input.dtype.name} input: slopes have signs"
+        )
+    where = over(dim, input.ndim)
+    if isinstance(spacing, (tuple, list)):
+        each = list(spacing)
+        if len(each) != len(where):
+            raise RuntimeError(
+                "torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+                f"equal to the number of dimensions, {len(where)}, but got a list of length "
+                f"{len(each)}"
+            )
+    else:
+        each = [1 if spacing is None else spacing] * len(where)
+    for d, step in zip(where, each, strict=True):
+        if input.shape[d] <= edge_order:
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1, got "
+                f"size {input.shape[d]} in dimension {d} for edge_order={edge_order}"
+            )
+        if hasattr(step, "shape") and (step.ndim != 1 or step.shape[0] != input.shape[d]):
+            raise RuntimeError(
+                "torch.gradient expected each element of spacing to have one dimension with a "
+                f"coordinate to each of the {input.shape[d]} points of dimension {d}, got shape "
+                f"{list(step.shape)}"
+            )
+    found = [slopes(input, d, step, edge_order) for d, step in zip(where, each, strict=True)]
+    return tuple(found)
+
+
 def panels(name: str, y: Any, x: Any, dx: Any, dim: int) -> Any:
     """Areas between neighbours along `dim`."""
     if kind(y) == "bool" or (x is not None and kind(x) == "bool"):
