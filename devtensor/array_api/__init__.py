@@ -1,7 +1,7 @@
 """The Python array API standard over tensors: the namespace of ``x.__array_namespace__()``.
 
 Version 2024.12, with the extensions `linalg` and `fft`. The functions are the catalogue's
-operations under the standard's names and rules; so they are differentiable, and run on every device.
+operations under the standard's names and rules; so they are differentiable, and run everywhere.
 """
 
 from math import e, inf, nan, pi

@@ -35,6 +35,8 @@ def asarray(
     ------
     ValueError
         If `copy` is False and a copy is needed.
+    OverflowError
+        If a Python number does not fit its type.
 
     Examples
     --------
@@ -60,7 +62,12 @@ def asarray(
     if isinstance(obj, (list, tuple)) and holds_tensor(obj):
         parts = [asarray(part, device=device) for part in obj]
         return asarray(dt.stack(list(joined(*parts))), dtype=dtype)
-    return dt.tensor(obj, dtype=dtype, device=device)
+    try:
+        return dt.tensor(obj, dtype=dtype, device=device)
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            raise OverflowError(str(error)) from None
+        raise
 
 
 def holds_tensor(obj: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor as dt
-from devtensor.array_api._types import Number, joined, type_of
+from devtensor.array_api._types import Number, joined
 from devtensor.dtype import dtype as Dtype
 from devtensor.tensor import Tensor
 
@@ -25,7 +25,7 @@ def astype(x: Tensor, dtype: Dtype, /, *, copy: bool = True, device: Any = None)
     device : device or str, optional
         By default that of `x`.
     """
-    return x.to(dtype=type_of(dtype), device=device, copy=copy)
+    return x.to(dtype=dtype, device=device, copy=copy)
 
 
 def clip(

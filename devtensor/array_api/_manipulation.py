@@ -50,7 +50,7 @@ def flip(x: Tensor, /, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     axis : int or tuple of int, optional
         In which dimensions; by default in all.
     """
-    return dt.flip(x, range(x.ndim) if axis is None else axis)
+    return dt.flip(x, tuple(range(x.ndim)) if axis is None else axis)
 
 
 def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:

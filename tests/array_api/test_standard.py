@@ -15,8 +15,8 @@ strict.set_array_api_strict_flags(api_version="2024.12")
 HOMES = {"": (xp, strict), "linalg": (xp.linalg, strict.linalg), "fft": (xp.fft, strict.fft)}
 
 
-REFUSALS = (ValueError, IndexError, RuntimeError, TypeError)
-CALLS = 60
+REFUSALS = (ValueError, IndexError, RuntimeError, TypeError, OverflowError)
+CALLS = 40
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_values(home, name, device, float64_by_default):
                 theirs = call(strict, home, drawn)
             except TypeError:  # not defined for such types
                 continue
-            except (ValueError, IndexError, np.linalg.LinAlgError):
+            except (ValueError, IndexError, OverflowError, np.linalg.LinAlgError):
                 theirs = None
             try:
                 ours = call(xp, home, drawn, device)
