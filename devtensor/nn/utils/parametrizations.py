@@ -7,10 +7,10 @@ from typing import Any
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
-from devtensor.nn.utils.parametrize import register_parametrization, remove_parametrizations
+from devtensor.nn.utils.parametrize import register_parametrization
 from devtensor.tensor import Tensor
 
-__all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
+__all__ = ["spectral_norm", "weight_norm"]
 
 
 def norm_except(v: Tensor, dim: int | None) -> Tensor:
@@ -126,11 +126,3 @@ def spectral_norm(
     return register_parametrization(
         module, name, SpectralNorm(weight, n_power_iterations, dim, eps)
     )
-
-
-def remove_weight_norm(module: Any, name: str = "weight") -> Any:
-    """Make a normalized weight an ordinary parameter again."""
-    return remove_parametrizations(module, name)
-
-
-remove_spectral_norm = remove_weight_norm
