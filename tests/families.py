@@ -45,7 +45,9 @@ class Family:
     def make(self, device=None, dtype=None, **more):
         """The distribution: PyTorch's if the device is "torch"."""
         params = {
-            key: array(value, device, False, dtype or self.dtype) if isinstance(value, list) else value
+            key: value
+            if not isinstance(value, list)
+            else array(value, device, False, dtype or self.dtype)
             for key, value in self.params.items()
         }
         return getattr(side(device)[1], self.name)(**{**params, **more})
@@ -78,7 +80,7 @@ def outcome(call):
 def to_numpy(x):
     if isinstance(x, torch.Tensor):
         return x.detach().numpy()
-    return numpy(x.detach()) if isinstance(x, dt.Tensor) else x
+    return numpy(x.detach()).astype(x.dtype.name) if isinstance(x, dt.Tensor) else x
 
 
 def agree(found, expected, rtol=1e-6, atol=1e-7):

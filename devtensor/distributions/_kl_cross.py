@@ -53,11 +53,16 @@ MEAN_OF_EXP: dict[type, Callable[[Any, Tensor], Tensor]] = {
 """``E exp(-t x)``."""
 
 
+def _of(table: dict[type, Any], p: Any) -> Any:
+    """What a table has for the class of `p`."""
+    return next(table[kind] for kind in type(p).__mro__ if kind in table)
+
+
 # ---- means of -log q
 
 
 def _beta(p: Any, q: Beta) -> Tensor:
-    low, high = MEAN_OF_LOG[type(p)](p), _uniform_log(1 - p.high, 1 - p.low)
+    low, high = _of(MEAN_OF_LOG, p)(p), _uniform_log(1 - p.high, 1 - p.low)
     terms = (q.concentration1 - 1) * low + (q.concentration0 - 1) * high
     return q._log_normalizer(q.concentration1, q.concentration0) - terms
 
@@ -71,12 +76,12 @@ def _exponential(p: Any, q: Exponential) -> Tensor:
 
 
 def _gamma(p: Any, q: Gamma) -> Tensor:
-    terms = (q.concentration - 1) * MEAN_OF_LOG[type(p)](p) - q.rate * p.mean
+    terms = (q.concentration - 1) * _of(MEAN_OF_LOG, p)(p) - q.rate * p.mean
     return q.concentration.lgamma() - q.concentration * q.rate.log() - terms
 
 
 def _gumbel(p: Any, q: Gumbel) -> Tensor:
-    growth = MEAN_OF_EXP[type(p)](p, q.scale.reciprocal()).log() + q.loc / q.scale
+    growth = _of(MEAN_OF_EXP, p)(p, q.scale.reciprocal()).log() + q.loc / q.scale
     return q.scale.log() + (p.mean - q.loc) / q.scale + growth.exp()
 
 

@@ -78,9 +78,11 @@ class Categorical(ProbsOrLogits):
         return self.probs.argmax(dim=-1)
 
     def sample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
-        count = Size(sample_shape).numel()
+        count, shape = Size(sample_shape).numel(), self._extended_shape(sample_shape)
+        if shape.numel() == 0:
+            return dt.zeros(shape, dtype=dt.int64, device=self._param.device)
         rows = self.probs.detach().reshape(-1, self._num_events)
-        return dt.multinomial(rows, count, True).T.reshape(self._extended_shape(sample_shape))
+        return dt.multinomial(rows, count, True).T.reshape(shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._check_sample(value)

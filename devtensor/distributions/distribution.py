@@ -144,7 +144,7 @@ class Distribution:
     def _parameters(self) -> dict[str, int]:
         """The names of the parameters, and how many dimensions one value of each has."""
         found = {}
-        for kind in type(self).__mro__:
+        for kind in reversed(type(self).__mro__):
             own = kind.__dict__.get("arg_constraints")
             if isinstance(own, property) and kind is not Distribution:
                 own = own.fget(self) if own.fget is not None else None

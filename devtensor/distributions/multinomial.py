@@ -57,7 +57,7 @@ class Multinomial(OfCategorical):
                 f"{type(total_count).__name__}"
             )
         self.total_count = total_count
-        self._categorical = Categorical(probs, logits)
+        self._categorical = Categorical(probs, logits, validate_args)
         shape = self.param_shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 

@@ -45,7 +45,7 @@ class OneHotCategorical(OfCategorical):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        self._categorical = Categorical(probs, logits)
+        self._categorical = Categorical(probs, logits, validate_args)
         shape = self.param_shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 

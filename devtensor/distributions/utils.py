@@ -51,6 +51,8 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     if first is not None:
         place = {"dtype": first.dtype, "device": first.device}
     tensors = [v if isinstance(v, Tensor) else dt.tensor(v, **place) for v in values]
+    if all(v.shape == tensors[0].shape for v in tensors):
+        return tuple(tensors)
     return tuple(dt.broadcast_tensors(*tensors))
 
 

@@ -80,7 +80,8 @@ class Bits:
     def numbers(self, count: int, stream: int = 0) -> Any:
         """Numbers of 64 bits."""
         words = self.xp.astype(self.words(2 * count, stream), self.xp.uint64)
-        return words[0::2] | (words[1::2] << 32)
+        words = self.xp.reshape(words, (count, 2))
+        return words[:, 0] | (words[:, 1] << 32)
 
     def parts(self, count: int, size: int) -> Any:
         """Numbers of 8, 16 or 32 bits."""
@@ -128,11 +129,12 @@ def normal_numbers(bits: Bits, count: int, dtype: Any, mean: float, std: float) 
     xp, pairs = bits.xp, -(-count // 2)
     if wide(dtype):
         x = xp.astype(bits.numbers(2 * pairs) >> 11, xp.float64) * 2.0**-53
-        radius, angle = x[0::2] + 2.0**-54, x[1::2] * (2 * pi)
+        least = 2.0**-54
     else:
         x = xp.astype(bits.words(2 * pairs) >> 1, xp.float32) * 2.0**-31
-        radius, angle = x[0::2] + 2.0**-32, x[1::2] * (2 * pi)
-    radius = xp.sqrt(xp.log(radius) * -2.0)
+        least = 2.0**-32
+    x = xp.reshape(x, (pairs, 2))
+    radius, angle = xp.sqrt(xp.log(x[:, 0] + least) * -2.0), x[:, 1] * (2 * pi)
     points = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
     x = xp.reshape(points, (2 * pairs,))[:count]
     return x if (mean, std) == (0, 1) else x * std + mean
