@@ -1,7 +1,6 @@
 """Devices for the tests: the cpu, array-api-strict, and what ``--device`` names."""
 
 import os
-import sys
 
 # Several processes test at once; each library's own threads would wait for one another.
 for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -10,12 +9,12 @@ os.environ.setdefault("DEVTENSOR_XPU_CPU_DEVICES", "2")
 
 import pytest  # noqa: E402
 
+import devices  # noqa: E402
 import devtensor as dt  # noqa: E402
 import devtensor_strict  # noqa: E402, F401  registers the device "strict"
 from devtensor.autograd.mode import MODE, RECORD, _stack, entries  # noqa: E402
 
-if "cupy_on_cpu" in sys.modules:
-    import cupy_on_host  # noqa: F401  solvers and transforms by NumPy, which the stand-in lacks
+devices.use_stand_in()
 
 
 def pytest_addoption(parser):
@@ -34,16 +33,28 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    if config.getoption("--default-device"):
-        dt.set_default_device(config.getoption("--default-device"))
+    name = config.getoption("--default-device")
+    if name:
+        reason = devices.absent(name)
+        if reason:
+            raise pytest.UsageError(reason)
+        dt.set_default_device(name)
 
 
 def pytest_generate_tests(metafunc):
+    named = metafunc.config.getoption("device")
     if "device" in metafunc.fixturenames:
-        names = ["cpu", "strict:0", *metafunc.config.getoption("device")]
-        metafunc.parametrize("device", names)
+        metafunc.parametrize("device", devices.parameters(["cpu", "strict:0", *named]))
     elif "other_device" in metafunc.fixturenames:
-        metafunc.parametrize("other_device", ["strict:0", *metafunc.config.getoption("device")])
+        metafunc.parametrize("other_device", devices.parameters(["strict:0", *named]))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what only the cpu can be asked, where tensors are made elsewhere."""
+    if config.getoption("--default-device"):
+        left = [i for i in items if i.originalname in devices.OF_THE_HOST]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [i for i in items if i.originalname not in devices.OF_THE_HOST]
 
 
 @pytest.fixture(autouse=True)

@@ -91,7 +91,8 @@ def test_get_and_put(library, key):
     ours = tuple([library(part) if isinstance(part, np.ndarray) else part for part in key])
     found = library.xp.get(library(x), ours)
     np.testing.assert_array_equal(library.back(found), x[key])
-    values = floats(*x[key].shape, seed=1)
+    # The same value for a place however often it is named: which of several stays is no promise.
+    values = floats(2, 4, seed=1)[key]
     for accumulate in (False, True):
         given = library(x)
         found = library.xp.put(given, ours, library(values), accumulate)
@@ -146,7 +147,8 @@ def test_index_add(library, dim):
     src = floats(*[4 if d == dim else n for d, n in enumerate(x.shape)], seed=1)
     found = library.xp.index_add(library(x), dim, library(index), library(src))
     wanted = theirs(x).index_add(dim, theirs(index), theirs(src))
-    np.testing.assert_allclose(library.back(found), wanted, rtol=1e-14)
+    # A device adds in any order, so terms that cancel leave a rounding of what was added.
+    np.testing.assert_allclose(library.back(found), wanted, rtol=1e-14, atol=1e-15)
 
 
 def test_bincount(library):

@@ -1,7 +1,7 @@
 """CuPy as the device ``cuda``.
 
 What needs a device runs where CuPy finds one: a GPU, or the stand-in `cupy_on_cpu`, which runs
-CuPy's own kernels on the processor (``pytest -p cupy_on_cpu``). The rest runs everywhere.
+CuPy's own kernels on the processor when its folder is in ``PYTHONPATH``. The rest runs everywhere.
 """
 
 import ast
@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import devices
 import devtensor as dt
 import devtensor.cuda
 import test_backend
 
-AVAILABLE = dt.cuda.is_available()
-if not AVAILABLE and "cuda" in os.environ.get("DEVTENSOR_TEST_REQUIRES", ""):
-    raise RuntimeError("the tests of cuda are required to run, but there is no device")
-needs_device = pytest.mark.skipif(not AVAILABLE, reason="no CUDA device, nor its stand-in")
+ABSENT = devices.absent("cuda")
+AVAILABLE = ABSENT is None
+REASON = "" if AVAILABLE else devices.missing("cuda", ABSENT)
+needs_device = pytest.mark.skipif(not AVAILABLE, reason=REASON)
 needs_two = pytest.mark.skipif(dt.cuda.device_count() < 2, reason="there are no two CUDA devices")
 
 # ---- what every backend's namespace is tested for, on the last device
@@ -32,7 +33,7 @@ needs_two = pytest.mark.skipif(dt.cuda.device_count() < 2, reason="there are no 
 @pytest.fixture
 def library():
     if not AVAILABLE:
-        pytest.skip("no CUDA device, nor its stand-in")
+        pytest.skip(REASON)
     last = dt.cuda.device_count() - 1
 
     class Library(test_backend.Library):
@@ -612,9 +613,7 @@ NVRTC = """
 def test_kernels_compile_for_three_generations_of_gpus():
     said = python(NVRTC)
     if said.startswith("absent"):
-        if "nvrtc" in os.environ.get("DEVTENSOR_TEST_REQUIRES", ""):
-            raise AssertionError(said)
-        pytest.skip("NVRTC is not installed (pip install nvidia-cuda-nvrtc nvidia-cuda-runtime)")
+        pytest.skip(devices.missing("nvrtc", said))
     count = sum(3 * len(types or "1") for *_, types in kernels_of().values())
     assert said == f"compiled {count}"
 
