@@ -4,8 +4,13 @@ import inspect
 import math
 import random
 
+import array_api_strict as strict
 import numpy as np
 
+import devtensor.array_api as xp
+
+strict.set_array_api_strict_flags(api_version="2024.12")
+HOMES = {"": (xp, strict), "linalg": (xp.linalg, strict.linalg), "fft": (xp.fft, strict.fft)}
 TYPES = {
     "bool": ["bool"],
     "int": ["int8", "int16", "int32", "int64"],
@@ -42,13 +47,13 @@ def numbers(random, shape, dtype, special=True):
 class Draw:
     """One call of the function `name` with such a signature; a seed makes one call."""
 
-    def __init__(self, seed, name, signature, home=""):
-        self.seed, self.name = seed, name
+    def __init__(self, seed, name, signature, home="", kind=None):
+        self.seed, self.name, self.home = seed, name, home
         self.choices = random.Random(f"{home}.{name} {seed}")
         self.random = np.random.default_rng(self.choices.randrange(2**32))
         self.given = {}
-        self.kind = self.one_of(*TYPES)
-        self.special = home == "" and self.one_of(True, False)
+        self.kind = kind or self.one_of(*TYPES)
+        self.special = home == "" and kind is None and self.one_of(True, False)
         self.args, self.kwargs = [], {}
         for p in inspect.signature(signature).parameters.values():
             own = getattr(self, f"{name}_{p.name}", None) or getattr(self, p.name)
@@ -499,3 +504,40 @@ class Draw:
 
     def d(self):
         return self.one_of(0.5, 2.0)
+
+
+def named(home):
+    """The functions of a part of the standard."""
+    module = HOMES[home][1]
+    return [
+        name
+        for name in module.__all__
+        if callable(getattr(module, name))
+        and not isinstance(getattr(module, name), type)
+        and "_flags" not in name
+        and not name.startswith("__")
+        and name not in ("broadcast_shapes", "isin")  # of version 2025.12 there
+    ]
+
+
+NAMES = [(home, name) for home in HOMES for name in named(home)]
+ids = [".".join(filter(None, pair)) for pair in NAMES]
+
+
+def converted(value, module, device):
+    """An argument as one of the two libraries takes it."""
+    if isinstance(value, Type):
+        return getattr(module, value)
+    if isinstance(value, np.ndarray):
+        return module.asarray(value, **({"device": device} if module is xp else {}))
+    if isinstance(value, (list, tuple)):
+        return type(value)([converted(one, module, device) for one in value])
+    return value
+
+
+def leaves(result):
+    if hasattr(result, "bits"):  # limits of a type
+        return [getattr(result, f) for f in ("bits", "max", "min")]
+    if isinstance(result, (tuple, list)):
+        return [leaf for part in result for leaf in leaves(part)]
+    return [result]

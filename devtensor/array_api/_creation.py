@@ -59,8 +59,9 @@ def asarray(
         return asarray(over, dtype=dtype, device=place, copy=copy)
     if copy is False:
         raise ValueError(f"a {type(obj).__name__} is copied into a tensor; copy=False was given")
-    if isinstance(obj, (list, tuple)) and holds_tensor(obj):
-        parts = [asarray(part, device=device) for part in obj]
+    within = tensor_in(obj)
+    if within is not None:
+        parts = [asarray(part, device=device or within.device) for part in obj]
         return asarray(dt.stack(list(joined(*parts))), dtype=dtype)
     try:
         return dt.tensor(obj, dtype=dtype, device=device)
@@ -70,11 +71,11 @@ def asarray(
         raise
 
 
-def holds_tensor(obj: Any) -> bool:
-    """Whether a tensor is somewhere in nested sequences."""
+def tensor_in(obj: Any) -> Tensor | None:
+    """The first tensor in nested sequences; None without one."""
     if isinstance(obj, (list, tuple)):
-        return any(map(holds_tensor, obj))
-    return isinstance(obj, Tensor)
+        return next((found for found in map(tensor_in, obj) if found is not None), None)
+    return obj if isinstance(obj, Tensor) else None
 
 
 def borrowed(obj: Any) -> Tensor | None:

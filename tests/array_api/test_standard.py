@@ -3,17 +3,12 @@
 import inspect
 import warnings
 
-import array_api_strict as strict
 import numpy as np
 import pytest
 
 import devtensor as dt
 import devtensor.array_api as xp
-from standard_calls import Draw, Type
-
-strict.set_array_api_strict_flags(api_version="2024.12")
-HOMES = {"": (xp, strict), "linalg": (xp.linalg, strict.linalg), "fft": (xp.fft, strict.fft)}
-
+from standard_calls import HOMES, NAMES, Draw, converted, ids, leaves, strict
 
 REFUSALS = (ValueError, IndexError, RuntimeError, TypeError, OverflowError)
 CALLS = 40
@@ -24,24 +19,6 @@ def float64_by_default():
     dt.set_default_dtype(dt.float64)
     yield
     dt.set_default_dtype(dt.float32)
-
-
-def named(home):
-    """The functions of a part of the standard."""
-    module = HOMES[home][1]
-    return [
-        name
-        for name in module.__all__
-        if callable(getattr(module, name))
-        and not isinstance(getattr(module, name), type)
-        and "_flags" not in name
-        and not name.startswith("__")
-        and name not in ("broadcast_shapes", "isin")  # of version 2025.12 there
-    ]
-
-
-NAMES = [(home, name) for home in HOMES for name in named(home)]
-ids = [".".join(filter(None, pair)) for pair in NAMES]
 
 
 @pytest.mark.parametrize(("home", "name"), NAMES, ids=ids)
@@ -56,30 +33,11 @@ def test_signature(home, name):
     assert ours == theirs
 
 
-def converted(value, module, device):
-    """An argument as one of the two libraries takes it."""
-    if isinstance(value, Type):
-        return getattr(module, value)
-    if isinstance(value, np.ndarray):
-        return module.asarray(value, **({"device": device} if module is xp else {}))
-    if isinstance(value, (list, tuple)):
-        return type(value)([converted(one, module, device) for one in value])
-    return value
-
-
 def call(module, home, drawn, device=None):
     args = [converted(value, module, device) for value in drawn.args]
     kwargs = {name: converted(value, module, device) for name, value in drawn.kwargs.items()}
     function = getattr(getattr(module, home) if home else module, drawn.name)
     return function(*args, **kwargs)
-
-
-def leaves(result):
-    if hasattr(result, "bits"):  # limits of a type
-        return [getattr(result, f) for f in ("bits", "max", "min")]
-    if isinstance(result, (tuple, list)):
-        return [leaf for part in result for leaf in leaves(part)]
-    return [result]
 
 
 @pytest.mark.parametrize(("home", "name"), NAMES, ids=ids)

@@ -1,0 +1,63 @@
+"""What the standard's functions make of floating numbers has gradients, and they are right."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import devtensor as dt
+import devtensor.array_api as xp
+from standard_calls import HOMES, NAMES, Draw, converted, ids, leaves
+
+# What does not depend on the numbers, or only by jumps that PyTorch gives no gradient.
+FLAT = {
+    "empty_like", "full_like", "ones_like", "zeros_like", "nextafter", "from_dlpack", "asarray",
+}  # fmt: skip
+# Determined up to a phase only, which moves when a number is moved.
+PHASES = {"svd", "qr", "eigh"}
+
+
+def inputs_of(drawn):
+    """The floating arrays of a call as tensors that require gradients, and the call of them."""
+    places = [
+        i for i, v in enumerate(drawn.args) if isinstance(v, np.ndarray) and v.dtype.kind == "f"
+    ]
+    tensors = [dt.tensor(drawn.args[i].astype("float64"), requires_grad=True) for i in places]
+
+    def call(*given):
+        args = [converted(v, xp, "cpu") for v in drawn.args]
+        for i, x in zip(places, given, strict=True):
+            args[i] = x
+        kwargs = {name: converted(v, xp, "cpu") for name, v in drawn.kwargs.items()}
+        home = HOMES[drawn.home][0]
+        found = leaves(getattr(home, drawn.name)(*args, **kwargs))
+        return [
+            y for y in found if isinstance(y, dt.Tensor) and y.dtype.kind in ("float", "complex")
+        ]
+
+    return tensors, call
+
+
+@pytest.mark.parametrize(("home", "name"), NAMES, ids=ids)
+def test_gradients(home, name):
+    if name in FLAT | PHASES:
+        return
+    checked = 0
+    for seed in range(40):
+        drawn = Draw(seed, name, getattr(HOMES[home][1], name), home, "float")
+        drawn.kwargs.pop("dtype", None)
+        tensors, call = inputs_of(drawn)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                results = call(*tensors)
+            except (RuntimeError, ValueError, IndexError, TypeError):
+                continue  # refused, as `test_values` says
+        results = [y for y in results if y.isfinite().all()]
+        if not tensors or not results or not all(y.numel() for y in results):
+            continue
+        assert all(y.requires_grad for y in results), drawn
+        assert dt.autograd.gradcheck(lambda *given: tuple(call(*given)), tensors), drawn
+        checked += 1
+        if checked == 3:
+            break
