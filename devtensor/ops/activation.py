@@ -9,7 +9,7 @@ from devtensor.dtype import float64, of
 from devtensor.example import distinct, fixed, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
-from devtensor.ops.elementwise import back_to, half, kind, masked, tanh
+from devtensor.ops.elementwise import back_to, half, kind, masked, no_complex, tanh
 
 NAN = math.nan
 
@@ -29,6 +29,7 @@ def refuse(name: str, input: Any) -> None:
     elementwise=True,
     accepts=("float", "int"),
     refusal="Boolean inputs not supported for relu",
+    refuses=no_complex("relu is not supported for complex types: they have no order"),
     examples=[((2, 3),), (ints(3, low=-3),), ((),)],
 )
 def relu(xp, input, /):

@@ -9,7 +9,7 @@ from devtensor.dtype import of
 from devtensor.example import bools, fixed, ints
 from devtensor.launch import broadcast
 from devtensor.op import composite, op
-from devtensor.ops.elementwise import kind
+from devtensor.ops.elementwise import kind, no_complex
 from devtensor.ops.results import with_out
 
 NAN, INF = math.nan, math.inf
@@ -255,7 +255,7 @@ def isreal(xp, input, /):
 @op(
     promotes=None,
     accepts=ORDERED,
-    refusal="signbit is not implemented for complex tensors.",
+    refuses=no_complex("signbit is not implemented for complex tensors."),
     examples=[(fixed([1.0, -0.0, -INF]),), (ints(3, low=-3),), (bools(3),)],
 )
 def signbit(xp, input, /):

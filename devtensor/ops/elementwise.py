@@ -49,6 +49,17 @@ def in_range(number: int, dtype: Any, name: str) -> None:
         )
 
 
+def no_complex(text: str) -> Any:
+    """What refuses complex operands with a text, as PyTorch does before it looks for a kernel."""
+
+    def refuse(*inputs: Any) -> None:
+        for x in inputs:
+            if x is not None and kind_or_number(x) == "complex":
+                raise NotImplementedError(text)
+
+    return refuse
+
+
 def masked(xp: Any, condition: Any, g: Any) -> Any:
     """`g` where `condition` holds, else 0."""
     return xp.where(condition, g, xp.zeros_like(g))
@@ -130,11 +141,20 @@ def add(xp, input, other, /, *, alpha=1):
 
 derivative(add, input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else g * alpha)
 
-NO_MINUS = (
-    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-    "invert a mask, use the "
-    "`~` or `logical_not()` operator instead."
-)
+
+def no_bools(input, other):
+    """Refuse to subtract from or by bools."""
+    bools = [kind_or_number(x) == "bool" for x in (input, other)]
+    if all(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
+            "or `logical_xor()` operator instead."
+        )
+    if any(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+            "trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
 
 
 @op(
@@ -143,7 +163,7 @@ NO_MINUS = (
     operator="sub",
     node="SubBackward0",
     accepts=ARITHMETIC,
-    refusal=NO_MINUS,
+    refuses=no_bools,
     oracle=lambda torch, a, b: a - b,
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (2.5, (2, 3)), ((), ())],
 )
@@ -159,7 +179,7 @@ derivative(minus, input=lambda g: g, other=lambda g: -g)
     elementwise=True,
     aliases=("subtract",),
     accepts=ARITHMETIC,
-    refusal=NO_MINUS,
+    refuses=no_bools,
     examples=[((2, 3), (3,)), ((2, 3), (2, 1), {"alpha": 2.5}), ((2, 3), 2)],
 )
 def sub(xp, input, other, /, *, alpha=1):
@@ -189,7 +209,7 @@ derivative(sub, input=lambda g: g, other=lambda g, alpha: g * -alpha)
     elementwise=True,
     method=False,
     accepts=ARITHMETIC,
-    refusal=NO_MINUS,
+    refuses=no_bools,
     examples=[((2, 3), (3,)), ((2, 3), 2.5, {"alpha": 2})],
 )
 def rsub(xp, input, other, /, *, alpha=1):
@@ -416,9 +436,23 @@ def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) ->
     return g * xp.where(flat, xp.zeros_like(slope), slope)
 
 
+def no_fraction(base, exponent):
+    """Refuse a number as the power of integers that would be a fraction, or is out of range."""
+    number = isinstance(exponent, int) and not isinstance(exponent, bool)
+    if not number or not hasattr(base, "dtype") or kind(base) != "int":
+        return
+    if exponent < 0:
+        raise RuntimeError(
+            "Integers to negative integer powers are not allowed. Convert the base with "
+            f".float() first: pow() got {of(base.dtype)!r} and the power {exponent}"
+        )
+    in_range(exponent, of(base.dtype), "pow")
+
+
 @op(
     elementwise=True,
     operator="pow",
+    refuses=no_fraction,
     examples=[
         (positives(2, 3), (2, 3)),
         ((2, 3), 2),
@@ -542,9 +576,11 @@ def signs(xp: Any, input: Any) -> Any:
 @op(
     elementwise=True,
     accepts=("float", "int", "bool"),
+    refuses=no_complex(
+        "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn "
+        "instead."
+    ),
     examples=[(distinct(2, 3),), (ints(3, low=-4),)],
-    refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
-    "torch.sgn instead.",
 )
 def sign(xp, input, /):
     """-1, 0 or 1, as the number is negative, 0 (or NaN) or positive."""
@@ -1215,14 +1251,16 @@ derivative(
     other=lambda xp, g, input, other: masked(xp, ~((input <= other) | (other != other)), g),
 )
 
-NO_COMPLEX_CLAMP = "clamp is not supported for complex types"
+no_complex_clamp = no_complex(
+    "clamp is not supported for complex types: they have no order; convert with .real or .abs()"
+)
 
 
 @op(
     elementwise=True,
     accepts=("float", "int", "bool"),
     aliases=("clip",),
-    refusal=NO_COMPLEX_CLAMP,
+    refuses=no_complex_clamp,
     examples=[
         ((2, 3), -0.5, 0.5),
         ((2, 3), None, 0.5),
@@ -1275,7 +1313,7 @@ derivative(clamp, input=clamp_rule, min=clamp_min_rule, max=clamp_max_rule)
 @op(
     elementwise=True,
     accepts=("float", "int", "bool"),
-    refusal=NO_COMPLEX_CLAMP,
+    refuses=no_complex_clamp,
     examples=[((2, 3), 0.5), ((2, 3), (3,)), (ints(6), 2)],
 )
 def clamp_min(xp, input, min, /):
@@ -1293,7 +1331,7 @@ derivative(
 @op(
     elementwise=True,
     accepts=("float", "int", "bool"),
-    refusal=NO_COMPLEX_CLAMP,
+    refuses=no_complex_clamp,
     examples=[((2, 3), 0.5), ((2, 3), (3,)), (ints(6), 2)],
 )
 def clamp_max(xp, input, max, /):

@@ -1633,43 +1633,40 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
 
 
 def slopes(input: Any, dim: int, spacing: Any, edge_order: int) -> Any:
-    """Slopes along a dimension from differences of neighbours."""
+    """Slopes along a dimension from neighbours at some distance, or at 1-d coordinates."""
     size = input.shape[dim]
+    steps = None
+    if hasattr(spacing, "shape"):
+        steps = (spacing[1:] - spacing[:-1]).reshape((-1, *(1,) * (input.ndim - dim - 1)))
 
     def at(first: int, last: int) -> Any:
         return input[along(dim, slice(first, last))]
 
-    if hasattr(spacing, "shape"):  # the coordinates
-        line = (-1, *(1,) * (input.ndim - dim - 1))
-        steps = (spacing[1:] - spacing[:-1]).reshape(line)
-        ahead = [(slice(None),) * (len(line) - 1)]
-        before, after = steps[(slice(None, -1), *ahead[0])], steps[(slice(1, None), *ahead[0])]
-        first, last = steps[:1], steps[-1:]
-    else:
-        before = after = first = last = spacing
-    weights = (-after / (before * (before + after)), (after - before) / (before * after),
-               before / (after * (before + after)))  # fmt: skip
-    inner = builtins.sum(
-        weight * at(k, size - 2 + k) for k, weight in enumerate(weights) if k != 1
-    ) + weights[1] * at(1, size - 1)
-    if edge_order == 1:
-        left = (at(1, 2) - at(0, 1)) / first
-        right = (at(size - 1, size) - at(size - 2, size - 1)) / last
-        return cat([left, inner, right], dim)
-    if hasattr(spacing, "shape"):
-        one, two, three, four = steps[:1], steps[1:2], steps[-1:], steps[-2:-1]
-    else:
-        one = two = three = four = spacing
+    def step(first: int, last: int) -> Any:
+        return spacing if steps is None else steps[first:last]
 
-    def edge(near: Any, far: Any, x: Any, y: Any, z: Any) -> Any:
+    def parabola(x: Any, y: Any, z: Any, near: Any, far: Any) -> Any:
+        """The slope at `x` of a parabola through three points in a row."""
+        whole = near + far
         return (
-            -(2 * near + far) / (near * (near + far)) * x
-            + (near + far) / (near * far) * y
-            - near / (far * (near + far)) * z
+            (near + whole) / -(near * whole) * x
+            + whole / (near * far) * y
+            - near / (far * whole) * z
         )
 
-    left = edge(one, two, at(0, 1), at(1, 2), at(2, 3))
-    right = -edge(three, four, at(size - 1, size), at(size - 2, size - 1), at(size - 3, size - 2))
+    before, after = step(0, size - 2), step(1, size - 1)
+    inner = (
+        -after / (before * (before + after)) * at(0, size - 2)
+        + (after - before) / (before * after) * at(1, size - 1)
+        + before / (after * (before + after)) * at(2, size)
+    )
+    if edge_order == 1:
+        left = (at(1, 2) - at(0, 1)) / step(0, 1)
+        right = (at(size - 1, size) - at(size - 2, size - 1)) / step(size - 2, size - 1)
+        return cat([left, inner, right], dim)
+    left = parabola(at(0, 1), at(1, 2), at(2, 3), step(0, 1), step(1, 2))
+    last = [at(size - k, size - k + 1) for k in (1, 2, 3)]
+    right = -parabola(*last, step(size - 2, size - 1), step(size - 3, size - 2))
     return cat([left, inner, right], dim)
 
 
@@ -1714,7 +1711,7 @@ def gradient(
         raise RuntimeError(
             f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
         )
-    if kind(input) == "int" and not input.dtype.is_signed:
+    if kind(input) == "bool" or (kind(input) == "int" and not input.dtype.is_signed):
         raise RuntimeError(
             f"torch.gradient does not support {input.dtype.name} input: slopes have signs"
         )
