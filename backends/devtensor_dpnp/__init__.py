@@ -48,7 +48,7 @@ class Dpnp(Backend):
         self.memory, self.pools = memory, pool.POOLS
         self.namespace = namespace  # type: ignore[method-assign, assignment]
         self.xp = namespace(0)
-        self.kernels = KERNELS
+        self.kernels = KERNELS  # type: ignore[misc]
         self.array_types = (runtime.dpnp.ndarray,)
         self.host_array = load("cpu").array
         super().__init__()
@@ -155,7 +155,7 @@ class Dpnp(Backend):
         ValueError
             If elements stand backwards: dpnp computes garbage of some such arrays.
         """
-        if not isinstance(data, self.array_types):
+        if not isinstance(data, self.runtime.dpnp.ndarray):
             return None
         if min(data._array_obj.strides, default=0) < 0:
             raise ValueError(

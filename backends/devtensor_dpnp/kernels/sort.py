@@ -43,7 +43,7 @@ def trusting(kernel: Callable[..., Any], xp: Any, /, *args: Any, **kwargs: Any) 
 
 NAMES = "sort topk median nanmedian kthvalue mode max_dim min_dim"
 KERNELS = {
-    name: partial(trusting, catalogue[name].op.kernel)
+    name: partial(trusting, found.kernel)
     for name in NAMES.split()
-    if name in catalogue and catalogue[name].op is not None
+    if name in catalogue and (found := catalogue[name].op) is not None
 }
