@@ -167,12 +167,8 @@ def test_asarray(device):
     assert a[0, 0] == 7  # NumPy's memory
     assert xp.asarray(a, copy=True).data_ptr() != a.ctypes.data
     assert xp.asarray(a, copy=False).data_ptr() == a.ctypes.data
-    for buffer in (
-        array.array("d", [1, 2]),
-        memoryview(np.eye(2, dtype="i2")),
-        b"ab",
-        bytearray(3),
-    ):
+    matrix = memoryview(np.eye(2, dtype="i2"))
+    for buffer in (array.array("d", [1, 2]), matrix, b"ab", bytearray(3)):
         made = xp.asarray(buffer, device=device)
         np.testing.assert_array_equal(made.cpu(), np.asarray(memoryview(buffer)))
         assert made.device == xp.zeros(1, device=device).device
