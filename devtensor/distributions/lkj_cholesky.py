@@ -63,8 +63,8 @@ class LKJCholesky(Distribution):
         (self.concentration,) = broadcast_all(concentration)
         shape = self.concentration.shape
         # the squared length of the new row's part, when the matrix grows by a row
-        row = F.pad(dt.arange(dim - 1).to(self.concentration), [1, 0])
-        other = (self.concentration + 0.5 * (dim - 2)).unsqueeze(-1) - 0.5 * row
+        row = 0.5 * F.pad(dt.arange(dim - 1).to(self.concentration), [1, 0])
+        other = (self.concentration + 0.5 * (dim - 2)).unsqueeze(-1) - row
         self._beta = Beta(row + 0.5, other, validate_args=validate_args)
         super().__init__(shape, (dim, dim), validate_args)
 
