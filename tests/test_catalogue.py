@@ -18,7 +18,10 @@ from samples import cases, cotangents, law, leaves, tensors, tracked
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated:UserWarning")
 
-UNSET = ("empty", "empty_like", "new_empty", "unset")
+UNSET = (
+    "empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+    "unset", "unset_strided",
+)  # fmt: skip
 
 
 def plain(entry):

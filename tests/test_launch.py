@@ -17,7 +17,7 @@ from devtensor.tensor import Constant
 from samples import cases, law
 
 OPS = cases(lambda entry: entry.op is not None and entry.op.inputs and not entry.op.writes)
-UNSET = ("unset",)
+UNSET = ("unset", "unset_strided")
 
 
 def untracked(case):

@@ -14,7 +14,10 @@ from devtensor.op import catalogue
 from samples import Case, call_torch, cases, cotangents, law, leaves, oracle, tensors
 
 # PyTorch has these under another name only, or calls them otherwise.
-UNSET = ("empty", "empty_like", "new_empty", "unset")
+UNSET = (
+    "empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+    "unset", "unset_strided",
+)  # fmt: skip
 
 
 def known(entry):

@@ -70,7 +70,9 @@ def unfold(
     for dim, place in zip((2, 3), places, strict=True):
         input = input.index_select(dim, dt.tensor(place, device=input.device))
     input = input.reshape(batch, channels, kernel[0], counts[0], kernel[1], counts[1])
-    return input.permute(0, 1, 2, 4, 3, 5).reshape(batch, -1, math.prod(counts))
+    return input.permute(0, 1, 2, 4, 3, 5).reshape(
+        batch, channels * math.prod(kernel), math.prod(counts)
+    )
 
 
 def fold(
@@ -125,8 +127,8 @@ def fold(
             f"but got input.size(2)={input.shape[2]}."
         )
     batch = input.shape[0]
-    x = input.reshape(batch, -1, *kernel, *counts).permute(0, 1, 2, 4, 3, 5)
-    channels = x.shape[1]
+    channels = input.shape[1] // math.prod(kernel)
+    x = input.reshape(batch, channels, *kernel, *counts).permute(0, 1, 2, 4, 3, 5)
     x = x.reshape(batch, channels, len(places[0]), len(places[1]))
     for dim, place, size, edge in zip((2, 3), places, sizes, border, strict=True):
         shape = list(x.shape)
@@ -219,7 +221,7 @@ def fractional_max_pool(
         shape = [*place.shape[:2], *[1] * (2 * dims)]
         shape[2 + d], shape[2 + dims + d] = o, k
         flat = flat * n + place.reshape(shape)
-    windows = flat.reshape(*flat.shape[: 2 + dims], -1)
+    windows = flat.flatten(2 + dims)
     values = x.flatten(2).gather(2, windows.flatten(2)).reshape(windows.shape)
     best = values.max(-1)
     indices = windows.gather(-1, best.indices.unsqueeze(-1)).squeeze(-1)

@@ -195,6 +195,97 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     return unset(_size("empty", size), dtype=dtype or get_default_dtype(), **_place("empty", place))
 
 
+@op(public=False, examples=[((2, 3), (1, 2), float32)])
+def unset_strided(xp: Any, /, size: Any, stride: Any, dtype: Any) -> Any:
+    """A tensor of unset memory with strides of your own."""
+    reach = builtins.sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
+    memory = xp.empty((0 if 0 in size else reach,), dtype=dtype)
+    return xp.empty(size, dtype=dtype) if 0 in size else xp.as_strided(memory, size, stride, 0)
+
+
+def _strides(name: str, size: Any, stride: Any) -> dict[str, tuple[int, ...]]:
+    """Sizes and strides of one length, as parameters."""
+    size, stride = _size(name, (size,)), tuple(as_int(step) for step in stride)
+    if len(size) != len(stride):
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
+            f"({len(stride)}): {name}() got size={size} and stride={stride}"
+        )
+    if any(step < 0 for step in stride):
+        raise RuntimeError(f"{name}: Negative strides are not supported, got strides: {stride}")
+    return {"size": size, "stride": stride}
+
+
+@composite(method=False, examples=[((2, 3), (1, 2)), ((2,), (3,), {"dtype": int64})])
+def empty_strided(
+    size: Sequence[int], stride: Sequence[int], *, dtype: Dtype | None = None, **place: Any
+) -> Any:
+    """A tensor whose elements are not set, with strides of your own.
+
+    Parameters
+    ----------
+    size, stride : sequences of int
+        The shape, and the steps in elements.
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad
+        As for all new tensors.
+
+    Raises
+    ------
+    RuntimeError
+        If there are more strides than sizes, or fewer.
+    """
+    layout = _strides("empty_strided", size, stride)
+    return unset_strided(
+        **layout, dtype=dtype or get_default_dtype(), **_place("empty_strided", place)
+    )
+
+
+@composite(method=False, examples=[((2, 3), [1, 0]), ((2, 3, 4), [0, 2, 1])])
+def empty_permuted(
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: Dtype | None = None,
+    **place: Any,
+) -> Any:
+    """A tensor whose elements are not set, with its dimensions in an order of your own in memory.
+
+    Parameters
+    ----------
+    size : sequence of int
+    physical_layout : sequence of int
+        The dimensions from the one with the longest steps to the one with the shortest.
+    dtype : dtype, optional
+        The default dtype if not given.
+    device, requires_grad
+        As for all new tensors.
+
+    Raises
+    ------
+    RuntimeError
+        If `physical_layout` does not name every dimension once.
+    """
+    size = _size("empty_permuted", (size,))
+    if len(physical_layout) != len(size):
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {len(size)} is not equal to len(physical_layout) = "
+            f"{len(physical_layout)}"
+        )
+    if sorted(physical_layout) != list(builtins.range(len(size))):
+        raise RuntimeError(
+            f"empty_permuted: physical_layout must name every dimension once (Duplicate dim not "
+            f"allowed, Dimension out of range), got {tuple(physical_layout)} for size={size}"
+        )
+    stride, step = [1] * len(size), 1
+    for dim in reversed(physical_layout):
+        stride[dim] = step
+        step *= max(1, size[dim])
+    return empty_strided(size, stride, dtype=dtype, **place)
+
+
 @composite(
     method=False, examples=[((2, 3), 1.5), ((2,), 3), ((), True), ((2,), 2, {"dtype": float32})]
 )
@@ -275,6 +366,20 @@ def new_empty(input: Any, *size: Any, dtype: Dtype | None = None, **place: Any) 
     """A tensor of shape `size`, not set, in the dtype and device of `input`."""
     (size,) = _sized("new_empty", size, place)
     return unset(_size("new_empty", size), **_following("new_empty", input, dtype, place))
+
+
+@composite(method=True, examples=[((2, 3), (2, 2), (1, 2))])
+def new_empty_strided(
+    input: Any,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Dtype | None = None,
+    **place: Any,
+) -> Any:
+    """A tensor with strides of your own, not set, in the dtype and device of `input`."""
+    layout = _strides("new_empty_strided", size, stride)
+    return unset_strided(**layout, **_following("new_empty_strided", input, dtype, place))
 
 
 @composite(method=True, examples=[((2, 3), (2,), 1.5), (ints(3), (2, 2), 4)])

@@ -1547,8 +1547,7 @@ def cholesky_rule(xp, g, out, upper):
     if upper:
         g = adjoint(xp, g)
     inner = xp.matmul(adjoint(xp, L), g)
-    inner = 0.5 * (xp.tril(inner) + xp.tril(inner, k=-1))
-    inner = inner + adjoint(xp, inner)
+    inner = xp.tril(inner) + adjoint(xp, xp.tril(inner, k=-1))
     half = xp.linalg_solve_triangular(adjoint(xp, L), inner, upper=True)
     return 0.5 * xp.linalg_solve_triangular(L, half, upper=False, left=False)
 
@@ -1682,9 +1681,9 @@ def svd_rule(xp, gs, U, S, Vh):
     U, Vh = U[..., :k], Vh[..., :k, :]
     V = adjoint(xp, Vh)
     row, column = xp.expand_dims(S, axis=-2), xp.expand_dims(S, axis=-1)
-    inner = 0 if gS is None else xp.diag_embed(gS)
     if gU is None and gVh is None:
-        return xp.matmul(U, xp.matmul(inner, Vh))
+        return xp.matmul(U * xp.expand_dims(gS, axis=-2), Vh)
+    inner = 0 if gS is None else xp.diag_embed(gS)
     gaps = (row - column) * (row + column) + identity_like(xp, S)
     outside = 0
     if gU is not None:
@@ -1753,7 +1752,10 @@ def symmetric(xp, A, UPLO):
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     upper = UPLO.upper() == "U"
-    return triangle(xp, A, upper, False) + adjoint(xp, triangle(xp, A, upper, True))
+    whole = triangle(xp, A, upper, False) + adjoint(xp, triangle(xp, A, upper, True))
+    if kind_of(A).kind == "complex":  # what is imaginary on the diagonal does not count
+        return (whole + adjoint(xp, whole)) / 2
+    return whole
 
 
 @op(
@@ -1797,7 +1799,8 @@ def eigh_rule(xp, gs, eigenvalues, eigenvectors):
         return xp.matmul(V * xp.expand_dims(gL, axis=-2), Vh)
     identity = identity_like(xp, eigenvalues)
     gaps = xp.expand_dims(eigenvalues, axis=-2) - xp.expand_dims(eigenvalues, axis=-1) + identity
-    inner = xp.matmul(Vh, gV) * (1 - identity) / gaps
+    turning = xp.matmul(Vh, gV)
+    inner = (turning - adjoint(xp, turning)) / 2 * (1 - identity) / gaps
     if gL is not None:
         inner = inner + xp.diag_embed(gL)
     return xp.matmul(V, xp.matmul(inner, Vh))
@@ -1848,10 +1851,20 @@ derivative(linalg_eigvalsh, A=eigvalsh_rule)
 
 def cutoff(xp, S, A, atol, rtol):
     """Below what a singular value counts as 0: one number to each matrix, in a dimension of 1."""
-    if rtol is None:
-        rtol = max(A.shape[-2:]) * float(xp.finfo(A.dtype).eps) if not atol else 0.0
     largest = xp.max(S, axis=-1, keepdims=True)
-    return xp.maximum(largest * rtol, xp.zeros_like(largest) + (atol or 0.0))
+
+    def each(tolerance):
+        if hasattr(tolerance, "_array"):  # a tensor with one for each matrix
+            return xp.expand_dims(xp.astype(tolerance._array, S.dtype), axis=-1)
+        return xp.zeros_like(largest) + tolerance
+
+    least = each(0.0 if atol is None else atol)
+    if rtol is None:
+        precision = max(A.shape[-2:]) * float(xp.finfo(A.dtype).eps)
+        share = xp.where(least > 0, xp.zeros_like(least), xp.zeros_like(least) + precision)
+    else:
+        share = each(rtol)
+    return xp.maximum(largest * share, least)
 
 
 @op(
@@ -1974,6 +1987,7 @@ LeastSquares.__name__ = "linalg_lstsq"  # as PyTorch shows it
 
 
 @composite(home="linalg", method=False, examples=[((4, 3), (4, 2)), ((2, 4, 3), (2, 4, 1))])
+@with_out(casts=True)
 def linalg_lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> LeastSquares:
@@ -2023,8 +2037,9 @@ def linalg_lstsq(
     columns = B.unsqueeze(-1) if vectors else B
     X = matmul(linalg_pinv(A, rtol=rcond), columns)
     nothing = A.detach().new_empty((0,), dtype=A.dtype.to_real())
+    missing = (X.real if X.is_complex() else X).flatten()[:0]  # tracked, as residuals are
     rank = linalg_matrix_rank(A.detach(), rtol=rcond)
-    residuals = nothing
+    residuals = missing
     if driver != "gelsy" and A.shape[-2] > A.shape[-1] and not anywhere(rank != A.shape[-1]):
         away = matmul(A, X) - columns
         residuals = (away.abs() if away.is_complex() else away).square().sum(-2)
@@ -2070,7 +2085,7 @@ def linalg_matrix_power(A: Tensor, n: int) -> Tensor:
             f"{columns} matrices"
         )
     if n == 0:
-        return A.new_ones(A.shape[:-1]).diag_embed()
+        return A.clone().copy_(A.new_ones(A.shape[:-1]).diag_embed())
     square = linalg_inv(A) if n < 0 else A
     result: Any = None
     n = abs(n)
@@ -2493,7 +2508,7 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
             f"Got {kind_of(x).legacy}; convert it with .float()"
         )
     ord = float(ord)
-    where = over(dim, x.ndim) if x.ndim else ()
+    where = over(dim, x.ndim)
     if (ord < 0 or ord == math.inf) and any(x.shape[i] == 0 for i in where):
         raise RuntimeError(
             f"linalg.vector_norm cannot compute the {ord:g} norm on an empty tensor "
@@ -2562,6 +2577,11 @@ def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
 derivative(linalg_vector_norm, x=vector_norm_rule)
 
 
+def largest(sizes: Tensor, dim: int) -> Tensor:
+    """The largest of numbers that are not negative; 0 of none."""
+    return sizes.amax(dim) if sizes.shape[dim] else sizes.sum(dim)
+
+
 @composite(
     home="linalg",
     method=False,
@@ -2574,7 +2594,7 @@ derivative(linalg_vector_norm, x=vector_norm_rule)
         ((2, 3), {"ord": -2}),
     ],
 )
-@with_out(casts=True)
+@with_out()
 def linalg_matrix_norm(
     A: Tensor,
     ord: float | str = "fro",
@@ -2624,14 +2644,13 @@ def linalg_matrix_norm(
         return linalg_vector_norm(A, 2, (rows, columns), keepdim)
     if ord in ("nuc", 2, -2):
         S = linalg_svdvals(A.movedim((rows, columns), (-2, -1)))
-        result = S.sum(-1) if ord == "nuc" else S.amax(-1) if ord == 2 else S.amin(-1)
+        result = S.sum(-1) if ord == "nuc" else largest(S, -1) if ord == 2 else S.amin(-1)
     else:
         if ord in (1, -1):
             rows, columns = columns, rows
         sums = A.abs().sum(columns, keepdim=True)
-        largest = float(ord) > 0
-        result = sums.amax(rows, keepdim=True) if largest else sums.amin(rows, keepdim=True)
-        result = result.squeeze((rows, columns))
+        result = largest(sums, rows) if float(ord) > 0 else sums.amin(rows)
+        result = result.squeeze(columns - (columns > rows))
     if keepdim:
         for i in sorted((rows, columns)):
             result = result.unsqueeze(i)
@@ -2649,6 +2668,7 @@ def linalg_matrix_norm(
         ((2, 3), {"ord": 1, "dim": 0}),
     ],
 )
+@with_out()
 def linalg_norm(
     A: Tensor,
     ord: float | str | None = None,
@@ -2747,7 +2767,7 @@ def norm(
     else:
         order = 2 if p is None or p == "fro" else p
         found = linalg_vector_norm(input, order, dim, keepdim, dtype=dtype)
-    return found if out is None else placed("norm", found, out, (input,), casts=True)
+    return found if out is None else placed("norm", found, out, (input,), casts=False)
 
 
 @composite(home="linalg", method=False, examples=[(spd(3),), ((4, 3),)])

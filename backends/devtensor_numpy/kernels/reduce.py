@@ -117,8 +117,9 @@ def running_extreme(
 
 def logcumsumexp(xp: Any, input: Array, /, dim: int) -> Array:
     """`logcumsumexp`."""
-    dim = axis(dim, input.ndim)
-    return np.logaddexp.accumulate(input, dim) if input.ndim else input.copy()
+    if input.dtype.kind == "c" or not input.ndim:
+        return common.logcumsumexp.kernel(xp, input, dim)
+    return np.logaddexp.accumulate(input, axis(dim, input.ndim))
 
 
 def recur(xp: Any, input: Array, factor: Array, /, dim: int) -> Array:
