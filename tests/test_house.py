@@ -17,7 +17,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From the ground up; a module imports from its own floor and from those below. A name stands for
 # all in the package of that name that no other line names.
 FLOORS = [
-    ["errors", "hooks", "size", "example", "settings", "backends", "later"],
+    ["errors", "hooks", "size", "example", "settings", "backends", "later", "refusal"],
+    ["compiler", "cpu", "distributed", "fx", "hub", "jit", "library", "multiprocessing"],
+    ["nested", "onnx"],
     ["dtype", "limits", "backend"],
     ["device"],
     ["autograd.mode", "autograd.modes"],
@@ -43,9 +45,12 @@ FLOORS = [
         "methods",
         "queries",
         "legacy",
+        "overrides",
+        "types",
         "linalg",
         "special",
         "fft",
+        "neighbours",
     ],
     ["accelerator", "cuda", "xpu"],
     ["autograd"],
@@ -60,8 +65,14 @@ FLOORS = [
         "utils",
         "serialization",
         "amp",
+        "__config__",
+        "functional",
+        "native",
+        "profiler",
+        "sparse",
+        "version",
     ],
-    ["distributions", "signal"],
+    ["distributions", "signal", "array_api", "neighbours.einops", "neighbours.opt_einsum"],
     ["datasets", "testing", "stub", "ops.__main__", "alias", "commands", "__main__"],
 ]
 
@@ -243,6 +254,7 @@ def from_op(file):
 # Who asks in which mode a launch runs. Operations and layers do not: what they compute is the same
 # in every mode.
 READERS = {
+    "profiler._events",
     "amp._cast", "amp.autocast_mode",
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
