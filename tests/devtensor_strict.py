@@ -154,7 +154,7 @@ class Strict(Backend):
         return {"device": DEVICES[index]}
 
     def array(self, data, native, index):
-        return wrapped(load("cpu").array(data, native._np_dtype, None), DEVICES[index])
+        return wrapped(load("cpu").array(bare(data), native._np_dtype, None), DEVICES[index])
 
     def index_of(self, array):
         return DEVICES.index(array.device)

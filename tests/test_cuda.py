@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -105,6 +106,65 @@ def test_everything_stays_on_the_second_device():
     with dt.cuda.device(1):
         assert dt.zeros(2, device="cuda").device == dt.device("cuda:1")
     assert dt.cuda.current_device() == 0
+
+
+@needs_two
+def test_devices_copy_without_the_host(monkeypatch):
+    backend = dt.device("cuda").backend
+
+    def refuse(array):
+        raise AssertionError("a copy from device to device went through the host")
+
+    base = dt.arange(1 << 12, dtype=dt.float32, device="cuda:0")
+    kept = []
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend), "to_host", lambda self, array: refuse(array))
+        for n in range(1000):
+            x = base * n
+            y = x.to("cuda:1")
+            x.zero_()  # must come after the copy
+            kept.append((y.sum(), y[::2].t().to("cuda:0", dt.float64), y.device))
+            del x, y
+        empty, number = dt.zeros(0, 3, device="cuda:0").to("cuda:1"), base[7].to("cuda:1")
+    assert empty.shape == (0, 3) and number.item() == 7 and number.device.index == 1
+    numbers = np.arange(1 << 12)
+    for n, (total, half, device) in enumerate(kept):
+        assert device == dt.device("cuda:1") and half.device == dt.device("cuda:0")
+        assert half[3].item() == 6 * n
+        assert total.item() == pytest.approx(n * numbers.sum(), rel=1e-6)
+    assert dt.cuda.current_device() == 0
+
+
+@needs_two
+def test_copies_wait_for_the_streams_that_they_read_and_write():
+    first, second = dt.cuda.Stream(0), dt.cuda.Stream(1)
+    x = dt.ones(1000, device="cuda:0")
+    first.wait_stream(dt.cuda.current_stream(0))
+    with dt.cuda.stream(first), dt.cuda.stream(second):
+        for n in range(50):
+            y = (x * n).to("cuda:1") + 1
+            assert y.sum().item() == 1000 * (n + 1)
+
+
+@needs_two
+def test_copies_between_two_threads_and_devices():
+    errors = []
+
+    def work(here, there):
+        try:
+            for n in range(100):
+                x = dt.full((257,), float(n), device=here)
+                assert (x * 2).to(there).to(here).sum().item() == 514 * n
+        except BaseException as error:
+            errors.append(error)
+
+    places = [("cuda:0", "cuda:1"), ("cuda:1", "cuda:0"), ("cuda:0", "cpu"), ("cuda:1", "cpu")]
+    threads = [threading.Thread(target=work, args=pair) for pair in places]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
 
 
 def crossing(places, steps=1):
@@ -303,8 +363,6 @@ def test_streams_and_events():
 
 @needs_device
 def test_threads_have_devices_of_their_own():
-    import threading
-
     count = dt.cuda.device_count()
     found = {}
 

@@ -183,6 +183,9 @@ class CuPy(Backend):
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory; it is copied in the current stream of its device."""
         self.runtime.refuse_fork()
+        if isinstance(data, self.cupy.ndarray):
+            made = self.memory.across(data, index or 0)
+            return made if made.dtype == native else self.xp.astype(made, native)
         if data.__class__ not in (float, int, bool) or not data or native.kind in "iuV":
             data = self.host_array(data, native, None)
         with self.runtime.on(index or 0):

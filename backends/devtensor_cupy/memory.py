@@ -25,6 +25,27 @@ def contiguous(x: Any, /) -> Any:
         return cupy.array(x, copy=True, order="C")
 
 
+def across(x: Any, index: int) -> Any:
+    """A copy on device `index`, made by the devices themselves.
+
+    The copy waits for the work on `x`, and what comes after on the device of `x` waits for the
+    copy, so that its memory can be given out again; the program waits for neither.
+    """
+    with on(home(x)):
+        x = x if x.flags.c_contiguous else contiguous(x)
+        source = cupy.cuda.get_current_stream()
+        written = source.record()
+    with on(index):
+        stream = cupy.cuda.get_current_stream()
+        stream.wait_event(written)
+        made = cupy.empty(x.shape, x.dtype)
+        made.data.copy_from_device_async(x.data, x.nbytes, stream)
+        read = stream.record()
+    with on(home(x)):
+        source.wait_event(read)
+    return made
+
+
 def forward(x: Any) -> Any:
     """`x`, or a copy if elements stand backwards: strides below 0 do not leave the library."""
     return contiguous(x) if min(x.strides, default=0) < 0 else x

@@ -166,7 +166,11 @@ class Dpnp(Backend):
         return data
 
     def array(self, data: Any, native: Any, index: int | None) -> Any:
-        """An array of its own memory."""
+        """An array of its own memory; from another device it comes over the host.
+
+        dpnp's own copies from device to device do not wait for the work on what they read, and are
+        no copies at all within one SYCL context.
+        """
         runtime = self.runtime
         runtime.refuse_fork()
         index = index or 0
@@ -174,6 +178,8 @@ class Dpnp(Backend):
             from .guarded import refuse_double
 
             refuse_double(native, index)
+        if isinstance(data, runtime.dpnp.ndarray):
+            data = self.memory.to_host(data)
         return self.memory.from_host(self.host_array(data, native, None), runtime.QUEUES[index])
 
     def to_host(self, array: Any) -> Any:

@@ -95,10 +95,14 @@ def moved(x: Any, device: Device) -> Any:
 
 
 def transfer(array: Any, backend: Any, device: Device) -> Any:
-    """A native array as an array on `device`, of its own memory."""
+    """A native array as an array on `device`, of its own memory.
+
+    Between devices of one kind its backend knows the way; between kinds it leads over the host.
+    """
     target = device.backend
     t = dtypes.of(array.dtype)
-    return target.array(backend.to_host(array), native(t, device), device.index)
+    source = array if target is backend else backend.to_host(array)
+    return target.array(source, native(t, device), device.index)
 
 
 @op(promotes=None, public=False, node="ToCopyBackward0")
