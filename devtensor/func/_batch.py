@@ -44,8 +44,8 @@ class Batch:
     source : tuple or None
         Of what looks at the memory of another `Batch`: that one, and how to look at it.
     verdict : str
-        ``"any"`` or ``"all"`` of what these functions gave, whose truth can be told of the whole
-        batch: kernels ask whether anything has to be refused, or taken care of, at all.
+        The function, of any, all, max and min, that gave a single number, which can be told of the
+        whole batch: kernels ask whether anything has to be refused, or taken care of, at all.
     fixed : bool
         Whether the memory is seen outside of `vmap`, so that the examples cannot become different.
     """
@@ -159,11 +159,13 @@ class Batch:
         return value
 
     def __bool__(self) -> bool:
-        if self.verdict and self.many:
+        if self.verdict in ("any", "all") and self.many:
             return bool(getattr(self.inner, self.verdict)(self.value))
         return bool(self.single())
 
     def __int__(self) -> int:
+        if self.verdict in ("max", "min") and self.many and self.value.shape[0]:
+            return int(getattr(self.inner, self.verdict)(self.value))
         return int(self.single())
 
     def __float__(self) -> float:
@@ -253,7 +255,7 @@ def unary(function: Callable[..., Any]) -> Any:
     return lambda self: spread(function, self)
 
 
-for _name in "add sub mul truediv floordiv mod pow and or xor lshift rshift".split():
+for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]:
     _function = getattr(operator, f"__{_name}__")
     setattr(Batch, f"__{_name}__", binary(_function))
     setattr(Batch, f"__r{_name}__", binary(_function, reflected=True))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.func._batch import Batch, Unbatchable
-from devtensor.func._rules import batches, looped, size_of, ups, wrapped
+from devtensor.func._rules import DYNAMIC, MASKED, batches, looped, size_of, ups, wrapped
 from devtensor.op import catalogue
 
 Function = Callable[..., Any]
@@ -62,6 +62,79 @@ def values(single: Function, *arrays: Any, **params: Any) -> Any:
     size = size_of(arrays)
     given = [x.all(size) if isinstance(x, Batch) else x for x in arrays]
     return wrapped(single(*given, **params), True, next(x for x in arrays if x is not None).__class__)
+
+
+# ---- images: dimensions before those of the image count examples anyway
+
+
+@rule("adaptive_avg", "adaptive_avg_spread", "adaptive_max", "avg_spread", "avg_windows", "chosen",
+      "chosen_spread", "max_windows")  # fmt: skip
+def on_values(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> Any:
+    """The library's kernel on the values."""
+    return values(single, *arrays, **params)
+
+
+def folded(x: Any, axis: int, size: int) -> Any:
+    """A value whose axis of examples is made one with the axis behind `axis`."""
+    inner = x.inner
+    value = x.all(size)
+    shape = value.shape
+    value = inner.moveaxis(value, 0, axis) if axis else value
+    return inner.reshape(value, (*shape[1 : axis + 1], size * shape[axis + 1], *shape[axis + 2 :]))
+
+
+def opened(x: Any, value: Any, axis: int, size: int) -> Any:
+    """A batch of a value in which the examples were folded into an axis."""
+    shape = value.shape
+    parts = (*shape[:axis], size, shape[axis] // (size or 1), *shape[axis + 1 :])
+    value = x.inner.reshape(value, parts)
+    return x.made(x.inner.moveaxis(value, axis, 0) if axis else value, True)
+
+
+@rule("convolution", "convolution_spread")
+def convolution(
+    name: str, single: Function, xp: Any, input: Any, weight: Any, bias: Any = None, /, **params: Any
+) -> Any:
+    """Examples of one weight are more images; those of several are more groups of channels."""
+    size = size_of((input, weight, bias))
+    if not size:
+        return looped(lambda *given: single(*given, **params), input, weight, bias)
+    if not weight.many and not (bias is not None and bias.many):
+        shared = None if bias is None else bias.value
+        return opened(input, single(folded(input, 0, size), weight.value, shared, **params), 0, size)
+    params["groups"] *= size
+    given = None if bias is None else folded(bias, 0, size)
+    found = single(folded(input, 1, size), folded(weight, 0, size), given, **params)
+    return opened(input, found, 1, size)
+
+
+@rule("convolution_weight")
+def convolution_weight(
+    name: str, single: Function, xp: Any, input: Any, grad: Any, /, **params: Any
+) -> Any:
+    """Each example is a group of channels."""
+    size = size_of((input, grad))
+    if not size:
+        return looped(lambda *given: single(*given, **params), input, grad)
+    params["groups"] *= size
+    found = single(folded(input, 1, size), folded(grad, 1, size), **params)
+    return opened(input, found, 0, size)
+
+
+# ---- results whose shape the values decide
+
+
+@rule("nonzero_at", "repeated_positions", "unique_flat", "unique_rows")
+def dynamic(name: str, single: Function, xp: Any, *arrays: Any, **params: Any) -> Any:
+    raise RuntimeError(DYNAMIC.format(name=name))
+
+
+@rule("index")
+def index(name: str, single: Function, xp: Any, input: Any, *indices: Any, places: Any) -> Any:
+    for k in indices:
+        if k.many and xp.isdtype(k.dtype, "bool"):
+            raise RuntimeError(MASKED)
+    return catalogue[name].op.kernel(xp, input, *indices, places=places)  # type: ignore[union-attr]
 
 
 # ---- random numbers

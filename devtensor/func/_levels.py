@@ -172,7 +172,7 @@ def crossed(x: Tensor, device: Device) -> Tensor:
     from devtensor.ops.convert import to_device
 
     if base(x._device) is not base(device):
-        return moved(x, to_device, base(device))
+        x = moved(x, to_device, base(device))
     return share(x, depth(device)) if depth(x._device) < depth(device) else x
 
 

@@ -22,6 +22,11 @@ DYNAMIC = (
     "has a fixed shape, such as where() or masked_fill(), or call it outside of vmap"
 )
 
+MASKED = (
+    "vmap: We do not support batching operators that can support dynamic shape. Attempting to "
+    "batch over indexing with a boolean mask. Use where(mask, x, 0) or masked_fill() instead"
+)
+
 
 def batches(value: Any) -> list[Batch]:
     """The batches among nested arguments."""
@@ -182,7 +187,7 @@ def of_types(function: Function, *args: Any) -> Any:
 @rule("sum", "mean", "prod", "max", "min", "any", "all", "std", "var", "count_nonzero")
 def reduced(function: Function, x: Batch, /, *, axis: Any = None, **kwargs: Any) -> Any:
     made = x.made(function(x.value, axis=ups(axis, x.ndim), **kwargs), True)
-    if not made.ndim and function.__name__ in ("any", "all"):
+    if not made.ndim and function.__name__ in ("any", "all", "max", "min"):
         made.verdict = function.__name__
     return made
 
@@ -447,11 +452,7 @@ class Places:
             found = [k if isinstance(k, Batch) else x.made(inner.asarray(k), False)]
             if self.mask(k):
                 if k.many:
-                    raise Unbatchable(
-                        "vmap: We do not support batching operators that can support dynamic "
-                        "shape. Attempting to batch over indexing with a boolean mask. Use "
-                        "where(mask, x, 0) or masked_fill() instead"
-                    )
+                    raise Unbatchable(MASKED)
                 found = [x.made(part, False) for part in inner.nonzero(k.value)]
             for part in found:
                 arrays.append(part)
@@ -535,7 +536,7 @@ def scatter(function: Function, x: Any, dim: int, index: Any, src: Any, /) -> An
 def index_add(function: Function, x: Any, dim: int, index: Any, src: Any, /) -> Any:
     size = size_of(x, index, src)
     if index.many:
-        return looped(function, x, dim, index, src)
+        return put(x.inner.put, x, (*[slice(None)] * dim, index), src, True)
     return x.made(function(x.all(size), up(dim, x.ndim), index.value, src.all(size)), True)
 
 
@@ -575,8 +576,7 @@ def vecdot(function: Function, a: Any, b: Any, /, *, axis: int = -1) -> Any:
 
 
 LINALG: dict[str, Function] = dict.fromkeys(
-    "cholesky det eig eigh eigvals eigvalsh inv matrix_rank matrix_transpose pinv qr slogdet svd "
-    "svdvals diagonal trace vecdot".split(),
+    ["cholesky", "det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matrix_rank", "matrix_transpose", "pinv", "qr", "slogdet", "svd", "svdvals", "diagonal", "trace", "vecdot"],
     direct,
 )
 LINALG["matmul"] = matmul

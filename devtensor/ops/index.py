@@ -139,7 +139,8 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
                     raise IndexError(f"{_INDEX_TYPES}, got {part.dtype}")
                 else:
                     named += 1
-                    part = part if part.ndim else int(part)
+                    if not part.ndim and not hasattr(part._device, "cross"):  # no vmap's
+                        part = int(part)
             else:
                 named += 1
         parts.append(part)
