@@ -242,7 +242,12 @@ derivative(
 )
 
 
-@op(elementwise=True, accepts=("float",), examples=[(distinct(2, 3),), (distinct(2, 3), 1.0)])
+@op(
+    exact_out=True,
+    elementwise=True,
+    accepts=("float",),
+    examples=[(distinct(2, 3),), (distinct(2, 3), 1.0)],
+)
 def hardshrink(xp, input, /, lambd=0.5):
     """Numbers from ``-lambd`` to `lambd` become 0."""
     return masked(xp, ~((input >= -lambd) & (input <= lambd)), input)
@@ -255,6 +260,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float",),
     home="nn",
@@ -312,6 +318,7 @@ derivative(sigmoid, input=lambda g, out: g * (out * (1 - out)))
 
 
 @op(
+    exact_out=True,
     node="LogSigmoidBackward0",
     elementwise=True,
     accepts=("float",),
@@ -483,6 +490,7 @@ CUBE = 0.044715
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float",),
     home="nn",
@@ -592,6 +600,7 @@ def inexact(xp: Any, name: str, input: Any, dtype: Any) -> Any:
 
 
 @op(
+    exact_out=True,
     promotes=None,
     examples=[
         ((2, 3), 1),
@@ -657,6 +666,7 @@ derivative(softmax_slope, input=lambda xp, g, y, dim: xp.softmax_slope(g, y, dim
 
 
 @op(
+    exact_out=True,
     promotes=None,
     examples=[
         ((2, 3), 1),

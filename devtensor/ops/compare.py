@@ -21,6 +21,7 @@ WHOLE = ("int", "bool")
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="eq",
     examples=[(ints(2, 3, high=2), ints(3, high=2)), ((2, 3), 2.5), (ints(3), 1.5)],
@@ -31,6 +32,7 @@ def eq(xp, input, other, /):
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="ne",
     aliases=("not_equal",),
@@ -42,6 +44,7 @@ def ne(xp, input, other, /):
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="lt",
     aliases=("less",),
@@ -54,6 +57,7 @@ def lt(xp, input, other, /):
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="le",
     aliases=("less_equal",),
@@ -66,6 +70,7 @@ def le(xp, input, other, /):
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="gt",
     aliases=("greater",),
@@ -78,6 +83,7 @@ def gt(xp, input, other, /):
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     operator="ge",
     aliases=("greater_equal",),
@@ -103,19 +109,23 @@ def logical_not(xp, input, /):
     return xp.logical_not(truth(input))
 
 
-@op(elementwise=True, examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), (3,))])
+@op(numbers=(), elementwise=True, examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), (3,))])
 def logical_and(xp, input, other, /):
     """Whether both numbers are other than 0."""
     return xp.logical_and(truth(input), truth(other))
 
 
-@op(elementwise=True, examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), ints(3, high=2))])
+@op(
+    numbers=(),
+    elementwise=True,
+    examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), ints(3, high=2))],
+)
 def logical_or(xp, input, other, /):
     """Whether one of the numbers is other than 0."""
     return xp.logical_or(truth(input), truth(other))
 
 
-@op(elementwise=True, examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), (3,))])
+@op(numbers=(), elementwise=True, examples=[(bools(2, 3), bools(3)), (ints(2, 3, high=2), (3,))])
 def logical_xor(xp, input, other, /):
     """Whether just one of the numbers is other than 0."""
     return xp.logical_xor(truth(input), truth(other))
@@ -124,13 +134,20 @@ def logical_xor(xp, input, other, /):
 # ---- bits ----
 
 
-@op(elementwise=True, operator="invert", accepts=WHOLE, examples=[(bools(2, 3),), (ints(3),)])
+@op(
+    exact_out=True,
+    elementwise=True,
+    operator="invert",
+    accepts=WHOLE,
+    examples=[(bools(2, 3),), (ints(3),)],
+)
 def bitwise_not(xp, input, /):
     """Every bit turned over; for bools, not."""
     return xp.bitwise_invert(input)
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="and",
     accepts=WHOLE,
@@ -142,6 +159,7 @@ def bitwise_and(xp, input, other, /):
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="or",
     accepts=WHOLE,
@@ -153,6 +171,7 @@ def bitwise_or(xp, input, other, /):
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="xor",
     accepts=WHOLE,
@@ -169,6 +188,7 @@ def width(x: Any) -> int:
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="lshift",
     accepts=("int",),
@@ -182,6 +202,7 @@ def bitwise_left_shift(xp, input, other, /):
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="rshift",
     accepts=("int",),
@@ -225,6 +246,7 @@ def isfinite(xp, input, /):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=ORDERED,
     refusal="isposinf does not support complex inputs.",
@@ -236,6 +258,7 @@ def isposinf(xp, input, /):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=ORDERED,
     refusal="isneginf does not support complex inputs.",
@@ -253,6 +276,7 @@ def isreal(xp, input, /):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=ORDERED,
     refuses=no_complex("signbit is not implemented for complex tensors."),
@@ -269,6 +293,7 @@ def signbit(xp, input, /):
 
 
 @op(
+    numbers=(),
     promotes=None,
     examples=[
         ((2, 3), (2, 3)),

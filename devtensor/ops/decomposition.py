@@ -302,6 +302,7 @@ def linalg_lu_factor_ex(
 
 
 @composite(home="linalg", examples=[((3, 3),), ((2, 4, 3),), ((3, 4),)])
+@with_out()
 def linalg_lu(A: Tensor, *, pivot: bool = True) -> Triangles:
     """Lower and upper triangular factors of matrices: ``A = P @ L @ U``.
 
@@ -1039,6 +1040,7 @@ def linalg_householder_product(input: Tensor, tau: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[((4, 3), (3,))])
+@with_out(casts=True)
 def orgqr(input: Tensor, input2: Tensor) -> Tensor:
     """The first columns of the product of reflections; the same as `linalg.householder_product`."""
     return linalg_householder_product(input, input2)

@@ -363,6 +363,7 @@ def floor_divide(xp, input, other, /):
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     operator="mod",
     accepts=("float", "int"),
@@ -391,6 +392,7 @@ derivative(
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     accepts=("float", "int"),
     examples=[((2, 3), positives(2, 3)), ((2, 3), -0.7), (ints(6, low=-9, high=9), -4)],
@@ -450,6 +452,7 @@ def no_fraction(base, exponent):
 
 
 @op(
+    numbers=("input", "exponent"),
     elementwise=True,
     operator="pow",
     refuses=no_fraction,
@@ -494,7 +497,7 @@ derivative(pow, input=power_base_rule, exponent=power_exponent_rule)
     examples=[(positives(2, 3), (2, 3)), (ints(2, 3, low=1), -1.5)],
     oracle=lambda torch, *args: torch.float_power(*args),
 )
-@with_out(casts=True)
+@with_out()
 def float_power(input: Any, exponent: Any) -> Any:
     """Raise `input` to the power `exponent` in float64 (complex128 for complex numbers)."""
     wide = complex128 if "complex" in map(kind_or_number, (input, exponent)) else float64
@@ -502,6 +505,7 @@ def float_power(input: Any, exponent: Any) -> Any:
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     operator="neg",
     aliases=("negative",),
@@ -550,6 +554,7 @@ derivative(reciprocal, input=lambda g, out: -g * out * out)
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     operator="abs",
     aliases=("absolute",),
@@ -574,6 +579,7 @@ def signs(xp: Any, input: Any) -> Any:
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float", "int", "bool"),
     refuses=no_complex(
@@ -590,7 +596,12 @@ def sign(xp, input, /):
 derivative(sign, input=lambda xp, g: xp.zeros_like(g))
 
 
-@op(elementwise=True, complex_rules=True, examples=[(distinct(2, 3),), (ints(3, low=-4),)])
+@op(
+    exact_out=True,
+    elementwise=True,
+    complex_rules=True,
+    examples=[(distinct(2, 3),), (ints(3, low=-4),)],
+)
 def sgn(xp, input, /):
     """The sign; of a complex number, the number of size 1 in its direction."""
     return signs(xp, input)
@@ -610,6 +621,7 @@ derivative(sgn, input=sgn_rule)
 
 
 @op(
+    numbers=("other",),
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -627,7 +639,7 @@ derivative(
 )
 
 
-@op(elementwise=True, examples=[((2, 3),)])
+@op(exact_out=True, elementwise=True, examples=[((2, 3),)])
 def conj_physical(xp, input, /):
     """The complex conjugate; real numbers as they are."""
     return xp.conj(input) if kind(input) == "complex" else xp.asarray(input, copy=True)
@@ -740,7 +752,12 @@ def log1p(xp, input, /):
 derivative(log1p, input=lambda g, input: g / (input + 1))
 
 
-@op(elementwise=True, accepts=("float", "complex"), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+@op(
+    numbers=(),
+    elementwise=True,
+    accepts=("float", "complex"),
+    examples=[((2, 3), (2, 3)), ((2, 3), (3,))],
+)
 def logaddexp(xp, input, other, /):
     """Logarithm of the sum of the exponentials of `input` and `other`, without overflow."""
     return log_add(xp, input, other)
@@ -767,7 +784,7 @@ derivative(
 )
 
 
-@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+@op(numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
 def logaddexp2(xp, input, other, /):
     """Logarithm to the base 2 of the sum of the powers of 2, without overflow."""
     return xp.logaddexp(input * LN2, other * LN2) / LN2
@@ -781,6 +798,7 @@ derivative(
 
 
 @op(
+    numbers=("input", "other"),
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -906,6 +924,7 @@ def atan2_rule(xp: Any, g: Any, input: Any, other: Any, numerator: Any) -> Any:
 
 
 @op(
+    numbers=(),
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -924,7 +943,7 @@ derivative(
 )
 
 
-@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
+@op(numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3)), ((2, 3), (3,))])
 def hypot(xp, input, other, /):
     """Length of the hypotenuse of a right triangle with these sides."""
     return xp.hypot(input, other)
@@ -1080,7 +1099,12 @@ derivative(angle, input=angle_rule)
 # ---- rounding ----
 
 
-@op(elementwise=True, accepts=("float", "int"), examples=[(distinct(2, 3),), (ints(3),)])
+@op(
+    exact_out=True,
+    elementwise=True,
+    accepts=("float", "int"),
+    examples=[(distinct(2, 3),), (ints(3),)],
+)
 def floor(xp, input, /):
     """The largest whole number that is not above `input`."""
     return xp.floor(input)
@@ -1089,7 +1113,12 @@ def floor(xp, input, /):
 derivative(floor, input=lambda xp, g: xp.zeros_like(g))
 
 
-@op(elementwise=True, accepts=("float", "int"), examples=[(distinct(2, 3),), (ints(3),)])
+@op(
+    exact_out=True,
+    elementwise=True,
+    accepts=("float", "int"),
+    examples=[(distinct(2, 3),), (ints(3),)],
+)
 def ceil(xp, input, /):
     """The smallest whole number that is not below `input`."""
     return xp.ceil(input)
@@ -1099,6 +1128,7 @@ derivative(ceil, input=lambda xp, g: xp.zeros_like(g))
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float", "int"),
     aliases=("fix",),
@@ -1112,7 +1142,7 @@ def trunc(xp, input, /):
 derivative(trunc, input=lambda xp, g: xp.zeros_like(g))
 
 
-@op(elementwise=True, accepts=("float",), examples=[(distinct(2, 3),)])
+@op(exact_out=True, elementwise=True, accepts=("float",), examples=[(distinct(2, 3),)])
 def frac(xp, input, /):
     """What remains after the point; it has the sign of `input`."""
     return input - xp.trunc(input)
@@ -1122,6 +1152,7 @@ derivative(frac, input=lambda g: g)
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float", "int"),
     examples=[
@@ -1163,6 +1194,7 @@ derivative(round, input=lambda xp, g: xp.zeros_like(g))
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("float", "int", "bool"),
     examples=[
@@ -1190,6 +1222,7 @@ derivative(
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("float", "int", "bool"),
     examples=[
@@ -1213,6 +1246,7 @@ derivative(
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("float", "int", "bool"),
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (ints(3), ints(3))],
@@ -1233,6 +1267,7 @@ derivative(
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("float", "int", "bool"),
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), (ints(3), ints(3))],
@@ -1311,6 +1346,7 @@ derivative(clamp, input=clamp_rule, min=clamp_min_rule, max=clamp_max_rule)
 
 
 @op(
+    numbers=("min",),
     elementwise=True,
     accepts=("float", "int", "bool"),
     refuses=no_complex_clamp,
@@ -1329,6 +1365,7 @@ derivative(
 
 
 @op(
+    numbers=("max",),
     elementwise=True,
     accepts=("float", "int", "bool"),
     refuses=no_complex_clamp,
@@ -1538,6 +1575,7 @@ def ends(xp: Any, dtype: Any) -> tuple[float, float]:
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     examples=[
         (fixed([1.0, float("nan"), float("inf"), -float("inf")]),),
@@ -1575,6 +1613,8 @@ derivative(nan_to_num, input=lambda xp, g, input: masked(xp, xp.isfinite(input),
 
 
 @op(
+    exact_out=True,
+    numbers=(),
     elementwise=True,
     promotes=None,
     accepts=("float", "int", "bool"),
@@ -1608,6 +1648,7 @@ def ldexp(input: Any, other: Any) -> Any:
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float",),
     outputs=("mantissa", "exponent"),
@@ -1641,7 +1682,7 @@ def frexp(xp, input, /):
 derivative(frexp, input=lambda xp, gs, exponent: gs[0] / 2.0 ** xp.astype(exponent, gs[0].dtype))
 
 
-@op(elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
+@op(numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
 def nextafter(xp, input, other, /):
     """The next number that the type can store, from `input` towards `other`."""
     return xp.nextafter(input, other)
@@ -1658,6 +1699,7 @@ derivative(
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("int",),
     examples=[(ints(6, low=-20, high=20), ints(6, low=-20, high=20))],
@@ -1675,6 +1717,7 @@ def gcd(xp, input, other, /):
 
 
 @op(
+    numbers=(),
     elementwise=True,
     accepts=("int",),
     examples=[(ints(6, low=-20, high=20), ints(6, low=-20, high=20))],
@@ -1926,6 +1969,7 @@ derivative(
 
 
 @op(
+    numbers=("input", "other"),
     node="SpecialXlog1PyBackward0",
     elementwise=True,
     promotes="float",

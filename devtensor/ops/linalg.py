@@ -132,6 +132,7 @@ def adjoint(xp: Any, x: Any) -> Any:
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float", "complex", "int"),
     operator="matmul",
@@ -285,6 +286,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float", "complex", "int"),
     examples=[((2, 3), (3, 4)), ((0, 3), (3, 4))],
@@ -320,6 +322,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float", "complex", "int"),
     examples=[((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))],
@@ -364,7 +367,7 @@ derivative(
 )
 
 
-@op(promotes=None, accepts=("float", "complex", "int"), examples=[((2, 3), (3,))])
+@op(exact_out=True, promotes=None, accepts=("float", "complex", "int"), examples=[((2, 3), (3,))])
 def mv(xp, input, vec, /):
     """Multiply a matrix by a vector.
 
@@ -395,7 +398,12 @@ derivative(
 )
 
 
-@op(promotes=None, accepts=("float", "complex", "int"), examples=[((3,), (3,)), ((0,), (0,))])
+@op(
+    exact_out=True,
+    promotes=None,
+    accepts=("float", "complex", "int"),
+    examples=[((3,), (3,)), ((0,), (0,))],
+)
 def dot(xp, input, tensor, /):
     """Sum of the products of two vectors' elements.
 
@@ -521,6 +529,7 @@ def scaled(g, factor):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
@@ -567,6 +576,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
@@ -618,6 +628,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
@@ -660,6 +671,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     inplace=True,
     accepts=("float", "complex", "int"),
@@ -811,6 +823,7 @@ def cheapest_chain(chain: list[Tensor]) -> Tensor:
 
 
 @composite(method=False, examples=[((2, 3), (3, 4), (4, 2)), ((2, 3),)])
+@with_out()
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """Multiply matrices in the cheapest order; `linalg.multi_dot` is the newer name.
 
@@ -1357,6 +1370,7 @@ derivative(linalg_inv, A=inv_rule)
 @composite(
     home="linalg", method=False, examples=[(spd(3), (3, 2)), (spd(3), (3,)), (spd(3, 2), (2, 3, 2))]
 )
+@with_out(casts=True)
 def linalg_solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """Solve ``A @ X = B`` for `X`.
 
@@ -1504,6 +1518,7 @@ derivative(linalg_solve_triangular, together=solve_triangular_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1637,6 +1652,7 @@ derivative(linalg_qr, A=qr_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1759,6 +1775,7 @@ def symmetric(xp, A, UPLO):
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1810,6 +1827,7 @@ derivative(linalg_eigh, A=eigh_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -2462,6 +2480,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVa
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -2771,6 +2790,7 @@ def norm(
 
 
 @composite(home="linalg", method=False, examples=[(spd(3),), ((4, 3),)])
+@with_out(casts=True)
 def linalg_cond(A: Tensor, p: float | str | None = None) -> Tensor:
     """How much solving an equation with `A` can enlarge an error.
 

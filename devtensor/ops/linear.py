@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @op(
+    exact_out=True,
     home="nn",
     promotes=None,
     accepts=("float", "complex", "int"),

@@ -17,6 +17,7 @@ from devtensor.example import distinct, ints
 from devtensor.op import composite, derivative, op
 from devtensor.ops.conv import extent, keys, moved
 from devtensor.ops.elementwise import half, kind
+from devtensor.ops.results import with_out
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -887,6 +888,7 @@ def avg_pool1d(
 @composite(
     home="nn", examples=[((2, 3, 5, 4), 2), ((3, 5, 6), (3, 2), (2, 1), (1, 0), True, False, 5)]
 )
+@with_out()
 def avg_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -920,6 +922,7 @@ def avg_pool2d(
 @composite(
     home="nn", examples=[((1, 2, 4, 4, 3), 2), ((2, 4, 5, 4), (2, 3, 2), 1, 1, False, False)]
 )
+@with_out()
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,

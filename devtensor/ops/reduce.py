@@ -723,6 +723,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=ORDERED,
     outputs=("min", "max"),
@@ -770,6 +771,7 @@ derivative(aminmax, input=aminmax_rule)
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float", "int"),
     refusal="argmax(): does not support bool input",
@@ -802,6 +804,7 @@ def argmax(xp, input, /, dim=None, keepdim=False):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float", "int"),
     refusal="argmin(): does not support bool input",
@@ -836,7 +839,7 @@ TRUTH_EXAMPLES = [
 ]
 
 
-@op(promotes=None, examples=TRUTH_EXAMPLES)
+@op(exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
 def all(xp, input, /, dim=None, keepdim=False):
     """Whether all elements are true (not 0).
 
@@ -856,7 +859,7 @@ def all(xp, input, /, dim=None, keepdim=False):
     return truths(xp, xp.all, input, dim, keepdim)
 
 
-@op(promotes=None, examples=TRUTH_EXAMPLES)
+@op(exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
 def any(xp, input, /, dim=None, keepdim=False):
     """Whether one element at least is true (not 0); the rest is as for :func:`all`."""
     return truths(xp, xp.any, input, dim, keepdim)
@@ -1160,6 +1163,7 @@ derivative(cumprod, input=cumprod_rule)
 
 
 @op(
+    exact_out=True,
     accepts=("float", "complex"),
     examples=[((2, 3), 1), ((2, 3), -2), ((), 0), ((0, 3), 0), (fixed([-90.0, 90.0, 80.0]), 0)],
 )
@@ -1221,7 +1225,13 @@ RUNNING_EXAMPLES = [
 ]
 
 
-@op(promotes=None, accepts=ORDERED, outputs=("values", "indices"), examples=RUNNING_EXAMPLES)
+@op(
+    exact_out=True,
+    promotes=None,
+    accepts=ORDERED,
+    outputs=("values", "indices"),
+    examples=RUNNING_EXAMPLES,
+)
 def cummax(xp, input, /, dim):
     """Running maximum along `dim`.
 
@@ -1236,7 +1246,13 @@ def cummax(xp, input, /, dim):
 derivative(cummax, input=running_rule)
 
 
-@op(promotes=None, accepts=ORDERED, outputs=("values", "indices"), examples=RUNNING_EXAMPLES)
+@op(
+    exact_out=True,
+    promotes=None,
+    accepts=ORDERED,
+    outputs=("values", "indices"),
+    examples=RUNNING_EXAMPLES,
+)
 def cummin(xp, input, /, dim):
     """Running minimum along `dim`; the results are as for :func:`cummax`."""
     return running_extreme(xp, "min", input, dim)
@@ -1387,6 +1403,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=ORDERED,
     outputs=("values", "indices"),
@@ -1825,7 +1842,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1
 @composite(
     method=True, examples=[((2, 3), 2, 0, 0.5), ((2, 3, 2), 1, 1, 2.0), ((2, 3), 2, 0, 100.0)]
 )
-@with_out(casts=True)
+@with_out()
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Shrink the parts along `dim` whose norm is above `maxnorm` to it.
 

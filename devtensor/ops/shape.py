@@ -1584,6 +1584,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
             )
     if len({x.dtype for x in tensors}) > 1:
         raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    if len({x.device for x in tensors}) > 1:
+        raise RuntimeError(
+            "torch.meshgrid expects all tensors to have the same device, got "
+            f"{', '.join(str(x.device) for x in tensors)}"
+        )
     swap = indexing == "xy" and len(tensors) > 1
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])

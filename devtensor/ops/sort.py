@@ -62,6 +62,7 @@ def _unsorted(xp: Any, gs: Any, input_shape: Any, indices: Any, dim: int) -> Any
 
 
 @op(
+    exact_out=True,
     promotes=None,
     outputs=("values", "indices"),
     examples=[
@@ -97,7 +98,11 @@ def sort(
 derivative(sort, input=_unsorted)
 
 
-@op(promotes=None, examples=[(distinct(2, 4),), (distinct(3, 2), {"dim": 0, "descending": True})])
+@op(
+    exact_out=True,
+    promotes=None,
+    examples=[(distinct(2, 4),), (distinct(3, 2), {"dim": 0, "descending": True})],
+)
 def argsort(
     xp: Any, input: Any, /, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Any:
@@ -110,13 +115,14 @@ def argsort(
 
 
 @composite(method=True, examples=[(distinct(4, 2),)])
-@with_out(casts=True)
+@with_out()
 def msort(input: Any) -> Any:
     """Sort along the first dimension."""
     return sort(input, 0)[0]
 
 
 @op(
+    exact_out=True,
     promotes=None,
     outputs=("values", "indices"),
     examples=[
@@ -162,6 +168,7 @@ derivative(topk, input=_unsorted)
 
 
 @op(
+    exact_out=True,
     promotes=None,
     outputs=("values", "indices"),
     examples=[
