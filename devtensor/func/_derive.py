@@ -102,8 +102,16 @@ class Evaluation:
         return False
 
     def released(self, x: Any) -> Any:
-        """A result outside of this evaluation, to which it is a constant."""
-        if not isinstance(x, Tensor) or edge_of(x) is None:
+        """A result outside of this evaluation, to which it is a constant.
+
+        Raises
+        ------
+        RuntimeError
+            If it is no Tensor.
+        """
+        if not isinstance(x, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(x)}")
+        if edge_of(x) is None:
             return x
         return x if self.recorded and self.outer([x]) else x.detach()
 

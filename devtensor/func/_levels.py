@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import devtensor as dt
 from devtensor.autograd.function import Function
 from devtensor.autograd.mode import INFERENCE
 from devtensor.autograd.view import Owner, edge_of, memory_of
@@ -140,11 +141,15 @@ def dropped(device: Any) -> Device:
 
 
 def enter(x: Tensor, newer: int, dim: int) -> Tensor:
+    """A tensor with one of its dimensions as the examples, beneath `newer` levels."""
+    x = x if dt.is_grad_enabled() else x.detach()
     made: Tensor = Enter.apply(x, dim) if not newer else Insert.apply(x, newer, dim)
     return made
 
 
 def leave(x: Tensor, newer: int, dim: int, size: int | None) -> Tensor:
+    """A tensor with the examples beneath `newer` levels as one of its dimensions."""
+    x = x if dt.is_grad_enabled() else x.detach()
     made: Tensor = Leave.apply(x, newer, dim, size)
     return made
 
@@ -152,7 +157,7 @@ def leave(x: Tensor, newer: int, dim: int, size: int | None) -> Tensor:
 def share(x: Tensor, to: int) -> Tensor:
     """A tensor as one of `to` levels, all of whose examples share it from here on."""
     while (level := depth(x._device)) < to:
-        if edge_of(x) is not None:
+        if dt.is_grad_enabled() and edge_of(x) is not None:
             levels = LEVELS.get()
             x = Share.apply(x, levels[level].size if level < len(levels) else None)
         else:

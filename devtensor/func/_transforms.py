@@ -253,8 +253,8 @@ def pushed(
     result, aux = parts(at.call(func, inside, {}), has_aux, told)
     outputs, nesting = tensors(result, told)
     push = Pushforward(at, outputs)
-    return (leaves, shape, [at.released(x) for x in outputs], nesting, push,
-            mapped(at.released, aux))  # fmt: skip
+    aux = mapped(at.released, aux) if has_aux else None
+    return leaves, shape, [at.released(x) for x in outputs], nesting, push, aux
 
 
 def jvp(

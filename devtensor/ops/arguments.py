@@ -83,3 +83,17 @@ def anywhere(condition: Any, xp: Any = None) -> bool:
     """
     found = condition.any() if xp is None else xp.any(condition)
     return bool(getattr(found, "_array", found))
+
+
+def written_by(target: Any, *values: Any) -> None:
+    """Refuse, within `vmap`, to write what each example has into what they share.
+
+    Raises
+    ------
+    RuntimeError
+        If that would happen.
+    """
+    for value in values:
+        place = value._device
+        if place is not target._device and hasattr(place, "refusal"):
+            raise place.refusal()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.dtype import int32, int64, of
 from devtensor.example import fixed, ints
 from devtensor.op import composite, derivative, op
+from devtensor.ops.arguments import written_by
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -153,6 +154,7 @@ def embedding(
         )
     if max_norm is not None:
         # A view that wants no gradient: it may be written to in every mode.
+        written_by(weight, input)
         embedding_renorm(weight.detach(), input, float(max_norm), float(norm_type))
     result: Tensor = embedding_at(weight, input, padding_idx, bool(scale_grad_by_freq))
     return result

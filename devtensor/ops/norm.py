@@ -15,6 +15,7 @@ from devtensor.dtype import float32, of
 from devtensor.example import positive
 from devtensor.limits import finfo
 from devtensor.op import composite, derivative, op
+from devtensor.ops.arguments import written_by
 from devtensor.ops.elementwise import back_to, half
 
 if TYPE_CHECKING:
@@ -768,6 +769,7 @@ def batch_norm(
     result, mean, _, var = native_batch_norm(input, weight, bias, eps)
     if running_mean is not None and 0 not in shape:
         count = math.prod(shape) // shape[1]
+        written_by(running_mean, mean)
         track_statistics(running_mean, running_var, mean, var, momentum, count)
     return result
 
