@@ -430,7 +430,9 @@ class Draw:
     inv_x = slogdet_x = matrix_power_x = det_x
 
     def cholesky_x(self):
-        x = self.det_x().astype("complex128" if self.kind == "complex" else "float64")
+        x = numbers(self.random, self.matrix(square=True), "float64", False)
+        if self.kind == "complex":
+            x = x + 1j * numbers(self.random, x.shape, "float64", False)
         return x @ np.conj(np.swapaxes(x, -1, -2)) + np.eye(x.shape[-1])
 
     eigh_x = eigvalsh_x = cholesky_x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -60,17 +61,17 @@ def result_type(*arrays_and_dtypes: Tensor | Dtype | Number) -> Dtype:
     torch.float64
     """
     types: list[Dtype] = []
-    numbers: list[Number] = []
+    bare: list[Number] = []
     for operand in arrays_and_dtypes:
         if isinstance(operand, (bool, int, float, complex)):
-            numbers.append(operand)
+            bare.append(operand)
         else:
             types.append(type_of(operand))
     if not types:
         raise ValueError(
             f"result_type() takes at least one Tensor or dtype, got {list(arrays_and_dtypes)}"
         )
-    found = common([reduce(promoted, types)], (), numbers)
+    found = common([reduce(promoted, types)], (), bare)
     assert found is not None
     return found
 
@@ -87,26 +88,30 @@ def type_of(operand: Any) -> Dtype:
 
 
 def joined(*operands: Any) -> tuple[Any, ...]:
-    """Operands of one operation, the tensors among them in their common type.
+    """Operands of one operation as tensors of their common type.
 
     PyTorch's operations promote by themselves, but a tensor without dimensions counts for less
-    there.
+    there, and some take no numbers.
 
     Raises
     ------
     TypeError
-        If no tensor is among them, or there is no common type.
+        If they are something else, or no tensor is among them, or there is no common type.
     """
-    types = {x.dtype for x in operands if isinstance(x, Tensor)}
-    if len(types) == 1:
+    tensors = [x for x in operands if isinstance(x, Tensor)]
+    if len(tensors) == len(operands) and len({x.dtype for x in tensors}) == 1:
         return operands
-    if not types:
+    if not tensors or not all(isinstance(x, (Tensor, numbers.Number)) for x in operands):
         raise TypeError(
-            "at least one operand must be a Tensor, got "
-            f"{', '.join(type(x).__name__ for x in operands)}; make one with asarray()"
+            "operands must be tensors and numbers, and one of them a tensor, got "
+            f"{', '.join(type(x).__name__ for x in operands)}; make tensors with asarray()"
         )
-    shared = reduce(promoted, types)
-    return tuple([x.to(shared) if isinstance(x, Tensor) else x for x in operands])
+    shared, place = result_type(*operands), tensors[0].device
+
+    def cast(x: Any) -> Tensor:
+        return x.to(shared) if isinstance(x, Tensor) else dt.full((), x, dtype=shared, device=place)
+
+    return tuple(map(cast, operands))
 
 
 def can_cast(from_: Tensor | Dtype, to: Dtype, /) -> bool:
