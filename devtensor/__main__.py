@@ -1,4 +1,4 @@
-"""``python -m devtensor`` reports the environment; its commands train, run and check programs."""
+"""``python -m devtensor`` reports the environment; its commands train, run, check and test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from devtensor.commands import check, environment, run, train
+from devtensor.commands import check, environment, run, selftest, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "check", help="say which names of PyTorch a program uses that devtensor lacks"
     )
     check.add_arguments(checking)
+    testing = commands.add_parser(
+        "selftest", help="run every operation on a device and compare it with the cpu"
+    )
+    selftest.add_arguments(testing)
     options = parser.parse_args(arguments)
     if options.command == "run":  # its errors are the program's own
         run.run(options.program, options.arguments, module=options.module)
@@ -43,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "check":
             return check.run(options)
+        if options.command == "selftest":
+            return selftest.run(options)
         if options.command == "train":
             # Matrices this small gain nothing from threads, which on a busy machine wait for each
             # other. OpenBLAS reads it when NumPy is loaded, which has not happened yet.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import devtensor as dt
+from devtensor.commands.selftest import works
 
 GROUP = "devtensor.backends"
 CURES = {
@@ -52,26 +53,30 @@ def backend(point: EntryPoint) -> list[tuple[str, str]]:
     name, place = f"device {point.name}", point.value
     try:
         served: Any = dt.device(point.name).backend
-        devices = names_of(served)
+        devices = devices_of(served)
     except Exception as error:  # a library may fail in any way while it looks for its devices
         reason = " ".join(str(error).split()) or type(error).__name__
         rows = [(name, f"not usable: {reason}")]
         if isinstance(error, ImportError):
             rows.append(("  to cure it", CURES.get(point.name, f"see the package of {place}")))
         return rows
-    rows = [(name, f"{', '.join(devices) or 'no device found'} ({place})")]
-    told = versions(served) | details(point)
+    rows = [(name, place if devices else f"no device found ({place})")]
+    told = devices | versions(served) | details(point)
     return rows + [(f"  {what}", text) for what, text in told.items()]
 
 
-def names_of(served: Any) -> list[str]:
-    """The devices of a kind, by name."""
+def devices_of(served: Any) -> dict[str, str]:
+    """The devices of a kind: what each is called, its memory, and whether it can add up."""
     if served.host:
-        return [served.kind]
-    return [
-        f"{served.kind}:{index} {served.properties(index)['name']}"
-        for index in range(served.count())
-    ]
+        return {served.kind: f"the memory of this machine, one operation tried: {works('cpu')}"}
+    found = {}
+    for index in range(served.count()):
+        free, total = served.memory_info(index)
+        memory = f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} free" if total else "memory unknown"
+        device = f"{served.kind}:{index}"
+        name = served.properties(index)["name"]
+        found[device] = f"{name}, {memory}, one operation tried: {works(device)}"
+    return found
 
 
 def versions(served: Any) -> dict[str, str]:
