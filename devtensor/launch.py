@@ -213,7 +213,7 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
 
             x = to_device(x, device)
             if x._device is not device:  # only `vmap` leaves a tensor where it was
-                raise x._device.refusal()  # type: ignore[attr-defined]
+                raise x._device.refusal()
         if member and x.dtype is not target:
             x = catalogue["cast"].function(x, target)
         result.append(x)

@@ -39,9 +39,11 @@ def same(found, expected):
 
 def beside(program, *arrays):
     """Run a program here and on PyTorch, and hold the results against each other."""
-    ours, theirs = (
-        outcome(lambda: program(lib, f, *[lib.tensor(a) for a in arrays])) for lib, f in BOTH
-    )
+
+    def run(lib, f):
+        return outcome(lambda: program(lib, f, *[lib.tensor(a) for a in arrays]))
+
+    ours, theirs = run(*BOTH[0]), run(*BOTH[1])
     if isinstance(theirs, Exception):
         assert isinstance(ours, type(theirs)), (ours, theirs)
         return

@@ -5,6 +5,9 @@
 of a module. All combine in any order.
 """
 
+from devtensor.func._jacobian import hessian as hessian
+from devtensor.func._jacobian import jacfwd as jacfwd
+from devtensor.func._jacobian import jacrev as jacrev
 from devtensor.func._modules import functional_call as functional_call
 from devtensor.func._modules import (
     replace_all_batch_norm_modules_ as replace_all_batch_norm_modules_,
@@ -12,9 +15,6 @@ from devtensor.func._modules import (
 from devtensor.func._modules import stack_module_state as stack_module_state
 from devtensor.func._transforms import grad as grad
 from devtensor.func._transforms import grad_and_value as grad_and_value
-from devtensor.func._transforms import hessian as hessian
-from devtensor.func._transforms import jacfwd as jacfwd
-from devtensor.func._transforms import jacrev as jacrev
 from devtensor.func._transforms import jvp as jvp
 from devtensor.func._transforms import linearize as linearize
 from devtensor.func._transforms import vjp as vjp

@@ -55,9 +55,7 @@ class Batch:
     """The namespace of the device whose arrays the values are; a class for each device has it."""
     __array_ufunc__ = None
 
-    def __init__(
-        self, value: Any, many: bool, source: Any = None, fixed: bool = False
-    ) -> None:
+    def __init__(self, value: Any, many: bool, source: Any = None, fixed: bool = False) -> None:
         self._value, self.many, self.source, self.fixed = value, many, source, fixed
         self.verdict = ""
 
@@ -255,7 +253,20 @@ def unary(function: Callable[..., Any]) -> Any:
     return lambda self: spread(function, self)
 
 
-for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"]:
+for _name in [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+]:
     _function = getattr(operator, f"__{_name}__")
     setattr(Batch, f"__{_name}__", binary(_function))
     setattr(Batch, f"__r{_name}__", binary(_function, reflected=True))

@@ -139,14 +139,10 @@ class Evaluation:
             if plain:
                 outs, gs = zip(*roots, strict=True)
                 with dt.inference_mode(False):
-                    found = list(
-                        dt.autograd.grad(outs, list(targets), gs, True, allow_unused=True)
-                    )
+                    found = list(dt.autograd.grad(outs, list(targets), gs, True, allow_unused=True))
             else:
                 found = walked(roots, targets, record)
-        return [
-            dt.zeros_like(x) if g is None else g for g, x in zip(found, targets, strict=True)
-        ]
+        return [dt.zeros_like(x) if g is None else g for g, x in zip(found, targets, strict=True)]
 
 
 def walked(roots: Sequence[tuple[Tensor, Tensor]], targets: Tensors, record: bool) -> list[Any]:

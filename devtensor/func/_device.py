@@ -13,8 +13,10 @@ from typing import Any
 
 from devtensor.device import device as Device
 from devtensor.func._batch import ASKED, FIXED, Batch, Unbatchable, shown, spread
+from devtensor.func._calls import batches, looped, picked, wrapped
 from devtensor.func._kernels import KERNELS
-from devtensor.func._rules import FFT, LINALG, RULES, batches, looped, picked, wrapped
+from devtensor.func._places import FFT, LINALG
+from devtensor.func._rules import RULES
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, space_of
 

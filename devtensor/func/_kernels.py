@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.func._batch import Batch, Unbatchable
-from devtensor.func._rules import DYNAMIC, MASKED, batches, looped, size_of, ups, wrapped
+from devtensor.func._calls import DYNAMIC, MASKED, batches, looped, wrapped
+from devtensor.func._rules import size_of, ups
 from devtensor.op import catalogue
 
 Function = Callable[..., Any]
@@ -61,7 +62,9 @@ def values(single: Function, *arrays: Any, **params: Any) -> Any:
     """The library's kernel on the values of batches."""
     size = size_of(arrays)
     given = [x.all(size) if isinstance(x, Batch) else x for x in arrays]
-    return wrapped(single(*given, **params), True, next(x for x in arrays if x is not None).__class__)
+    return wrapped(
+        single(*given, **params), True, next(x for x in arrays if x is not None).__class__
+    )
 
 
 # ---- images: dimensions before those of the image count examples anyway
@@ -93,7 +96,14 @@ def opened(x: Any, value: Any, axis: int, size: int) -> Any:
 
 @rule("convolution", "convolution_spread")
 def convolution(
-    name: str, single: Function, xp: Any, input: Any, weight: Any, bias: Any = None, /, **params: Any
+    name: str,
+    single: Function,
+    xp: Any,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    /,
+    **params: Any,
 ) -> Any:
     """Examples of one weight are more images; those of several are more groups of channels."""
     size = size_of((input, weight, bias))
@@ -101,7 +111,9 @@ def convolution(
         return looped(lambda *given: single(*given, **params), input, weight, bias)
     if not weight.many and not (bias is not None and bias.many):
         shared = None if bias is None else bias.value
-        return opened(input, single(folded(input, 0, size), weight.value, shared, **params), 0, size)
+        return opened(
+            input, single(folded(input, 0, size), weight.value, shared, **params), 0, size
+        )
     params["groups"] *= size
     given = None if bias is None else folded(bias, 0, size)
     found = single(folded(input, 1, size), folded(weight, 0, size), given, **params)

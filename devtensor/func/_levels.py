@@ -60,9 +60,9 @@ def taken_out(array: Any, device: Any, newer: int, dim: int, size: int | None) -
     return space_of(device.inner).moveaxis(value, 0, dim) if dim else value
 
 
-def made_on(device: Any, value: Any, many: bool) -> Any:
+def made_on(device: Any, value: Any, many: bool, fixed: bool = False) -> Any:
     """A batch on its device."""
-    return device.backend.make(value, many)
+    return device.backend.make(value, many, None, fixed)
 
 
 # ---- tensors
@@ -126,7 +126,7 @@ class Share(Function):
     def forward(ctx: Any, x: Tensor, size: int | None) -> Tensor:
         ctx.size, ctx.depth = size, depth(x._device) + 1
         device = batched(x._device)
-        array = device.backend.make(x._array, False, None, True)
+        array = made_on(device, x._array, False, fixed=True)
         return within(x, array, device)
 
     @staticmethod
@@ -162,7 +162,7 @@ def share(x: Tensor, to: int) -> Tensor:
             x = Share.apply(x, levels[level].size if level < len(levels) else None)
         else:
             device = batched(x._device)
-            x = within(x, device.backend.make(x._array, False, None, True), device)
+            x = within(x, made_on(device, x._array, False, fixed=True), device)
     return x
 
 

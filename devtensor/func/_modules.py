@@ -1,4 +1,4 @@
-"""Modules as functions of their parameters: calling them with others, and stacking those of many."""
+"""Modules as functions of their parameters: calls with others, and stacks of those of many."""
 
 from __future__ import annotations
 
@@ -206,9 +206,7 @@ def stacked(states: list[dict[str, Any]]) -> dict[str, Any]:
         tensors = [state[name] for state in states]
         wanted = {x.requires_grad for x in tensors}
         if len(wanted) > 1:
-            raise RuntimeError(
-                f"Expected {name} from each model to have the same .requires_grad"
-            )
+            raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
         with dt.no_grad():
             made = dt.stack([x.detach() for x in tensors])
         found[name] = made.requires_grad_() if wanted.pop() else made

@@ -9,7 +9,7 @@ from typing import Any
 import devtensor as dt
 from devtensor.func import _random as _random  # what draws ask while a vmap runs
 from devtensor.func._device import depth
-from devtensor.func._levels import LEVELS, Level, enter, leave, share
+from devtensor.func._levels import LEVELS, Level, dropped, enter, leave, share
 from devtensor.func._tree import broadcast, flatten, unflatten
 from devtensor.tensor import Tensor, wrap
 
@@ -76,9 +76,7 @@ def vmap(
             f"Got {randomness}"
         )
     if not (chunk_size is None or chunk_size > 0):
-        raise ValueError(
-            f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})"
-        )
+        raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -262,7 +260,7 @@ def outputs(
                     f"vmap({named(func)}, ...): `{named(func)}` can not return a BatchedTensor "
                     "when out_dim is None"
                 )
-            outs.append(wrap(x._array.value, x._device.inner) if within else x)
+            outs.append(wrap(x._array.value, dropped(x._device)) if within else x)
             places.append(None)
             continue
         ndim = x.ndim + 1
@@ -274,7 +272,6 @@ def outputs(
         places.append(dim % ndim)
         outs.append(leave(share(x, level + 1), 0, dim % ndim, size))
     return outs, shape, places
-
 
 
 def functionalize(func: Function, *, remove: str = "mutations") -> Function:

@@ -210,9 +210,9 @@ def test_batches_of_batches(case):
         for k in range(len(data[0][0]))
     ]
     dt.manual_seed(0)
-    found = func.vmap(
-        func.vmap(call, randomness="same"), in_dims=1, out_dims=1, randomness="same"
-    )(*columns)
+    found = func.vmap(func.vmap(call, randomness="same"), in_dims=1, out_dims=1, randomness="same")(
+        *columns
+    )
     for i in range(2):
         for j in range(2):
             dt.manual_seed(0)

@@ -17,7 +17,9 @@ def run(program):
     """A program on both libraries; it is given the library, its module, and two tensors."""
     results = []
     for lib, ad in ((dt, forward_ad), (torch, theirs)):
-        results.append(outcome(lambda lib=lib, ad=ad: program(lib, ad, lib.tensor(X), lib.tensor(T))))
+        results.append(
+            outcome(lambda lib=lib, ad=ad: program(lib, ad, lib.tensor(X), lib.tensor(T)))
+        )
     ours, expected = results
     if isinstance(expected, Exception):
         assert isinstance(ours, type(expected)), (ours, expected)
@@ -82,8 +84,12 @@ PROGRAMS = {
     "no level": lambda lib, ad, x, t: ad.make_dual(x, t),
     "no level to unpack": lambda lib, ad, x, t: ad.unpack_dual(x),
     "no level to exit": lambda lib, ad, x, t: ad.exit_dual_level(),
-    "other shape": lambda lib, ad, x, t: along(lambda lib, y: ad.make_dual(x, t[:2]))(lib, ad, x, t),
-    "integers": lambda lib, ad, x, t: along(lambda lib, y: ad.make_dual(lib.arange(3), t))(lib, ad, x, t),
+    "other shape": lambda lib, ad, x, t: along(lambda lib, y: ad.make_dual(x, t[:2]))(
+        lib, ad, x, t
+    ),
+    "integers": lambda lib, ad, x, t: along(lambda lib, y: ad.make_dual(lib.arange(3), t))(
+        lib, ad, x, t
+    ),
 }
 
 

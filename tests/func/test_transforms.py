@@ -275,15 +275,15 @@ def test_outer_gradients_of_what_a_function_holds():
     (pulled,) = pull(dt.ones(4, dtype=dt.float64))
     pulled.sum().backward()
     tw = torch.tensor(W, requires_grad=True)
-    torch.func.vjp(lambda x: layer(x, tw), torch.tensor(V))[1](torch.ones(4).double())[0].sum().backward()
+    torch.func.vjp(lambda x: layer(x, tw), torch.tensor(V))[1](torch.ones(4).double())[
+        0
+    ].sum().backward()
     np.testing.assert_allclose(w.grad.numpy(), tw.grad.numpy())
 
 
 def test_results_are_free_where_nothing_outside_wants_gradients():
     x = dt.tensor(V)
-    gradient, (value, aux) = func.grad_and_value(
-        lambda x: ((x**2).sum(), x * 2), has_aux=True
-    )(x)
+    gradient, (value, aux) = func.grad_and_value(lambda x: ((x**2).sum(), x * 2), has_aux=True)(x)
     output, pull = func.vjp(lambda x: x**2, x)
     derivative = func.jvp(lambda x: x**2, (x,), (x,))[1]
     jacobian = func.jacrev(lambda x: x**2)(x)

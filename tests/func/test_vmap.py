@@ -8,6 +8,7 @@ import devtensor as dt
 from devtensor import func
 from transformed import beside
 
+
 def array(*shape):
     return np.random.default_rng(len(shape) + sum(shape)).standard_normal(shape)
 
@@ -228,9 +229,9 @@ def test_messages_say_what_to_do():
     x = dt.tensor(X)
     with pytest.raises(RuntimeError, match=r"\.item\(\).*where\("):
         dt.vmap(lambda a: a.sum().item())(x)
-    with pytest.raises(RuntimeError, match="boolean mask.*masked_fill"):
+    with pytest.raises(RuntimeError, match=r"boolean mask.*masked_fill"):
         dt.vmap(lambda a: a[a > 0])(x)
-    with pytest.raises(RuntimeError, match="randomness error mode.*'same' or 'different'"):
+    with pytest.raises(RuntimeError, match=r"randomness error mode.*'same' or 'different'"):
         dt.vmap(lambda a: dt.rand(3))(x)
     with pytest.raises(RuntimeError, match="new_zeros"):
         dt.vmap(lambda a: dt.zeros(4, dtype=a.dtype).copy_(a))(x)
