@@ -12,6 +12,7 @@ from typing import Any
 
 from devtensor import accelerator
 from devtensor.errors import OutOfMemoryError
+from devtensor.legacy import of_kind
 
 _cuda = accelerator.BY_KIND["cuda"]
 
@@ -150,4 +151,4 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 def __getattr__(name: str) -> Any:
     if name == "amp":  # imported when it is asked for
         return import_module("devtensor.amp.cuda")
-    raise AttributeError(f"module 'devtensor.cuda' has no attribute {name!r}")
+    return of_kind(name, "cuda")

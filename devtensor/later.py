@@ -8,15 +8,33 @@ from typing import Any
 __all__ = ["find"]
 
 MODULES = {
+    "__config__",
+    "alias",
     "amp",
     "array_api",
     "backends",
+    "compiler",
+    "cpu",
     "cuda",
+    "distributed",
     "distributions",
     "fft",
     "func",
+    "functional",
+    "fx",
+    "hub",
+    "jit",
+    "library",
+    "multiprocessing",
+    "onnx",
+    "overrides",
+    "profiler",
+    "nested",
     "signal",
+    "sparse",
     "testing",
+    "types",
+    "version",
 }
 HOMES = {
     "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting "
@@ -24,6 +42,17 @@ HOMES = {
     "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled "
     "set_autocast_cache_enabled set_autocast_dtype",
     "amp.grad_scaler": "GradScaler",
+    "sparse": "sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
+    "sparse_bsc_tensor sparse_compressed_tensor spmm hspmm",
+    "native": "adaptive_max_pool1d affine_grid_generator alpha_dropout batch_norm "
+    "binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss embedding "
+    "feature_alpha_dropout frobenius_norm grid_sampler grid_sampler_2d grid_sampler_3d "
+    "group_norm gru gru_cell hinge_embedding_loss instance_norm kl_div layer_norm lstm "
+    "lstm_cell margin_ranking_loss norm_except_dim nuclear_norm poisson_nll_loss rms_norm "
+    "rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell triplet_margin_loss",
+    # These have the same arguments in both places.
+    "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "
+    "pixel_shuffle pixel_unshuffle rrelu_",
     "func": "vmap",
 }
 """A module, and the names of it that the package has, too."""

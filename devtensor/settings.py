@@ -16,14 +16,26 @@ __all__ = [
     "channels_last_3d",
     "compile",
     "contiguous_format",
+    "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_vulkan_available",
+    "is_warn_always_enabled",
+    "jagged",
+    "layout",
     "memory_format",
     "preserve_format",
+    "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
+    "set_flush_denormal",
     "set_num_interop_threads",
     "set_num_threads",
+    "set_warn_always",
+    "sparse_coo",
+    "sparse_csc",
+    "sparse_csr",
     "strided",
     "use_deterministic_algorithms",
 ]
@@ -43,9 +55,27 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
-strided = memory_format("strided")
 
-_settings: dict[str, Any] = {"threads": os.cpu_count() or 1, "matmul": "highest"}
+
+class layout:
+    """How a tensor's elements lie in memory; all tensors are dense."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+strided = layout("strided")
+sparse_coo, sparse_csr, sparse_csc = (
+    layout("sparse_coo"),
+    layout("sparse_csr"),
+    layout("sparse_csc"),
+)
+jagged = layout("jagged")
+
+_settings: dict[str, Any] = {"threads": os.cpu_count() or 1, "matmul": "highest", "warn": False}
 
 
 def get_num_threads() -> int:
@@ -102,6 +132,66 @@ def set_float32_matmul_precision(precision: str) -> None:
     _settings["matmul"] = precision
 
 
-def compile(model: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Return `model` as it is: there is no compiler here (``torch.compile``)."""
+def compile(
+    model: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
+    """Return `model` as it is: there is no compiler here (``torch.compile``).
+
+    Parameters
+    ----------
+    model : callable or Module, optional
+        Without it a decorator is returned, which returns what it is given.
+    fullgraph, dynamic, backend, mode, options, disable
+        Accepted and without effect.
+
+    Raises
+    ------
+    RuntimeError
+        If both `mode` and `options` are given.
+    """
+    if mode is not None and options is not None:
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     return (lambda function: function) if model is None else model
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Accepted and without effect: operations are deterministic."""
+
+
+def get_deterministic_debug_mode() -> int:
+    """0: nothing is looked for."""
+    return 0
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """False."""
+    return False
+
+
+def set_warn_always(b: bool) -> None:
+    """Note whether warnings should be repeated; Python's filters decide."""
+    _settings["warn"] = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """What was last asked for; False at first."""
+    return bool(_settings["warn"])
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: the array library decides on the smallest numbers."""
+    return False
+
+
+def is_vulkan_available() -> bool:
+    """False."""
+    return False

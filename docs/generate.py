@@ -29,6 +29,7 @@ MODULES = {
     "array_api": ("The array API standard", "devtensor.array_api", ""),
     "array_api.linalg": ("The standard's linear algebra", "devtensor.array_api.linalg", ""),
     "array_api.fft": ("The standard's Fourier transforms", "devtensor.array_api.fft", ""),
+    "profiler": ("The profiler", "devtensor.profiler", ""),
     "accelerator": ("Accelerators", "devtensor.accelerator", ""),
     "cuda": ("CUDA devices", "devtensor.cuda", ""),
     "xpu": ("XPU devices", "devtensor.xpu", ""),

@@ -66,6 +66,7 @@ FLOORS = [
         "serialization",
         "amp",
         "__config__",
+        "func._tree",
         "functional",
         "native",
         "profiler",

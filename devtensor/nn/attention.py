@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 import devtensor as dt
@@ -12,7 +15,7 @@ from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
 from devtensor.tensor import Tensor
 
-__all__ = ["MultiheadAttention"]
+__all__ = ["MultiheadAttention", "SDPBackend", "sdpa_kernel"]
 
 
 class MultiheadAttention(Module):
@@ -168,3 +171,37 @@ class MultiheadAttention(Module):
             is_causal=is_causal,
         )
         return output.transpose(0, 1) if turn else output, weights
+
+
+class SDPBackend(Enum):
+    """Ways to compute attention, of which there is one here."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(
+    backends: list[SDPBackend] | SDPBackend, set_priority: bool = False
+) -> Iterator[None]:
+    """Choose ways to compute attention in a block; it is computed as everywhere.
+
+    Parameters
+    ----------
+    backends : SDPBackend or list of them
+    set_priority : bool
+        Accepted.
+
+    Raises
+    ------
+    AssertionError
+        If they are none.
+    """
+    listed = [backends] if isinstance(backends, SDPBackend) else backends
+    if not (isinstance(listed, list) and all(isinstance(one, SDPBackend) for one in listed)):
+        raise AssertionError("Backend must be an instance of SDPBackend or a list of SDPBackend")
+    yield

@@ -1,7 +1,11 @@
 """The layers under the names of the files in which PyTorch keeps them."""
 
-import sys
+from __future__ import annotations
 
+import sys
+from typing import Any
+
+from devtensor import nn
 from devtensor.nn import (
     activation,
     batchnorm,
@@ -38,3 +42,9 @@ __all__ = [
 
 for _name in __all__:  # so that `from devtensor.nn.modules.module import Module` finds the same
     sys.modules[f"{__name__}.{_name}"] = globals()[_name]
+
+
+def __getattr__(name: str) -> Any:
+    if name[:1].isupper():  # the classes, which the package has, too
+        return getattr(nn, name)
+    raise AttributeError(f"module 'devtensor.nn.modules' has no attribute {name!r}")

@@ -200,7 +200,7 @@ def count_of(amount: Any, size: int) -> int:
         If it is a number greater than that.
     """
     if isinstance(amount, numbers.Integral):
-        if amount > size:
+        if int(amount) > size:
             raise ValueError(
                 f"amount={amount} should be smaller than the number of parameters to prune={size}"
             )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from devtensor.func import functional_call as call
-
 __all__ = ["functional_call"]
 
 
@@ -38,6 +36,8 @@ def functional_call(
         FutureWarning,
         stacklevel=2,
     )
+    from devtensor.func import functional_call as call
+
     return call(
         module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict
     )

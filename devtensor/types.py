@@ -1,0 +1,26 @@
+"""Types for annotations (``torch.types``)."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Sequence
+from typing import IO, Any, TypeAlias
+
+from devtensor.device import device
+from devtensor.dtype import dtype
+from devtensor.size import Size
+from devtensor.tensor import Tensor
+
+__all__ = ["Device", "FileLike", "Number", "Storage"]
+
+Number: TypeAlias = builtins.int | builtins.float | builtins.bool
+_Number = (builtins.int, builtins.float, builtins.bool)
+_int, _float, _bool = builtins.int, builtins.float, builtins.bool
+_complex: TypeAlias = builtins.complex
+_dtype, _device, _size = dtype, device, Size | list[builtins.int] | tuple[builtins.int, ...]
+_layout: TypeAlias = Any
+_TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]
+Device: TypeAlias = device | str | builtins.int | None
+FileLike: TypeAlias = str | os.PathLike[str] | IO[bytes]
+Storage: TypeAlias = Any

@@ -1,0 +1,130 @@
+"""Nested containers as flat lists, by PyTorch's names (``torch.utils._pytree``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from devtensor.func._tree import LEAF, Shape, flatten, mapped, unflatten
+from devtensor.refusal import refused
+
+__all__ = [
+    "LeafSpec",
+    "PyTree",
+    "TreeSpec",
+    "register_pytree_node",
+    "tree_all",
+    "tree_any",
+    "tree_flatten",
+    "tree_iter",
+    "tree_leaves",
+    "tree_map",
+    "tree_map_",
+    "tree_map_only",
+    "tree_structure",
+    "tree_unflatten",
+]
+
+PyTree = Any
+TreeSpec = Shape
+register_pytree_node = refused(
+    "utils._pytree.register_pytree_node", "only containers of Python's own are taken apart"
+)
+
+
+def LeafSpec() -> TreeSpec:
+    """How a leaf is nested: not at all."""
+    return LEAF
+
+
+def tree_flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
+    """The leaves in order, and how they were nested."""
+    return flatten(tree)
+
+
+def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
+    """Leaves, nested again.
+
+    Raises
+    ------
+    ValueError
+        If there are too many or too few.
+    """
+    listed = list(leaves)
+    if len(listed) != treespec.size:
+        raise ValueError(
+            f"tree_unflatten(leaves, treespec): `leaves` has length {len(listed)} but the spec "
+            f"refers to a pytree that holds {treespec.size} items ({treespec})."
+        )
+    return unflatten(listed, treespec)
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """The leaves in order."""
+    return flatten(tree)[0]
+
+
+def tree_iter(tree: Any) -> Iterator[Any]:
+    """The leaves in order, one by one."""
+    return iter(tree_leaves(tree))
+
+
+def tree_structure(tree: Any) -> TreeSpec:
+    """How the leaves are nested."""
+    return flatten(tree)[1]
+
+
+def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
+    """The same containers with ``func(leaf, ...)`` in the place of each leaf.
+
+    Parameters
+    ----------
+    func : callable
+    tree : object
+    *rests : object
+        Nested as `tree` is; their leaves are further arguments.
+
+    Raises
+    ------
+    ValueError
+        If they are nested otherwise.
+
+    Examples
+    --------
+    >>> tree_map(lambda x: x * 2, {"a": (1, 2), "b": [3]})
+    {'a': (2, 4), 'b': [6]}
+    """
+    leaves, shape = flatten(tree)
+    columns = [leaves]
+    for rest in rests:
+        others, other = flatten(rest)
+        if other != shape:
+            raise ValueError(f"tree_map(): the trees are nested as {shape} and as {other}")
+        columns.append(others)
+    return unflatten([func(*row) for row in zip(*columns, strict=True)], shape)
+
+
+def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
+    """Call ``func(leaf, ...)`` for each leaf, and return `tree`."""
+    tree_map(func, tree, *rests)
+    return tree
+
+
+def tree_map_only(kind: Any, func: Any, tree: Any = None) -> Any:
+    """The same with leaves of a type, or for which a function is true, changed by `func`."""
+    wanted = kind if callable(kind) and not isinstance(kind, type) else None
+
+    def change(leaf: Any) -> Any:
+        return func(leaf) if (wanted(leaf) if wanted else isinstance(leaf, kind)) else leaf
+
+    return mapped(change, tree)
+
+
+def tree_all(pred: Callable[[Any], bool], tree: Any) -> bool:
+    """Whether something is true of all leaves."""
+    return all(map(pred, tree_leaves(tree)))
+
+
+def tree_any(pred: Callable[[Any], bool], tree: Any) -> bool:
+    """Whether something is true of a leaf."""
+    return any(map(pred, tree_leaves(tree)))

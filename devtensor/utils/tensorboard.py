@@ -1,0 +1,390 @@
+"""Logs for TensorBoard (``torch.utils.tensorboard``), written by its own package."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import struct
+import time
+import wave
+import zlib
+from datetime import datetime
+from typing import Any
+
+import devtensor as dt
+from devtensor.refusal import refused
+from devtensor.tensor import Tensor
+
+try:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+except ImportError as error:
+    raise ImportError(
+        f"torch.utils.tensorboard: the package tensorboard writes the logs, and is not there "
+        f"({error}): pip install tensorboard"
+    ) from error
+
+__all__ = ["SummaryWriter"]
+
+
+def numbers(values: Any) -> Tensor:
+    """Values as a tensor of the host, whatever they were."""
+    made = values if isinstance(values, Tensor) else dt.as_tensor(values)
+    return made.detach().cpu()
+
+
+def png(image: Tensor) -> bytes:
+    """An image of bytes, of shape (height, width, 1 or 3 or 4), as a file's content."""
+    height, width, channels = image.shape
+    rows = bytes(image.reshape(-1).tolist())
+    stride = width * channels
+    lines = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    colours = {1: 0, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+
+
+def picture(image: Any, dataformats: str) -> Tensor:
+    """An image as bytes in the order height, width, colour; several of them side by side.
+
+    Raises
+    ------
+    ValueError
+        If the letters do not fit the shape.
+    """
+    values = numbers(image)
+    letters = dataformats.upper()
+    if len(letters) != values.ndim or len(set(letters)) != len(letters) or set(letters) - {*"NCHW"}:
+        raise ValueError(
+            f"dataformats={dataformats!r} does not describe an image of shape {values.shape}: it "
+            "has one of the letters N, C, H, W to each dimension"
+        )
+    for missing in (letter for letter in "NCHW" if letter not in letters):
+        values, letters = values.unsqueeze(0), missing + letters
+    values = values.permute(*(letters.index(letter) for letter in "NHWC"))
+    if values.dtype is not dt.uint8:
+        values = (values.double() * 255).clamp(0, 255).to(dt.uint8)
+    count = len(values)
+    columns = min(count, 8)
+    blank = (-count) % columns
+    if blank:
+        values = dt.cat([values, dt.zeros((blank, *values.shape[1:]), dtype=dt.uint8)])
+    rows = [dt.cat(list(values[i : i + columns]), dim=1) for i in range(0, len(values), columns)]
+    made: Tensor = dt.cat(rows)
+    return made.repeat(1, 1, 3) if made.shape[2] == 1 else made
+
+
+def histogram(values: Any, bins: Any, max_bins: int | None) -> Any:
+    """The counts of values.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    data = numbers(values).reshape(-1).double()
+    if not data.numel():
+        raise ValueError("The input has no element.")
+    if bins == "tensorflow":
+        steps = [1e-12 * 1.1**k for k in range(774)]
+        edges = dt.tensor([*(-x for x in reversed(steps)), 0.0, *steps], dtype=dt.float64)
+    elif isinstance(bins, (str, int)):
+        count = bins if isinstance(bins, int) else max(1, round(data.numel() ** 0.5))
+        low, high = data.min(), data.max()
+        apart = dt.linspace(0, 1, min(count, max_bins or count) + 1, dtype=dt.float64)
+        edges = low + apart * ((high - low) if high > low else 1.0)
+    else:
+        edges = numbers(bins).double()
+    places = dt.searchsorted(edges, data, right=True)
+    places = dt.where(data == edges[-1], len(edges) - 1, places)  # the last bin has both its ends
+    counts = dt.bincount(places, minlength=len(edges) + 1)[1:-1]
+    filled = counts.nonzero().reshape(-1).tolist()
+    if not filled:
+        raise ValueError("The histogram is empty, please file a bug report.")
+    first, last = filled[0], filled[-1]
+    kept = counts[first : last + 1].tolist()
+    limits = edges[first + 1 : last + 2].tolist()
+    # An empty bin before the first one, so that where it begins is known.
+    return HistogramProto(
+        min=data.min().item(), max=data.max().item(), num=data.numel(), sum=data.sum().item(),
+        sum_squares=(data * data).sum().item(), bucket_limit=[edges[first].item(), *limits],
+        bucket=[0, *kept],
+    )  # fmt: skip
+
+
+class SummaryWriter:
+    """Writes numbers, images and texts for TensorBoard into a folder.
+
+    Parameters
+    ----------
+    log_dir : str, optional
+        By default a new one under ``runs``, of the time and the machine.
+    comment : str
+        The end of that folder's name.
+    purge_step : int, optional
+        Forget what a crashed run has written from this step on.
+    max_queue, flush_secs : int
+        How much, and how long, may wait to be written.
+    filename_suffix : str
+
+    Notes
+    -----
+    PyTorch's ``torch.utils.tensorboard.SummaryWriter``. It needs the package tensorboard.
+    """
+
+    add_graph = refused("utils.tensorboard.add_graph", "programs are not turned into graphs")
+    add_video = refused("utils.tensorboard.add_video", "no encoder is here; add its images")
+    add_mesh = refused("utils.tensorboard.add_mesh", "meshes are not written; save them in a file")
+    add_embedding = refused(
+        "utils.tensorboard.add_embedding", "embeddings are not written; save them in a file"
+    )
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: int = 120,
+        filename_suffix: str = "",
+    ) -> None:
+        if not log_dir:
+            now = datetime.now().strftime("%b%d_%H-%M-%S")
+            log_dir = os.path.join("runs", f"{now}_{socket.gethostname()}{comment}")
+        self.log_dir = str(log_dir)
+        self._settings = max_queue, flush_secs, filename_suffix
+        self._writers: dict[str, Any] = {}
+        self._writer(self.log_dir)
+        if purge_step is not None:
+            from tensorboard.compat.proto.event_pb2 import SessionLog
+
+            self._event(Event(file_version="brain.Event:2"), purge_step, None)
+            self._event(Event(session_log=SessionLog(status=SessionLog.START)), purge_step, None)
+
+    def _writer(self, folder: str) -> Any:
+        if folder not in self._writers:
+            queue, seconds, suffix = self._settings
+            self._writers[folder] = EventFileWriter(folder, queue, seconds, suffix)
+        return self._writers[folder]
+
+    def _event(self, event: Any, step: Any, walltime: float | None, folder: str = "") -> None:
+        event.wall_time = time.time() if walltime is None else walltime
+        if step is not None:
+            event.step = int(step)
+        self._writer(folder or self.log_dir).add_event(event)
+
+    def _value(self, step: Any, walltime: float | None, folder: str = "", **value: Any) -> None:
+        self._event(Event(summary=Summary(value=[Summary.Value(**value)])), step, walltime, folder)
+
+    def get_logdir(self) -> str:
+        """The folder."""
+        return self.log_dir
+
+    def add_scalar(
+        self, tag: str, scalar_value: Any, global_step: int | None = None,
+        walltime: float | None = None, new_style: bool = False, double_precision: bool = False,
+    ) -> None:  # fmt: skip
+        """Write a number.
+
+        Parameters
+        ----------
+        tag : str
+        scalar_value : float or Tensor
+        global_step : int, optional
+        walltime : float, optional
+            Seconds; now by default.
+        """
+        number = float(numbers(scalar_value).reshape(()))
+        self._value(global_step, walltime, tag=tag, simple_value=number)
+
+    def add_scalars(
+        self, main_tag: str, tag_scalar_dict: dict[str, Any], global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write several numbers that belong in one plot, each into a folder of its own."""
+        for tag, value in tag_scalar_dict.items():
+            folder = f"{self.log_dir}/{main_tag.replace('/', '_')}_{tag}"
+            number = float(numbers(value).reshape(()))
+            self._value(global_step, walltime, folder, tag=main_tag, simple_value=number)
+
+    def add_histogram(
+        self, tag: str, values: Any, global_step: int | None = None, bins: Any = "tensorflow",
+        walltime: float | None = None, max_bins: int | None = None,
+    ) -> None:  # fmt: skip
+        """Write how values are distributed.
+
+        Parameters
+        ----------
+        values : Tensor
+        bins : str or int or sequence
+            TensorBoard's own, a number of equal ones, or their edges.
+        """
+        self._value(global_step, walltime, tag=tag, histo=histogram(values, bins, max_bins))
+
+    def add_image(
+        self, tag: str, img_tensor: Any, global_step: int | None = None,
+        walltime: float | None = None, dataformats: str = "CHW",
+    ) -> None:  # fmt: skip
+        """Write an image.
+
+        Parameters
+        ----------
+        img_tensor : Tensor
+            Bytes, or numbers from 0 to 1.
+        dataformats : str
+            What its dimensions are: C for colours, H for height, W for width, N for several.
+        """
+        image = picture(img_tensor, dataformats)
+        height, width, colours = image.shape
+        made = Summary.Image(
+            height=height, width=width, colorspace=colours, encoded_image_string=png(image)
+        )
+        self._value(global_step, walltime, tag=tag, image=made)
+
+    def add_images(
+        self, tag: str, img_tensor: Any, global_step: int | None = None,
+        walltime: float | None = None, dataformats: str = "NCHW",
+    ) -> None:  # fmt: skip
+        """Write several images side by side."""
+        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
+
+    def add_figure(
+        self, tag: str, figure: Any, global_step: int | None = None, close: bool = True,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write a figure of matplotlib, or several of them."""
+        for one in figure if isinstance(figure, list) else [figure]:
+            one.canvas.draw()
+            shown = dt.as_tensor(one.canvas.buffer_rgba())[..., :3]
+            self.add_image(tag, shown, global_step, walltime, "HWC")
+            if close:
+                from matplotlib import pyplot
+
+                pyplot.close(one)
+
+    def add_audio(
+        self, tag: str, snd_tensor: Any, global_step: int | None = None, sample_rate: int = 44100,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write a sound of numbers from -1 to 1."""
+        sound = numbers(snd_tensor).double().reshape(-1).clamp(-1, 1)
+        samples = (sound * 32767).to(dt.int16).tolist()
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(sample_rate)
+            out.writeframes(struct.pack(f"<{len(samples)}h", *samples))
+        made = Summary.Audio(
+            sample_rate=sample_rate, num_channels=1, length_frames=len(samples),
+            encoded_audio_string=file.getvalue(), content_type="audio/wav",
+        )  # fmt: skip
+        self._value(global_step, walltime, tag=tag, audio=made)
+
+    def add_text(
+        self, tag: str, text_string: str, global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write a text."""
+        self._value(
+            global_step, walltime, tag=f"{tag}/text_summary",
+            metadata=plugin("text"),
+            tensor=TensorProto(
+                dtype="DT_STRING", string_val=[text_string.encode()],
+                tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)]),
+            ),
+        )  # fmt: skip
+
+    def add_hparams(
+        self, hparam_dict: dict[str, Any], metric_dict: dict[str, Any],
+        hparam_domain_discrete: Any = None, run_name: str | None = None,
+        global_step: int | None = None,
+    ) -> None:  # fmt: skip
+        """Write settings and what they led to, into a folder of their own.
+
+        Raises
+        ------
+        ValueError
+            If a setting is no number, text or bool.
+        """
+        from tensorboard.plugins.hparams import api_pb2
+        from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo, SessionStartInfo
+
+        start = SessionStartInfo()
+        infos = []
+        for name, value in hparam_dict.items():
+            if isinstance(value, Tensor):
+                value = value.item()
+            if value is None:
+                continue
+            if isinstance(value, bool):
+                start.hparams[name].bool_value, kind = value, "DATA_TYPE_BOOL"
+            elif isinstance(value, (int, float)):
+                start.hparams[name].number_value, kind = value, "DATA_TYPE_FLOAT64"
+            elif isinstance(value, str):
+                start.hparams[name].string_value, kind = value, "DATA_TYPE_STRING"
+            else:
+                raise ValueError(
+                    "value should be one of int, float, str, bool, or torch.Tensor: "
+                    f"hparam_dict[{name!r}] is {type(value).__name__}"
+                )
+            infos.append(api_pb2.HParamInfo(name=name, type=api_pb2.DataType.Value(kind)))
+        experiment = api_pb2.Experiment(
+            hparam_infos=infos,
+            metric_infos=[
+                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metric_dict
+            ],
+        )
+        end = SessionEndInfo(status=api_pb2.Status.Value("STATUS_SUCCESS"))
+        folder = os.path.join(self.log_dir, run_name or str(time.time()))
+        for tag, data in (
+            ("_hparams_/experiment", HParamsPluginData(experiment=experiment)),
+            ("_hparams_/session_start_info", HParamsPluginData(session_start_info=start)),
+            ("_hparams_/session_end_info", HParamsPluginData(session_end_info=end)),
+        ):
+            self._value(
+                None, None, folder, tag=tag,
+                metadata=plugin("hparams", data.SerializeToString()),
+            )  # fmt: skip
+        for tag, value in metric_dict.items():
+            number = float(numbers(value).reshape(()))
+            self._value(global_step, None, folder, tag=tag, simple_value=number)
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        for writer in self._writers.values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Write what is waiting, and end."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def __enter__(self) -> SummaryWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def plugin(name: str, content: bytes = b"") -> Any:
+    """The note that says which part of TensorBoard shows a value."""
+    return SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(plugin_name=name, content=content)
+    )
