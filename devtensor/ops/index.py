@@ -11,11 +11,11 @@ from numbers import Number
 from operator import index as as_int
 from typing import Any
 
-from devtensor.dtype import bool_, int32, int64, uint8
+from devtensor.dtype import bool_, int32, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import axis
-from devtensor.ops.create import tensor_of
+from devtensor.ops.create import converted, tensor_of
 from devtensor.ops.elementwise import where
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import (
@@ -275,6 +275,12 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         )
     arrays: list[Any] = []
     places: list[int] = []
+    if key is True:  # all, in one more dimension
+        key = None
+    elif key is False:  # nothing
+        if not given:
+            converted(value, input.dtype)
+        return
     if key.__class__ is int:
         target = item_select(input, key)
     else:
@@ -425,7 +431,10 @@ def put_at(
     except IndexError as reason:
         raise _refused(xp, input.shape, indices, places, reason) from None
     except ValueError:
-        size = list(xp.get(input, key).shape)
+        try:
+            size = list(xp.get(input, key).shape)
+        except IndexError as reason:
+            raise _refused(xp, input.shape, indices, places, reason) from None
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
             "indexing result of shape "
@@ -1511,9 +1520,21 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 # ---- masks
 
 
+def _fits(input: Any, mask: Any, value: Any) -> None:
+    """Refuse a value that the type of `input` cannot hold."""
+    if isinstance(value, Number):
+        converted(value, of(input.dtype))
+    elif of(value.dtype).kind == "complex" and of(input.dtype).kind != "complex":
+        raise RuntimeError(
+            f"value cannot be converted to type {of(input.dtype).name} without overflow: "
+            f"masked_fill() got a value of {of(value.dtype)!r}"
+        )
+
+
 @op(
     elementwise=True,
     among=("input",),
+    refuses=_fits,
     examples=[((2, 3), bools(2, 3), 1.5), ((2, 3), bools(3), ()), ((3,), bools(2, 3), 0.0)],
 )
 def masked_fill(xp: Any, input: Any, mask: Any, value: Any, /) -> Any:
