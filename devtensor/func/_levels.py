@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import devtensor as dt
 from devtensor.autograd.function import Function
-from devtensor.autograd.mode import INFERENCE
-from devtensor.autograd.view import Owner, edge_of, memory_of
+from devtensor.autograd.view import edge_of
 from devtensor.device import device as Device
 from devtensor.func._device import BatchDevice, batched, depth
+from devtensor.ops.convert import detach, to_device
 from devtensor.space import space_of
 from devtensor.tensor import Tensor, wrap
 
@@ -70,10 +70,8 @@ def made_on(device: Any, value: Any, many: bool, fixed: bool = False) -> Any:
 
 def within(tensor: Tensor, array: Any, device: Device) -> Tensor:
     """Another look at a tensor's memory, on another device and outside of the graph."""
-    if tensor.is_inference():
-        return wrap(array, device, INFERENCE)
-    made = wrap(array, device)
-    made._alias = Owner(memory_of(tensor))
+    made: Tensor = detach(tensor)
+    made._array, made._device = array, device
     return made
 
 
@@ -174,8 +172,6 @@ def crossed(x: Tensor, device: Device) -> Tensor:
     RuntimeError
         If a value for each example would have to become a single one.
     """
-    from devtensor.ops.convert import to_device
-
     if base(x._device) is not base(device):
         x = moved(x, to_device, base(device))
     return share(x, depth(device)) if depth(x._device) < depth(device) else x
