@@ -28,6 +28,7 @@ def refused(name: str, why: str) -> Any:
 
     Examples
     --------
+    >>> from devtensor.refusal import refused
     >>> refused("onnx.export", "nothing writes ONNX files here; save the state_dict")()
     Traceback (most recent call last):
     NotImplementedError: torch.onnx.export: nothing writes ONNX files here; save the state_dict

@@ -31,6 +31,7 @@ def counterpart(name: str) -> ModuleType:
 
     Examples
     --------
+    >>> from devtensor.alias import counterpart
     >>> counterpart("torch.nn.functional").__name__
     'devtensor.nn.functional'
     """

@@ -119,6 +119,7 @@ def lacks(name: str) -> str | None:
 
     Examples
     --------
+    >>> from devtensor.commands.check import lacks
     >>> lacks("torch.nn.Linear")
     >>> lacks("torch.nn.Linear.shine")
     'devtensor lacks it'

@@ -91,6 +91,7 @@ def schedule(
 
     Examples
     --------
+    >>> from devtensor.profiler import schedule
     >>> plan = schedule(wait=1, warmup=1, active=2, repeat=1)
     >>> [plan(step).name for step in range(5)]
     ['NONE', 'WARMUP', 'RECORD', 'RECORD_AND_SAVE', 'NONE']
@@ -143,6 +144,7 @@ class profile:
     Examples
     --------
     >>> import devtensor as dt
+    >>> from devtensor.profiler import profile, record_function
     >>> with profile() as prof:
     ...     with record_function("twice"):
     ...         x = dt.ones(3).exp().exp()

@@ -91,6 +91,7 @@ def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
 
     Examples
     --------
+    >>> from devtensor.utils._pytree import tree_map
     >>> tree_map(lambda x: x * 2, {"a": (1, 2), "b": [3]})
     {'a': (2, 4), 'b': [6]}
     """

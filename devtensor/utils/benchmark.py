@@ -109,6 +109,7 @@ class Timer:
     Examples
     --------
     >>> import devtensor as dt
+    >>> from devtensor.utils.benchmark import Timer
     >>> taken = Timer("x + x", globals={"x": dt.ones(3)}).timeit(10)
     >>> taken.number_per_run, 0 < taken.median < 1
     (10, True)

@@ -93,7 +93,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     >>> import devtensor as dt
     >>> conv, bn = dt.nn.Conv2d(1, 2, 3).eval(), dt.nn.BatchNorm2d(2).eval()
     >>> x = dt.randn(1, 1, 5, 5)
-    >>> dt.allclose(fuse_conv_bn_eval(conv, bn)(x), bn(conv(x)), atol=1e-6)
+    >>> dt.allclose(dt.nn.utils.fuse_conv_bn_eval(conv, bn)(x), bn(conv(x)), atol=1e-6)
     True
     """
     return with_norm(conv, bn, 1 if transpose else 0)
