@@ -92,6 +92,12 @@ def test_arrays_of_cupy_are_looked_at_not_copied():
     x = x.detach().requires_grad_()
     (x * x).sum().backward()
     np.testing.assert_array_equal(x.grad.cpu().numpy(), 2 * array.get())
+    assert type(x.grad.array) is cupy.ndarray
+    assert not hasattr(x.detach(), "__sycl_usm_array_interface__")
+    with pytest.raises(RuntimeError, match="detach"):
+        _ = x.__cuda_array_interface__
+    with pytest.raises(ValueError, match="negative"):
+        dt.as_tensor(array[::-1])
 
 
 @needs_two

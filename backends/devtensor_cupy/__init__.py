@@ -196,8 +196,22 @@ class CuPy(Backend):
             return made
 
     def adopt(self, data: Any) -> Any:
-        """The same memory as an array of CuPy's, or None if it belongs to another library."""
-        return data if isinstance(data, self.array_types) else None
+        """The same memory as an array of CuPy's, or None if it belongs to another library.
+
+        Raises
+        ------
+        ValueError
+            If elements stand backwards: strides of tensors are not negative.
+        """
+        if not isinstance(data, self.cupy.ndarray):
+            return None
+        if min(data.strides, default=0) < 0:
+            raise ValueError(
+                "At least one stride in the given CuPy array is negative, and tensors with "
+                "negative strides are not supported. (You can probably work around this by making "
+                "a copy of your array with cupy.ascontiguousarray(array).)"
+            )
+        return data
 
     def to_host(self, array: Any) -> Any:
         """A copy in NumPy's memory, when the work before it in the current stream is done."""
