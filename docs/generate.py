@@ -18,6 +18,8 @@ MODULES = {
     "autograd": ("Derivatives", "devtensor.autograd", "The tape and the ways back through it."),
     "autograd.graph": ("The graph", "devtensor.autograd.graph", ""),
     "autograd.functional": ("Jacobians and Hessians", "devtensor.autograd.functional", ""),
+    "autograd.forward_ad": ("Dual tensors", "devtensor.autograd.forward_ad", ""),
+    "func": ("Functions of functions", "devtensor.func", "Transforms; see :doc:`/func`."),
     "nn": ("Layers", "devtensor.nn", "Layers and losses as modules."),
     "nn.init": ("Initial values", "devtensor.nn.init", ""),
     "nn.utils": ("Tools for networks", "devtensor.nn.utils", ""),
