@@ -36,8 +36,9 @@ def normalize(
     eps : float
         The least number to divide by.
     """
-    result = input / length(input, p, dim, keepdim=True).clamp(min=eps).expand_as(input)
-    return result if out is None else out.copy_(result)
+    size = length(input, p, dim, keepdim=True).clamp(min=eps).expand_as(input)
+    result: Tensor = dt.div(input, size, out=out)
+    return result
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

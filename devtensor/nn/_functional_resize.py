@@ -93,7 +93,15 @@ def interpolate(
         pool = getattr(dt.nn.functional, f"adaptive_avg_pool{dims}d")
         return pool(input, new)
     given = input
-    for dim, n, m, scale in zip(range(2, input.ndim), sizes, new, scales, strict=True):
+    if not (mode.startswith("nearest") or input.is_floating_point()):
+        if input.dtype is not dt.uint8:
+            raise NotImplementedError(
+                f"\"upsample_{mode}\" not implemented for '{input.dtype.legacy}': convert with "
+                ".float()"
+            )
+        input = input.to(dt.float32)
+    steps = list(zip(range(2, input.ndim), sizes, new, scales, strict=True))
+    for dim, n, m, scale in reversed(steps) if given.dtype is dt.uint8 else steps:
         if mode.startswith("nearest"):
             input = resized_nearest(input, dim, n, m, scale, 0.5 if "exact" in mode else 0.0)
         elif n != m or scale not in (None, 1.0):
@@ -103,7 +111,9 @@ def interpolate(
                 input = dt.matmul(input, share.t())
             else:
                 input = dt.matmul(share, input.movedim(dim, -2)).movedim(-2, dim)
-    return given.clone() if input is given else input
+            if given.dtype is dt.uint8:  # bytes after each pass, as in image libraries
+                input = (input + 0.5).floor().clamp(0, 255)
+    return given.clone() if input is given else input.to(given.dtype)
 
 
 def spread(value: Any, dims: int, name: str, input: Tensor) -> list[Any]:

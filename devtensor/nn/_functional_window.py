@@ -202,6 +202,8 @@ def fractional_max_pool(
     out = (output_size,) * dims if isinstance(output_size, int) else tuple(output_size)
     single = input.ndim == dims + 1
     x = input.unsqueeze(0) if single else input
+    if single and samples is not None:
+        samples = samples[:1]
     if samples is None:
         samples = dt.rand(x.shape[0], x.shape[1], dims, dtype=x.dtype, device=x.device)
     # places[d]: shape (N, C, out * kernel), where the windows of dimension d read.

@@ -200,7 +200,16 @@ def rrelu(
     training : bool, optional
     generator : Generator, optional
         Makes the random slopes.
+
+    Raises
+    ------
+    RuntimeError
+        If `lower` is above `upper`.
     """
+    if lower > upper:
+        raise RuntimeError(
+            f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}"
+        )
     if training:
         slope = input.detach().clone().uniform_(lower, upper, generator=generator)
         return prelu_kernel(input, slope)

@@ -2206,7 +2206,7 @@ derivative(linalg_matrix_exp, A=matrix_exp_rule)
     method=False,
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), (2, 3), {"dim": 0})],
 )
-@with_out(casts=True)
+@with_out()
 def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Sum of products along one dimension.
 

@@ -1189,7 +1189,8 @@ def gaussian_nll_loss(
     target : Tensor
         Numbers.
     var : Tensor or float
-        Variances: of the shape of `input`, or with its last dimension missing or of size 1.
+        Variances: of the shape of `input`, or with its last dimension missing, or one of them of
+        size 1.
     full : bool, optional
         Add the constant ``log(2 * pi) / 2``.
     eps : float, optional
@@ -1211,7 +1212,10 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if tuple(input.shape[:-1]) == tuple(var.shape):
             var = var.unsqueeze(-1)
-        elif tuple(input.shape[:-1]) != tuple(var.shape[:-1]) or var.shape[-1] != 1:
+        elif (
+            input.ndim != var.ndim
+            or sum(m for n, m in zip(input.shape, var.shape, strict=True) if n != m) != 1
+        ):
             raise ValueError(f"var is of incorrect size: {var.shape} for an input of {input.shape}")
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not valid: use one of {', '.join(REDUCTIONS)}")
@@ -1328,7 +1332,7 @@ def margin_ranking_loss(
             "input1: "
             f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
-    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
+    return reduced((-target * (input1 - input2) + float(margin)).clamp(min=0), reduction)
 
 
 @composite(

@@ -757,6 +757,8 @@ def batch_norm(
                 "bias": bias,
             },
         )
+        if shape == (0,):  # no channels and no images
+            return input.clone()
         if len(shape) < 2:
             raise RuntimeError(f"batch_norm: expected at least 2D input (got {len(shape)}D input)")
         require_floats(input)

@@ -1178,7 +1178,12 @@ def logcumsumexp(xp, input, /, dim):
     dim = axis(dim, input.ndim)
     if not input.ndim:
         return xp.asarray(input, copy=True)
-    return running(xp, lambda one, two: log_add(xp, one, two), input, dim)
+    if kind(input) != "complex":
+        return running(xp, xp.logaddexp, input, dim)
+    found = [input[along(dim, slice(0, 1))]]  # one by one, as the order decides about whole turns
+    for k in range(1, input.shape[dim]):
+        found.append(log_add(xp, found[-1], input[along(dim, slice(k, k + 1))]))
+    return xp.concat(found, axis=dim) if input.shape[dim] else xp.asarray(input, copy=True)
 
 
 def logcumsumexp_rule(xp: Any, g: Any, input: Any, out: Any, dim: int) -> Any:

@@ -77,8 +77,7 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
         raise TypeError(f"{name}(): out has {len(outs)} tensors for {len(values)} results")
     refuse_tracked(name, (*inputs, *outs))
     for value, x in zip(values, outs, strict=True):
-        if value.shape == x.shape:  # else it is given memory of its own
-            refuse_overlap(x, () if casts else inputs)
+        refuse_overlap(x, () if casts else inputs, value.shape == x.shape)
         check_type(name, value, x, casts)
     for value, x in zip(values, outs, strict=True):
         write_out(catalogue[name], value, x)  # type: ignore[arg-type]  # its name
@@ -110,10 +109,13 @@ def refuse_tracked(name: str, involved: tuple[Any, ...]) -> None:
         )
 
 
-def refuse_overlap(out: Tensor, inputs: Sequence[Tensor]) -> None:
-    """Raise if what is written would be read again, or is seen twice by the tensor."""
+def refuse_overlap(out: Tensor, inputs: Sequence[Tensor], kept: bool) -> None:
+    """Raise if what is written would be read again, or is seen twice by a tensor that is `kept`.
+
+    One of another shape than the result is given memory of its own.
+    """
     backend = out._device.backend
-    if backend.overlaps(out._array):
+    if kept and backend.overlaps(out._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation: "

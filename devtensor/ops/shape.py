@@ -746,6 +746,11 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError(f"narrow(): length must be non-negative. Got length={length}.")
+    if hasattr(start, "dtype") and (start.ndim or start.dtype.kind != "int"):
+        raise RuntimeError(
+            "start must be an 0-dim integral Tensor.: narrow() got one of "
+            f"{start.dtype} and shape {list(start.shape)}"
+        )
     dim, begin = axis(dim, len(shape)), int(start)
     size = shape[dim]
     if not -size <= begin <= size:
@@ -1740,8 +1745,11 @@ def roll(xp: Any, input: Any, /, shifts: Any, dims: Any = None) -> Any:
         )
     if not dims:
         return xp.roll(input, shifts[0])
-    dims = tuple([axis(d, input.ndim) for d in dims])
-    return xp.roll(input, tuple(shifts), axis=dims) if input.ndim else copied(xp, input)
+    if not input.ndim:
+        raise IndexError(
+            f"Dimension specified as {dims[0]} but tensor has no dimensions: roll() got shape []"
+        )
+    return xp.roll(input, tuple(shifts), axis=tuple([axis(d, input.ndim) for d in dims]))
 
 
 def _rolled_back(xp: Any, g: Any, shifts: Any, dims: Any) -> Any:

@@ -257,3 +257,77 @@ def test_windows_of_an_empty_batch():
 
 def test_ints_are_searched():
     same(lambda m, x, y: m.searchsorted(x, y), np.sort(ints(5)), ints(2, 3))
+
+
+# ---- arguments
+
+
+def test_images_of_bytes():
+    image = ints(2, 3, 5, 4, high=255)
+    for mode in ("bilinear", "bicubic"):
+        results = []
+        for m in (torch, dt):
+            x = m.tensor(image.tolist(), dtype=m.uint8)
+            y = m.nn.functional.interpolate(x, size=(7, 6), mode=mode)
+            assert y.dtype is m.uint8
+            results.append(np.asarray(y.tolist()))
+        assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_no_images_and_no_channels():
+    agree(lambda m: m.nn.functional.batch_norm(m.zeros(0), m.zeros(0), m.zeros(0), training=True))
+
+
+def test_one_variance_to_several_numbers():
+    variance = np.abs(floats(1, 3)) + 0.5
+    same(
+        lambda m, x, y, v: m.nn.functional.gaussian_nll_loss(x, y, v),
+        floats(4, 3),
+        floats(4, 3),
+        variance,
+    )
+    raised = []
+    for m in (torch, dt):
+        with pytest.raises(ValueError, match="incorrect size") as caught:
+            m.nn.functional.gaussian_nll_loss(m.ones(4, 3), m.ones(4, 3), m.ones(1, 1))
+        raised.append(caught.type)
+    assert raised[0] is raised[1]
+
+
+def test_loss_of_whole_numbers():
+    x, y, sign = (np.array(v) for v in ([1, 2], [1, 3], [1, -1]))
+    agree(lambda m: m.nn.functional.margin_ranking_loss(*[m.tensor(v) for v in (x, y, sign)]))
+
+
+def test_normalized_into_a_tensor():
+    for m in (torch, dt):
+        out = m.zeros(0, dtype=m.float64)
+        x = m.tensor([[3.0, 4.0]], dtype=m.float64)
+        assert m.nn.functional.normalize(x, out=out) is out
+        assert out.tolist() == [[0.6, 0.8]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.narrow(m.ones(3), 0, m.tensor(True), 1),
+        lambda m: m.narrow(m.ones(3), 0, m.tensor([1]), 1),
+        lambda m: m.roll(m.tensor(1.0), 0, 0),
+        lambda m: m.nn.functional.rrelu(m.ones(3), 0.3, 0.1),
+        lambda m: m.nn.functional.interpolate(m.ones(1, 1, 2, 2).long(), size=3, mode="bilinear"),
+        lambda m: m.maximum(m.ones(3), 2),
+        lambda m: m.eq(2, m.ones(3)),
+        lambda m: m.pow(2, 3),
+        lambda m: m.max(m.ones(3), m.ones(3), out=m.ones(3, dtype=m.int64)),
+        lambda m: m.mm(m.ones(2, 2), m.ones(2, 2), out=m.ones(2, 2, dtype=m.float64)),
+        lambda m: m.isposinf(m.ones(2), out=m.ones(2)),
+    ],
+    ids=range(11),
+)
+def test_refused_alike(call):
+    raised = []
+    for m in (torch, dt):
+        with pytest.raises((RuntimeError, IndexError, TypeError)) as caught:
+            call(m)
+        raised.append(caught.type)
+    assert raised[0] is raised[1]
