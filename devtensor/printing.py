@@ -87,6 +87,9 @@ def set_printoptions(
 
 def tensor_repr(tensor: Any) -> str:
     """The text of `tensor`: its values, and what of dtype, device and history is not plain."""
+    if hasattr(tensor._device, "shown"):  # within `vmap`
+        text: str = tensor._device.shown(tensor)
+        return text
     kind = type(tensor).__name__
     opening = "tensor(" if kind in ("Tensor", "Parameter", "Buffer") else f"{kind}("
     text = opening + (values(tensor.detach(), len(opening)) if tensor.numel() else "[]")

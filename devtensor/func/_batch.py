@@ -19,7 +19,7 @@ class Unbatchable(RuntimeError):
 
 ASKED = (
     "vmap: It looks like you're calling .item() on a Tensor, or using it in data-dependent control "
-    "flow: in `if`, `while`, `float()`, `int()`, `print` of a value, or as an index of a list. It "
+    "flow: in `if`, `while`, `float()`, `int()`, or as an index of a list. It "
     "holds a value for each example, so there is no single one. Write the choice as an operation, "
     "such as where(condition, a, b), or take the value outside of vmap"
 )

@@ -8,6 +8,7 @@ examples at once is done for one after another.
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import indent
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from devtensor.func._places import FFT, LINALG
 from devtensor.func._rules import RULES
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, space_of
+from devtensor.tensor import wrap
 
 Function = Callable[..., Any]
 
@@ -50,6 +52,14 @@ class BatchDevice(Device):
         from devtensor.func._levels import crossed  # the tensors' side is built on this one
 
         return crossed(tensor, device)
+
+    def shown(self, tensor: Any) -> str:
+        """The text of a tensor: the values of all examples."""
+        array = tensor._array
+        text = repr(wrap(array.value, self.inner))
+        if not array.many:
+            return text
+        return f"BatchedTensor(lvl={self.depth}, bdim=0, value=\n{indent(text, '    ')}\n)"
 
     def refusal(self) -> RuntimeError:
         """The error for a value of each example that is to be written to what they share."""
@@ -116,7 +126,7 @@ class BatchBackend:
     def to_host(self, array: Any) -> Any:
         """The values, if all examples have the same."""
         if array.many:
-            raise Unbatchable(ASKED)
+            raise RuntimeError(ASKED)
         return self.inner.to_host(array.value)
 
     def write(self, target: Any, value: Any) -> None:

@@ -132,8 +132,7 @@ def loss(case):
 
 def apart(case, arrays):
     """A case whose `held` says what is no number to differentiate by."""
-    held = [x.dtype.kind not in "fc" or h for x, h in zip(arrays, case.held, strict=True)]
-    return held
+    return [x.dtype.kind not in "fc" or h for x, h in zip(arrays, case.held, strict=True)]
 
 
 NUMBERS = [case for case in EVERY if any(x.dtype.kind in "fc" for x in case.arrays())]

@@ -92,24 +92,20 @@ PROGRAMS = {
     "jvp, other shape": lambda lib, f, x, w: f.jvp(lambda x: x, (x,), (x[:2],)),
     "jvp of nothing": lambda lib, f, x, w: f.jvp(lambda: x, (), ()),
     "jvp to no tensor": lambda lib, f, x, w: f.jvp(lambda x: 3.0, (x,), (x,)),
-    "jvp of integers": lambda lib, f, x, w: f.jvp(
-        lambda x: x, (lib.arange(3),), (lib.arange(3),)
-    ),
+    "jvp of integers": lambda lib, f, x, w: f.jvp(lambda x: x, (lib.arange(3),), (lib.arange(3),)),
     "jvp of jvp": lambda lib, f, x, w: f.jvp(
         lambda x: f.jvp(lambda y: layer(y, w), (x,), (x * x,))[1], (x,), (x.cos(),)
     ),
     "grad of jvp": lambda lib, f, x, w: f.grad(
         lambda x: f.jvp(lambda y: layer(y, w), (x,), (x * x,))[1].sum()
     )(x),
-    "jvp of grad": lambda lib, f, x, w: f.jvp(
-        f.grad(lambda y: layer(y, w).sum()), (x,), (x * x,)
-    ),
+    "jvp of grad": lambda lib, f, x, w: f.jvp(f.grad(lambda y: layer(y, w).sum()), (x,), (x * x,)),
     "linearize": lambda lib, f, x, w: linearized(f, x, w),
     "jacrev": lambda lib, f, x, w: f.jacrev(layer)(x, w),
     "jacrev of both": lambda lib, f, x, w: f.jacrev(layer, (0, 1))(x, w),
-    "jacrev, nested": lambda lib, f, x, w: f.jacrev(
-        lambda d, w: (d["x"] @ w, {"s": d["x"].sum()})
-    )({"x": x, "y": w}, w),
+    "jacrev, nested": lambda lib, f, x, w: f.jacrev(lambda d, w: (d["x"] @ w, {"s": d["x"].sum()}))(
+        {"x": x, "y": w}, w
+    ),
     "jacrev with aux": lambda lib, f, x, w: f.jacrev(lambda x: (x**2, x), has_aux=True)(x),
     "jacrev in chunks": lambda lib, f, x, w: f.jacrev(layer, chunk_size=3)(x, w),
     "jacrev, one by one": lambda lib, f, x, w: f.jacrev(layer, chunk_size=1)(x, w),
@@ -143,7 +139,7 @@ PROGRAMS = {
     "jvp of complex": lambda lib, f, x, w: f.jvp(lambda z: z**2, (x + 1j,), (1j * x,)),
     "write to the input": lambda lib, f, x, w: f.grad(lambda x: x.mul_(2).sum())(x),
     "write within": lambda lib, f, x, w: f.grad(lambda x: x.clone().mul_(x).sum())(x),
-}  # fmt: skip
+}
 
 
 def under_no_grad(lib, f, x, w):
@@ -197,7 +193,9 @@ BATCHES = {
     "grad of grads": lambda lib, f, x, w: f.grad(
         lambda w: (f.vmap(f.grad(lambda a, w: layer(a, w).sum()), (0, None))(x, w) ** 2).sum()
     )(w),
-    "directions": lambda lib, f, x, w: f.vmap(lambda t: f.jvp(lambda a: layer(a, w), (x[0],), (t,)))(x),
+    "directions": lambda lib, f, x, w: f.vmap(
+        lambda t: f.jvp(lambda a: layer(a, w), (x[0],), (t,))
+    )(x),
     "directions of examples": lambda lib, f, x, w: f.vmap(
         lambda a, t: f.jvp(lambda a: layer(a, w), (a,), (t,))[1]
     )(x, x * 2),
@@ -214,8 +212,10 @@ BATCHES = {
     "laplacian": lambda lib, f, x, w: f.vmap(
         lambda a: f.hessian(lambda a: energy(lib)(a, w))(a).diagonal().sum()
     )(x),
-    "data-dependent rules": lambda lib, f, x, w: f.vmap(f.jacrev(lambda a: (a * (a > 0)).prod() + a.cumprod(0)))(x),
-}  # fmt: skip
+    "data-dependent rules": lambda lib, f, x, w: f.vmap(
+        f.jacrev(lambda a: (a * (a > 0)).prod() + a.cumprod(0))
+    )(x),
+}
 
 
 @pytest.mark.parametrize("name", BATCHES)

@@ -24,14 +24,18 @@ DIMENSIONS = {
     "out last": lambda lib, f, x: f.vmap(lambda a: a, out_dims=-1)(x),
     "out too far": lambda lib, f, x: f.vmap(lambda a: a, out_dims=2)(x),
     "pair": lambda lib, f, x: f.vmap(lambda a, b: a * b, in_dims=(0, None))(x, x[0]),
-    "pair by dict": lambda lib, f, x: f.vmap(lambda d: d["a"] - d["b"], in_dims=({"a": 0, "b": 1},))(
-        {"a": x, "b": x.T}
+    "pair by dict": lambda lib, f, x: f.vmap(
+        lambda d: d["a"] - d["b"], in_dims=({"a": 0, "b": 1},)
+    )({"a": x, "b": x.T}),
+    "prefix": lambda lib, f, x: f.vmap(lambda t, c: t[0] + t[1] + c, in_dims=(0, None))(
+        (x, x), 2.0
     ),
-    "prefix": lambda lib, f, x: f.vmap(lambda t, c: t[0] + t[1] + c, in_dims=(0, None))((x, x), 2.0),
     "nested prefix": lambda lib, f, x: f.vmap(
         lambda t: t[0] + t[1]["c"], in_dims=((0, {"c": None}),)
     )((x, {"c": x[1]})),
-    "several outs": lambda lib, f, x: f.vmap(lambda a: (a, {"s": a.sum()}), out_dims=(1, {"s": 0}))(x),
+    "several outs": lambda lib, f, x: f.vmap(lambda a: (a, {"s": a.sum()}), out_dims=(1, {"s": 0}))(
+        x
+    ),
     "one out for all": lambda lib, f, x: f.vmap(lambda a: [a, (a.exp(),)], out_dims=1)(x),
     "keyword": lambda lib, f, x: f.vmap(lambda a, b=None: a + b)(x, b=x[0]),
     "shared out": lambda lib, f, x: f.vmap(lambda a: lib.ones(2, dtype=x.dtype))(x),
@@ -59,11 +63,15 @@ DIMENSIONS = {
     "one out_dim in a tuple": lambda lib, f, x: f.vmap(lambda a: a, out_dims=(1,))(x),
     "other out keys": lambda lib, f, x: f.vmap(lambda a: {"a": a}, out_dims={"b": 1})(x),
     "no function": lambda lib, f, x: f.vmap(3)(x),
-    "chunks": lambda lib, f, x: f.vmap(lambda a: (a * 2, a.sum()), out_dims=(1, 0), chunk_size=2)(x),
+    "chunks": lambda lib, f, x: f.vmap(lambda a: (a * 2, a.sum()), out_dims=(1, 0), chunk_size=2)(
+        x
+    ),
     "chunks beyond": lambda lib, f, x: f.vmap(lambda a: a.cos(), in_dims=1, chunk_size=7)(x),
     "no chunk": lambda lib, f, x: f.vmap(lambda a: a, chunk_size=0)(x),
     "shapes": lambda lib, f, x: f.vmap(
-        lambda a: a * a.ndim + len(a) + a.numel() + a.shape[0] + a.size(-1) + a.dim() + a.stride()[0]
+        lambda a: (
+            a * a.ndim + len(a) + a.numel() + a.shape[0] + a.size(-1) + a.dim() + a.stride()[0]
+        )
     )(x),
     "nested": lambda lib, f, x: f.vmap(lambda a: f.vmap(lambda b: (a * b).sum())(x))(x),
     "nested dims": lambda lib, f, x: f.vmap(
@@ -71,7 +79,7 @@ DIMENSIONS = {
     )(x, x[0]),
     "three levels": lambda lib, f, x: f.vmap(f.vmap(f.vmap(lambda a: a.exp())))(x[None]),
     "kept order": lambda lib, f, x: f.vmap(lambda a, b: (b.sum(), a), in_dims=(1, 0))(x.T, x),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DIMENSIONS)
@@ -127,10 +135,12 @@ INSIDE = {
     "iteration": lambda lib, f, x: f.vmap(lambda a: loop_over_rows(lib, a))(x),
     "unpacking": lambda lib, f, x: f.vmap(lambda a: a.unbind()[1] - a.chunk(2)[0].sum())(x),
     "index": lambda lib, f, x: f.vmap(lambda i: x[1][i])(lib.tensor([2, 0])),
-    "index both": lambda lib, f, x: f.vmap(lambda a, i: a[i])(x, lib.tensor([[2, 0], [1, 1], [3, 0]])),
-    "index rows": lambda lib, f, x: f.vmap(lambda a, i: a[:, i] * a[i][:, None].sum(), in_dims=(None, 0))(
-        x[:, :3], lib.tensor([[2, 0], [1, 1], [2, 0]])
+    "index both": lambda lib, f, x: f.vmap(lambda a, i: a[i])(
+        x, lib.tensor([[2, 0], [1, 1], [3, 0]])
     ),
+    "index rows": lambda lib, f, x: f.vmap(
+        lambda a, i: a[:, i] * a[i][:, None].sum(), in_dims=(None, 0)
+    )(x[:, :3], lib.tensor([[2, 0], [1, 1], [2, 0]])),
     "index apart": lambda lib, f, x: f.vmap(lambda i: x.reshape(3, 2, 2)[i, :, i % 2])(
         lib.tensor([[2, 0], [1, 1]])
     ),
@@ -140,7 +150,9 @@ INSIDE = {
     ),
     "where": lambda lib, f, x: f.vmap(lambda a: lib.where(a > 0, a, a.exp()))(x),
     "masked_fill": lambda lib, f, x: f.vmap(lambda a: a.masked_fill(a > 0, 0.0))(x),
-    "mask write": lambda lib, f, x: f.vmap(lambda a: lib.relu(a).index_put((a.argmax(),), a.sum()))(x),
+    "mask write": lambda lib, f, x: f.vmap(lambda a: lib.relu(a).index_put((a.argmax(),), a.sum()))(
+        x
+    ),
     "einsum": lambda lib, f, x: f.vmap(lambda a: lib.einsum("i,j->ji", a, a[:2]))(x),
     "matrices": lambda lib, f, x: f.vmap(lambda a: (a @ x.T, x @ a, a.outer(a) @ a))(x),
     "linalg": lambda lib, f, x: f.vmap(
@@ -175,7 +187,7 @@ INSIDE = {
     "batch norm": lambda lib, f, x: f.vmap(
         lambda a: lib.nn.functional.batch_norm(a, None, None, training=True)
     )(x.reshape(1, 3, 4).repeat(2, 1, 1)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", INSIDE)
@@ -367,6 +379,18 @@ def test_zeros_become_many_when_an_example_writes():
     np.testing.assert_allclose(made.numpy(), expected)
     np.testing.assert_allclose(total.numpy(), expected[:, :, 1:].sum((1, 2)))
     np.testing.assert_allclose(other.numpy(), expected[:, 0])
+
+
+def test_text():
+    seen = []
+    dt.vmap(lambda a: seen.append(repr(a)) or seen.append(str(a.sum())) or a)(dt.ones(2, 3))
+    assert seen[0].split("\n") == [
+        "BatchedTensor(lvl=1, bdim=0, value=",
+        "    tensor([[1., 1., 1.],",
+        "            [1., 1., 1.]])",
+        ")",
+    ]
+    assert "value=\n    tensor([3., 3.])" in seen[1]
 
 
 def test_debug_unwrap():
