@@ -1,7 +1,9 @@
 """``python -m devtensor selftest``, which people with a device run where there is no pytest."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,24 @@ def test_it_needs_no_pytest_and_no_pytorch():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "all agree" in run.stdout
+
+
+def test_a_backend_of_somebody_elses_passes():
+    """The one that docs/backends.rst shows, in a process of its own: it registers a device."""
+    file = Path(__file__).parent / "devtensor_abacus.py"
+    assert len(file.read_text().splitlines()) < 150
+    code = """if True:
+        import devtensor_abacus
+        from devtensor.__main__ import main
+        main(["selftest", "--device", "abacus"])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=110, cwd=file.parent
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"\n\d{3,} examples, values and derivatives: all agree\n$", run.stdout), (
+        run.stdout
+    )
 
 
 def test_a_device_that_is_not_there_says_why(capsys):

@@ -154,7 +154,7 @@ def outcome(case: Case, tensors: list[Any], device: Any) -> list[Any] | Exceptio
                 return outs
             leads = [weight(x) for x in carrying]
             return outs + list(dt.autograd.grad(carrying, wanted, leads, allow_unused=True))
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # a library may fail in any way
         return error
 
 
