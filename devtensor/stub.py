@@ -648,5 +648,6 @@ def stubs() -> dict[str, str]:
     texts = {"__init__.pyi": makers.package()}
     for name in MODULES:
         texts[f"{name.replace('.', '/')}.pyi"] = makers.module(name)
+    texts |= import_module("devtensor.array_api._stub").stubs(makers)
     texts["_members.pyi"] = makers.members()
     return texts

@@ -74,8 +74,8 @@ FLOORS = [
         "sparse",
         "version",
     ],
-    ["distributions", "signal", "array_api", "neighbours.einops", "neighbours.opt_einsum"],
-    ["datasets", "testing", "stub", "ops.__main__", "alias", "commands", "__main__"],
+    ["distributions", "masked", "signal", "array_api", "neighbours.einops", "neighbours.opt_einsum"],
+    ["datasets", "testing", "stub", "array_api._stub", "ops.__main__", "alias", "commands", "__main__"],
 ]
 
 

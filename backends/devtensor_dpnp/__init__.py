@@ -225,9 +225,9 @@ class Dpnp(Backend):
     def overlaps(self, array: Any) -> bool:
         """Whether several elements share one place in memory, as in an expanded array."""
         steps = array._array_obj.strides
-        return 0 in steps and any(
-            n > 1 and not step for n, step in zip(array.shape, steps, strict=True)
-        )
+        if 0 not in steps or 0 in array.shape:  # an empty array's strides are 0 here
+            return False
+        return any(n > 1 and not step for n, step in zip(array.shape, steps, strict=True))
 
     def storage_offset(self, array: Any) -> int:
         """How many elements lie before the first one in the allocation."""
