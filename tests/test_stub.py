@@ -26,6 +26,7 @@ PROGRAM = """\
 from typing import assert_type
 
 import devtensor as dt
+import devtensor.array_api as xp
 from devtensor import Tensor, nn
 from devtensor.nn import functional as F
 
@@ -70,6 +71,8 @@ assert_type(F.cross_entropy(x, dt.tensor([0, 1])), Tensor)
 assert_type(F.max_pool2d(x, 2), Tensor)
 assert_type(x.to("cpu"), Tensor)
 assert_type(x.to(dt.float32).float(), Tensor)
+assert_type(xp.sum(xp.maximum(x, 1.0), axis=(0, 1)), Tensor)
+assert_type(xp.linalg.svd(xp.asarray([[1.0]])).S, Tensor)
 assert_type(x.size(), dt.Size)
 assert_type(x.size(0), int)
 assert_type(x.shape.numel(), int)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 from devtensor.ops.convert import to
@@ -53,7 +52,7 @@ class Standard:
         return to(self, device=device)
 
 
-class Greeter(MetaPathFinder):
+class Greeter:
     """Introduces tensors to a library as soon as it is imported, and does not import it itself."""
 
     GUESTS = ("einops._backends", "opt_einsum.backends.dispatch")
@@ -64,17 +63,27 @@ class Greeter(MetaPathFinder):
             return None
         others = [finder for finder in sys.meta_path if not isinstance(finder, Greeter)]
         found = (finder.find_spec(fullname, path, target) for finder in others)
-        spec = next(filter(None, found), None)
-        loader: Any = spec and spec.loader
-        if loader is not None:
-            run = loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                run(module)
-                greet(module)
-
-            loader.exec_module = exec_module
+        spec: Any = next(filter(None, found), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = Introduced(spec.loader)
         return spec
+
+
+class Introduced:
+    """Another loader, after which the module is told of tensors."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: Any) -> Any:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        self.loader.exec_module(module)
+        greet(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
 
 
 def greet(module: Any) -> None:
