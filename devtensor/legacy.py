@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
-from devtensor.dtype import NAMES
+from devtensor.dtype import NAMES, get_default_dtype
 from devtensor.dtype import dtype as Dtype
 from devtensor.host import made_of
 from devtensor.tensor import Tensor
@@ -57,6 +58,43 @@ def of_kind(name: str, kind: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'devtensor.{kind}' has no attribute {name!r}")
     return typed(globals()[name].dtype, kind)
+
+
+class VariableType(type):
+    """The class of `Variable`, whose instances are all tensors."""
+
+    def __call__(cls, data: Any = None, requires_grad: bool = False, volatile: Any = None) -> Any:
+        if volatile:
+            warnings.warn(
+                "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
+                stacklevel=2,
+            )
+        if data is None:
+            data = made_of((), get_default_dtype(), None)
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        made: Any = data.detach()
+        return made.requires_grad_() if requires_grad else made
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=VariableType):
+    """A tensor over the memory of another, and a leaf (``torch.autograd.Variable``).
+
+    Parameters
+    ----------
+    data : Tensor
+    requires_grad : bool
+    volatile : bool
+        Without effect since PyTorch 0.4, which it warns of.
+
+    Raises
+    ------
+    TypeError
+        If `data` is no tensor.
+    """
 
 
 BFloat16Tensor = typed(NAMES["bfloat16"])

@@ -48,7 +48,9 @@ def __getattr__(name: str) -> Any:
     if name in MODULES:
         return import_module(f"devtensor.autograd.{name}")
     if name == "Variable":
-        return import_module("devtensor.tensor").Tensor
+        return import_module("devtensor.legacy").Variable
+    if name == "profiler":
+        return import_module("devtensor.profiler")
     raise AttributeError(f"devtensor.autograd has no {name!r}; it has {', '.join(__all__)}")
 
 
