@@ -35,6 +35,12 @@ MODULES = {
     "accelerator": ("Accelerators", "devtensor.accelerator", ""),
     "cuda": ("CUDA devices", "devtensor.cuda", ""),
     "xpu": ("XPU devices", "devtensor.xpu", ""),
+    "distributions": (
+        "Distributions",
+        "devtensor.distributions",
+        "Probability distributions; those of PyTorch, by its names.",
+    ),
+    "distributions.transforms": ("Changes of variables", "devtensor.distributions.transforms", ""),
     "random": ("Random numbers", "devtensor.random", ""),
     "serialization": ("Saving and loading", "devtensor.serialization", ""),
     "datasets": ("Data sets", "devtensor.datasets", ""),
@@ -48,7 +54,9 @@ CORE = (
     "set_default_dtype", "get_default_device", "set_default_device", "set_printoptions",
 )  # fmt: skip
 HOMES = {"": "devtensor", "nn": "devtensor.nn.functional", "linalg": "devtensor.linalg"}
-WITH_MEMBERS = ("Module", "Tensor", "ledger", "Generator", "Optimizer", "Function")
+WITH_MEMBERS = (
+    "Distribution", "Function", "Generator", "ledger", "Module", "Optimizer", "Tensor", "Transform",
+)  # fmt: skip
 """Classes whose methods are shown; those of others are their base's."""
 
 
