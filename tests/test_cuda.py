@@ -21,6 +21,7 @@ import devices
 import devtensor as dt
 import devtensor.cuda
 import test_backend
+from devtensor.op import catalogue
 
 ABSENT = devices.absent("cuda")
 AVAILABLE = ABSENT is None
@@ -259,8 +260,6 @@ def test_same_seed_same_numbers(draw):
 
 @needs_device
 def test_random_bits_of_the_kernel():
-    from devtensor.op import catalogue
-
     philox = catalogue["philox"].op.kernel
     from devtensor.space import kernel_for, space_of
 
@@ -396,6 +395,88 @@ def test_properties():
     assert found.name == dt.cuda.get_device_name() and found.multi_processor_count > 0
     assert dt.cuda.get_device_capability() == (found.major, found.minor)
     assert dt.cuda.is_initialized()
+
+
+# ---- what waits for the device
+
+MUST_WAIT = {
+    "indices are checked, because CuPy takes wrong ones for others": (
+        "index index_spread put_at gather_at gather_spread scatter_at scatter_add_at "
+        "scatter_reduce_at index_select_at index_select_spread index_add_at index_copy_at "
+        "embedding_at class_likelihood class_entropy class_shares class_slope coin_entropy "
+        "adaptive_max row_exchanges lu_packed masked_collect masked_scatter strided_spread "
+        "repeated_positions ldl_packed ldl_places"
+    ),
+    "the size of the result depends on the numbers": (
+        "nonzero_at unique_flat unique_rows bincount occurrences histc"
+    ),
+    "the formula asks for numbers": (
+        "floor_divide gcd lcm triangle median_all median_dim nanmedian_all nanmedian_dim mode "
+        "is_among linalg_matrix_exp"
+    ),
+    "solvers notice what they cannot solve; the stand-in has them, and transforms, on the host": (
+        "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
+        "linalg_cholesky linalg_qr linalg_svd linalg_svdvals linalg_eigh linalg_eigvalsh "
+        "linalg_pinv linalg_matrix_rank linalg_eig eigenvalues_alone fft_c2c fft_r2c fft_c2r"
+    ),
+    "the stand-in sorts on the host": "sort argsort topk kthvalue max_dim min_dim",
+}
+"""Operations that wait for the device, by the reason."""
+
+WAITING = """if True:
+    import devices
+    devices.use_stand_in()
+    import cupy
+    import devtensor as dt
+    import samples
+
+    def waits(call):
+        call()  # compiles what it needs
+        stream = cupy.cuda.get_current_stream()
+        stream.synchronize()
+        mark = cupy.cuda.Event()
+        cupy.arange(10) + 1
+        mark.record()
+        assert not mark.done  # the stand-in does nothing before somebody waits
+        call()
+        waited = mark.done
+        stream.synchronize()
+        return waited
+
+    dt.set_default_device("cuda:0")
+    x = dt.ones(8, 8, requires_grad=True)
+    module = dt.nn.Sequential(dt.nn.Linear(8, 8), dt.nn.GELU(), dt.nn.LayerNorm(8), dt.nn.Dropout())
+    adam = dt.optim.Adam(module.parameters(), lr=0.1)
+
+    def step():
+        adam.zero_grad()
+        (module(x) - 1).square().mean().backward()
+        adam.step()
+
+    assert waits(lambda: x.sum().item())
+    assert not waits(step)
+    assert not waits(lambda: x * dt.tensor(3.0, device="cpu"))
+    assert not waits(lambda: dt.rand(3, 3) < 0.5)
+    firsts, found = {}, []
+    for case in samples.cases(lambda entry: entry.op is not None and not entry.op.writes):
+        firsts.setdefault(case.name, case)
+    for name, case in firsts.items():
+        xs = [dt.tensor(array) for array in case.arrays()]
+        if waits(lambda: case.call(xs)):
+            found.append(name)
+    print(*found)
+"""
+
+
+@pytest.mark.skipif(not find_spec("cupy_on_cpu"), reason="the stand-in alone tells who waits")
+@needs_device
+def test_which_operations_wait():
+    here = str(Path(__file__).parent)
+    path = os.pathsep.join([here, os.path.join(here, "ops"), os.environ.get("PYTHONPATH", "")])
+    waiting = set(python(WAITING, SHIM_ASYNC="1", PYTHONPATH=path).split())
+    listed = {name for names in MUST_WAIT.values() for name in names.split()}
+    assert waiting <= listed, "they wait for the device: can they do without, or why not?"
+    assert listed <= set(catalogue)
 
 
 # ---- what is wrong where there is no device, and what it costs to ask
