@@ -56,7 +56,8 @@ class Batch:
     __array_ufunc__ = None
 
     def __init__(self, value: Any, many: bool, source: Any = None, fixed: bool = False) -> None:
-        self._value, self.many, self.source, self.fixed = value, many, source, fixed
+        self._value, self.many, self.fixed = value, many, fixed
+        self.source = None if many else source
         self.verdict = ""
 
     @property

@@ -12,6 +12,7 @@ from textwrap import indent
 from types import SimpleNamespace
 from typing import Any
 
+from devtensor.backend import Backend
 from devtensor.device import device as Device
 from devtensor.func._batch import ASKED, FIXED, Batch, Unbatchable, shown, spread
 from devtensor.func._calls import batches, looped, picked, wrapped
@@ -119,10 +120,6 @@ class BatchBackend:
         """An array that all examples share."""
         return self.make(self.inner.array(data, native, index), False)
 
-    def adopt(self, data: Any) -> Any:
-        """None: no library's array is a batch."""
-        return data if isinstance(data, Batch) else None
-
     def to_host(self, array: Any) -> Any:
         """The values, if all examples have the same."""
         if array.many:
@@ -143,44 +140,33 @@ class BatchBackend:
         steps: tuple[int, ...] = self.inner.strides(array.value)
         return steps[1:] if array.many else steps
 
-    def pointer(self, array: Any) -> int:
-        return self.inner.pointer(array.value)
-
-    def owns(self, array: Any) -> bool:
-        return self.inner.owns(array.value)
+    in_rows = Backend.in_rows
 
     def shares(self, one: Any, two: Any) -> bool:
-        return self.inner.shares(one.value, two.value)
-
-    def overlaps(self, array: Any) -> bool:
-        return self.inner.overlaps(array.value)
-
-    def storage_offset(self, array: Any) -> int:
-        return self.inner.storage_offset(array.value)
-
-    def itemsize(self, array: Any) -> int:
-        return self.inner.itemsize(array.value)
-
-    def nbytes(self, array: Any) -> int:
-        return self.inner.nbytes(array.value)
-
-    def allocated(self, array: Any) -> int:
-        return self.inner.allocated(array.value)
-
-    def in_rows(self, array: Any) -> bool:
-        return self.inner.in_rows(array.value)
+        """Whether two batches look at the same memory."""
+        shared: bool = self.inner.shares(one.value, two.value)
+        return shared
 
     def added(self, into: Any, other: Any) -> Any:
+        """The sum of two batches."""
         return into + other
 
     def reused(self, kernel: Any, arrays: Any, others: int) -> Any:
+        """None: a batch is never written over by an operation that does not say so."""
         return None
 
     def written(self, kernel: Any, arrays: Any) -> bool:
+        """False, for the same reason."""
         return False
 
-    def index_of(self, array: Any) -> int | None:
-        return self.place.index
+
+def of_value(name: str) -> Any:
+    """What a backend says of an array, said of the value of a batch."""
+    return lambda self, array: getattr(self.inner, name)(array.value)
+
+
+for _name in ["allocated", "itemsize", "nbytes", "overlaps", "owns", "pointer", "storage_offset"]:
+    setattr(BatchBackend, _name, of_value(_name))
 
 
 # ---- functions and kernels for batches
