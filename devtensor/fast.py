@@ -25,7 +25,8 @@ from devtensor.autograd.write import write, write_many, write_straight
 from devtensor.device import device as Device
 from devtensor.expected import check_parameters
 from devtensor.launch import create, into, launch
-from devtensor.op import EMPTY, Op, forms
+from devtensor.op import EMPTY, Op, catalogue, forms
+from devtensor.route import ACTING, PLAIN, hand_over, routed
 from devtensor.space import kernel_for, plain_for
 from devtensor.tensor import Tensor, constant, new, wrap
 from devtensor.written import written
@@ -153,12 +154,27 @@ TRACKS = Tracks()
 
 def operand(value: Any) -> bool:
     """Whether an operator takes `value` beside a tensor."""
-    return isinstance(value, (Tensor, *NUMBERS)) or (
-        hasattr(value, "__array__") and hasattr(value, "dtype")
+    return (
+        isinstance(value, (Tensor, *NUMBERS))
+        or ACTING[value.__class__]
+        or (hasattr(value, "__array__") and hasattr(value, "dtype"))
     )
 
 
 # ---- forms that take anything
+
+
+def as_given(
+    op: Op, inputs: list[Any], params: dict[str, Any], out: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call as one would write them: inputs by place, the rest by name."""
+    inputs = list(inputs)
+    while inputs and inputs[-1] is None and op.inputs[len(inputs) - 1] in op.defaults:
+        inputs.pop()
+    named = {name: value for name, value in params.items() if value is not op.params[name]}
+    if out is not None:
+        named["out"] = out
+    return tuple(inputs), named
 
 
 def general(op: Op) -> Function:
@@ -167,6 +183,9 @@ def general(op: Op) -> Function:
 
     def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         inputs, params = op.bind(args, kwargs)
+        if routed(inputs) or (out is not None and ACTING[out.__class__]):
+            public = op if op.public else catalogue[op.shown].op or op
+            return hand_over(public.function, *as_given(op, inputs, params, out))
         if star is not None:
             group = inputs[star]
             if isinstance(group, Tensor) or not hasattr(group, "__iter__"):
@@ -275,9 +294,9 @@ DYING, SEEN = calibrate()
 SHARED: dict[str, Any] = {
     "Call": Call, "DYING": DYING, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS,
     "RECORD": RECORD, "Tensor": Tensor, "_follow": follow, "_get_ident": get_ident,
-    "_mode": MODE.get, "_new": new, "_refs": sys.getrefcount, "_reuse": reuse, "_scalar": scalar,
-    "_scalars": _scalars, "_several": several, "_tick": tick, "_too_many": too_many,
-    "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
+    "_mode": MODE.get, "_new": new, "_plain": PLAIN, "_refs": sys.getrefcount, "_reuse": reuse,
+    "_scalar": scalar, "_scalars": _scalars, "_several": several, "_tick": tick,
+    "_too_many": too_many, "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
 }  # fmt: skip
 """Globals of the written functions. Names of parameters begin with no underscore."""
 
@@ -339,7 +358,7 @@ def form(op: Op) -> Function:
 
 def plain_operand(x: Any, device: Device, dtype: Any, mode: Any) -> bool:
     """Whether an operand is a tensor of that type there, and no gradient may be wanted for it."""
-    if not isinstance(x, Tensor) or x._device is not device or x._array.dtype is not dtype:
+    if not PLAIN[x.__class__] or x._device is not device or x._array.dtype is not dtype:
         return False
     return mode is not RECORD or (x._node is None and x._alias is None)
 
@@ -376,10 +395,12 @@ def in_place_form(op: Op) -> Function:
         return write_straight(kernel, arrays, target, name, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        plain = straight and not kwargs and len(args) == count and isinstance(args[0], Tensor)
+        plain = straight and not kwargs and len(args) == count and PLAIN[args[0].__class__]
         if plain and quickly(args[0], args):
             return args[0]
         inputs, params = op.bind(args, kwargs)
+        if routed(inputs):
+            return hand_over(call, *as_given(op, inputs, params, None))
         if star is not None:
             inputs[star:] = inputs[star]
         check_parameters(op, params)

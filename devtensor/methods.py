@@ -9,6 +9,7 @@ from devtensor.autograd.write import turn
 from devtensor.dtype import can_cast
 from devtensor.fast import operand, operator_form
 from devtensor.op import Entry, catalogue, in_place
+from devtensor.route import PLAIN, hand_over, routed
 from devtensor.tensor import Tensor
 
 REFLECTED = (
@@ -107,11 +108,19 @@ def give() -> None:
 
 
 def getitem(self: Any, key: Any) -> Any:
+    if self.__class__ is not Tensor and not PLAIN[self.__class__] and routed((self,)):
+        return hand_over(getitem, (self, key), {})
     return read(self, key)
 
 
 def setitem(self: Any, key: Any, value: Any) -> None:
-    store(self, key, value)
+    if self.__class__ is not Tensor and not PLAIN[self.__class__] and routed((self,)):
+        hand_over(setitem, (self, key, value), {})
+    else:
+        store(self, key, value)
+
+
+getitem.__name__, setitem.__name__ = "__getitem__", "__setitem__"
 
 
 from devtensor.ops.index import getitem as read  # noqa: E402

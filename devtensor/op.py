@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from devtensor.dtype import PYTHON
 from devtensor.plan import Plan, saved
+from devtensor.route import hand_over, routed
 
 Function = Callable[..., Any]
 EMPTY = inspect.Parameter.empty
@@ -327,6 +328,8 @@ def with_aliases(function: Function) -> Function:
                 kwargs[others[alias]] = kwargs.pop(alias)
             if kwargs.get("dtype").__class__ is type:
                 kwargs["dtype"] = PYTHON.get(kwargs["dtype"], kwargs["dtype"])
+        if routed(args):
+            return hand_over(call, args, kwargs)
         try:
             return function(*args, **kwargs)
         except (AttributeError, KeyError, TypeError, ValueError):

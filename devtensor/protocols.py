@@ -9,6 +9,7 @@ from devtensor import printing
 from devtensor.autograd.mode import current
 from devtensor.autograd.view import requires_grad
 from devtensor.host import NUMBERS
+from devtensor.route import Unrouted
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -167,7 +168,8 @@ class Host:
         return id(self)
 
     def __repr__(self: Any, *, tensor_contents: Any = None) -> str:
-        return printing.tensor_repr(self)
+        with Unrouted():
+            return printing.tensor_repr(self)
 
     def __format__(self: Any, spec: str) -> str:
         return printing.format_tensor(self, spec)

@@ -53,7 +53,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         asked += [f"{n} is not None" for n in params if "dtype" in n]
         asked += [f"{n} is MISSING" for n in params if "dtype" not in n and op.params[n] is EMPTY]
         yield f" if {' or '.join(asked)}: {slow}"
-    yield f" if {lead}.__class__ is not Tensor and not isinstance({lead}, Tensor): {slow}"
+    yield f" if {lead}.__class__ is not Tensor and not _plain[{lead}.__class__]: {slow}"
     k = inputs.index(lead)
     yield f" _a{k} = {lead}._array; _d = {lead}._device; _t = _a{k}.dtype"
     for i, name in enumerate(inputs):
@@ -61,7 +61,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             continue
         if name in op.defaults:
             yield f" if {name} is None: _a{i} = None"
-            yield f" elif not isinstance({name}, Tensor): {slow}"
+            yield f" elif not _plain[{name}.__class__]: {slow}"
             yield " else:"
         elif numbers and (op.numbers is None or name in op.numbers):
             yield f" _c = {name}.__class__"
@@ -71,10 +71,10 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             yield f"   _x = _scalar({name}, _t, _d)"
             yield f"   if _x is None: {slow}"
             yield f"  {name} = _x; _a{i} = _x._array"
-            yield f" elif _c is not Tensor and not isinstance({name}, Tensor): {slow}"
+            yield f" elif _c is not Tensor and not _plain[_c]: {slow}"
             yield " else:"
         else:
-            yield f" if not isinstance({name}, Tensor): {slow}"
+            yield f" if not _plain[{name}.__class__]: {slow}"
             yield " else:"
         yield f"  _a{i} = {name}._array"
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""

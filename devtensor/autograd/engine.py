@@ -16,6 +16,7 @@ from devtensor.autograd.view import memory_of
 from devtensor.device import device as Device
 from devtensor.op import catalogue
 from devtensor.ops.shape import spread
+from devtensor.route import Unrouted
 from devtensor.space import natives, space_of
 from devtensor.tensor import Constant, Tensor, rest_of, wrap
 
@@ -378,7 +379,7 @@ def walk_from(
     outer = getattr(_running, "walk", None)
     _running.walk = walk
     try:
-        with GradBlock(create_graph):
+        with GradBlock(create_graph), Unrouted():  # rules are not what users override
             walk.run(roots)
     finally:
         _running.walk = outer

@@ -42,7 +42,8 @@ class Entry:
     Attributes
     ----------
     kind : str
-        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"anomaly"``.
+        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``,
+        ``"function"``, ``"anomaly"``.
     value : object
         What the block sets.
     owner : frame or None
@@ -115,6 +116,8 @@ class Mode:
         The innermost pair (pack, unpack) for saved tensors, or why there may be none.
     ledgers : tuple
         The ledgers that are open.
+    functions : tuple
+        The objects that are asked what functions do.
     anomaly : bool
         Whether nodes remember the line that made them.
     plain : bool
@@ -131,6 +134,7 @@ class Mode:
         "anomaly",
         "bound",
         "edge",
+        "functions",
         "grad",
         "hooks",
         "inference",
@@ -146,6 +150,7 @@ class Mode:
         inference = anomaly = bound = False
         hooks: Any = None
         ledgers: tuple[Any, ...] = ()
+        functions: tuple[Any, ...] = ()
         setter: Entry | None = None
         for entry in stack:
             kind, value = entry.kind, entry.value
@@ -162,14 +167,17 @@ class Mode:
                 hooks = value
             elif kind == "ledger":
                 ledgers = (*ledgers, value)
+            elif kind == "function":
+                functions = functions[:-1] if value is None else (*functions, value)
             else:
                 anomaly = value
         self.grad, self.inference, self.setter = grad, inference, setter
         self.recording = grad and not inference
         self.edge = INFERENCE if inference else None
         self.hooks, self.ledgers, self.anomaly = hooks, ledgers, anomaly
+        self.functions = functions
         self.bound, self.thread = bound, thread
-        self.plain = hooks is None and not ledgers and not anomaly and not bound
+        self.plain = hooks is None and not (ledgers or functions or anomaly or bound)
 
     @property
     def line(self) -> str:

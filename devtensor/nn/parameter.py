@@ -6,6 +6,7 @@ import copy
 from typing import Any, ClassVar, TypeGuard
 
 import devtensor as dt
+from devtensor.route import disabled
 from devtensor.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
@@ -37,6 +38,8 @@ class Parameter(Tensor):
     RuntimeError
         If a gradient is asked of integers or bools.
     """
+
+    __torch_function__ = disabled  # type: ignore[assignment]  # layers compute as with tensors
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
@@ -70,6 +73,8 @@ class Buffer(Tensor):
     persistent : bool
         Whether the module's `state_dict` contains it.
     """
+
+    __torch_function__ = disabled  # type: ignore[assignment]
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
         if data is None:
@@ -159,6 +164,8 @@ class UninitializedBuffer(Uninitialized, Tensor):
     """A buffer whose shape is found at the first call of its module."""
 
     cls_to_become = Tensor
+
+    __torch_function__ = disabled  # type: ignore[assignment]
 
     def __new__(
         cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, **_: Any

@@ -15,6 +15,7 @@ from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints
 from devtensor.op import catalogue, composite, derivative, in_place, op
 from devtensor.ops.shape import spread, together
+from devtensor.route import PLAIN, hand_over, routed
 from devtensor.space import native
 from devtensor.tensor import Tensor, wrap
 
@@ -74,6 +75,8 @@ def detach(input: Any) -> Any:
 
     It shares the version counter with `input`. Of an inference tensor it is one, too.
     """
+    if not PLAIN[input.__class__] and routed((input,)):
+        return hand_over(detach, (input,), {})
     out = wrap(input._array, input._device)
     if input.is_inference():
         out._node = INFERENCE

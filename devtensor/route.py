@@ -1,0 +1,143 @@
+"""Classes that say themselves what functions do with them: ``__torch_function__``.
+
+A function that is given one of them hands the call over. Plain tensors and parameters are not asked
+for it: what every launch looks at is their class alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from devtensor.autograd.mode import Block, current
+from devtensor.tensor import Constant, Tensor, on_tensor
+
+Function = Callable[..., Any]
+_off: ContextVar[bool] = ContextVar("off", default=False)
+
+
+def disabled(func: Function, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The ``__torch_function__`` of classes that are tensors like any other."""
+    with Unrouted():
+        return func(*args, **(kwargs or {}))
+
+
+class Acting(dict[type, bool]):
+    """Whether objects of a class are asked what a function does with them."""
+
+    def __missing__(self, cls: type) -> bool:
+        found = self[cls] = getattr(cls, "__torch_function__", disabled) is not disabled
+        return found
+
+
+ACTING = Acting({Tensor: False, Constant: False})
+
+
+class Plain(dict[type, bool]):
+    """Whether objects of a class are tensors that nobody is asked about."""
+
+    def __missing__(self, cls: type) -> bool:
+        found = self[cls] = issubclass(cls, Tensor) and not ACTING[cls]
+        return found
+
+
+PLAIN = Plain()
+
+
+class Unrouted:
+    """A block in which subclasses of `Tensor` are tensors like any other."""
+
+    def __enter__(self) -> None:
+        self.token = _off.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _off.reset(self.token)
+
+
+class Handlers(Block):
+    """A block in which an object is asked first, or the innermost such object is not asked."""
+
+    kind = "function"
+
+
+def actors(values: Iterable[Any]) -> list[Any]:
+    """Those among some arguments that are to be asked, each class once, subclasses first."""
+    if _off.get():
+        return []
+    found: list[Any] = []
+    for value in values:
+        for one in value if value.__class__ in (list, tuple) else (value,):
+            if ACTING[one.__class__] and not any(type(x) is type(one) for x in found):
+                before = (n for n, x in enumerate(found) if issubclass(type(one), type(x)))
+                found.insert(next(before, len(found)), one)
+    return found
+
+
+def routed(values: Sequence[Any]) -> bool:
+    """Whether a call with these arguments goes to somebody else."""
+    return bool(actors(values)) or bool(current().functions)
+
+
+def hand_over(
+    function: Function,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    relevant: list[Any] | None = None,
+) -> Any:
+    """Let the innermost mode, or else the arguments, say what a function does.
+
+    Parameters
+    ----------
+    function : callable
+    args, kwargs
+        The arguments of the call.
+    relevant : list, optional
+        Those that are asked; by default all that can be.
+
+    Raises
+    ------
+    TypeError
+        If none of them does.
+    """
+    acting = actors((*args, *kwargs.values())) if relevant is None else relevant
+    types = tuple([type(x) for x in acting])
+    modes = current().functions
+    if modes:
+        with Handlers(None):
+            result = modes[-1].__torch_function__(function, types, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    for one in acting:
+        result = type(one).__torch_function__(function, types, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    name = getattr(function, "__name__", str(function))
+    raise TypeError(
+        f"Multiple dispatch failed for 'torch.{name}'; all __torch_function__ handlers returned "
+        f"NotImplemented: {[*map(type, modes[-1:]), *types]}"
+    )
+
+
+def converted(result: Any, cls: type) -> Any:
+    """A result, and the tensors in it, as tensors of a subclass."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        parts = [converted(one, cls) for one in result]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    return result
+
+
+@on_tensor
+class Asked:
+    """What subclasses of `Tensor` do by default."""
+
+    @classmethod
+    def __torch_function__(
+        cls: Any, func: Function, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call a function; its results are of the subclass, too."""
+        if not all(issubclass(cls, one) for one in types):
+            return NotImplemented
+        return converted(disabled(func, types, args, kwargs), cls)

@@ -1,0 +1,184 @@
+"""Subclasses of Tensor, classes with ``__torch_function__``, and modes of functions."""
+
+import pytest
+
+import devtensor as dt
+
+torch = pytest.importorskip("torch", reason="PyTorch is the reference")
+
+
+def world(lib):
+    """A subclass, one that notes calls, a class that acts as a tensor, and one that refuses."""
+
+    class Sub(lib.Tensor):
+        pass
+
+    class Noting(lib.Tensor):
+        calls = []  # noqa: RUF012
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            cls.calls.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    class Acting:
+        def __init__(self, value):
+            self.value = value
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            args = [one.value if isinstance(one, Acting) else one for one in args]
+            return Acting(func(*args, **(kwargs or {})))
+
+    class Refusing:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return NotImplemented
+
+    return Sub, Noting, Acting, Refusing
+
+
+CASES = {
+    "operator": lambda lib, x: x + 1,
+    "reflected": lambda lib, x: 2 - x,
+    "other operand": lambda lib, x: lib.ones(2, 3) * x,
+    "method": lambda lib, x: x.sin(),
+    "function": lambda lib, x: lib.exp(x),
+    "item": lambda lib, x: x[0],
+    "mask": lambda lib, x: x[x > 2],
+    "reduction": lambda lib, x: x.sum(),
+    "several results": lambda lib, x: x.max(1)[0],
+    "list of results": lambda lib, x: x.split(1)[1],
+    "list of operands": lambda lib, x: lib.cat([lib.zeros(2, 3), x]),
+    "view": lambda lib, x: x.view(-1),
+    "detached": lambda lib, x: x.detach(),
+    "copy": lambda lib, x: x.clone(),
+    "type": lambda lib, x: x.to(lib.float64),
+    "composite": lambda lib, x: lib.nn.functional.softmax(x, -1),
+    "like": lambda lib, x: lib.zeros_like(x),
+    "in place": lambda lib, x: x.mul_(2),
+    "transposed": lambda lib, x: x @ x.T,
+    "where": lambda lib, x: lib.where(x > 1, x, 0.0),
+    "plain again": lambda lib, x: x.as_subclass(lib.Tensor),
+    "parameter": lambda lib, x: lib.nn.Parameter(lib.ones(2)) * 2,
+    "layer": lambda lib, x: lib.nn.Linear(3, 2)(x),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_results_are_of_the_subclass(name):
+    seen, values = [], []
+    for lib in (torch, dt):
+        sub, *_ = world(lib)
+        x = lib.arange(6.0).reshape(2, 3).as_subclass(sub)
+        result = CASES[name](lib, x)
+        seen.append((type(result).__name__, tuple(result.shape), str(result.dtype)))
+        values.append(result.flatten().tolist())
+    assert seen[0] == seen[1]
+    if name != "layer":
+        assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def test_a_class_sees_every_call():
+    calls = []
+    for lib in (torch, dt):
+        _, noting, *_ = world(lib)
+        x = lib.ones(3).as_subclass(noting)
+        y = x * 2 + lib.ones(3)
+        y.sum(dim=0)
+        lib.nn.functional.relu(x)
+        x[0]
+        lib.add(x, x, alpha=2)
+        lib.stack([x, y])
+        x.add_(1)
+        calls.append(noting.calls)
+    assert calls[0] == calls[1]
+
+
+def test_a_class_that_is_no_tensor_acts_as_one():
+    for lib in (torch, dt):
+        *_, acting, _ = world(lib)
+        x = acting(lib.ones(2))
+        for made in (
+            lib.add(lib.ones(2), x),
+            lib.ones(2) * x,
+            lib.sum(x),
+            lib.nn.functional.softmax(x, 0),
+        ):
+            assert type(made) is acting
+        assert lib.add(lib.ones(2), x).value.tolist() == [2, 2]
+
+
+def test_nobody_answers():
+    for lib in (torch, dt):
+        *_, refusing = world(lib)
+        with pytest.raises(TypeError, match=r"Multiple dispatch failed for 'torch\.add'"):
+            lib.add(lib.ones(1), refusing())
+
+
+def test_gradients_are_plain_and_flow():
+    sub, noting, *_ = world(dt)
+    x = dt.ones(3).as_subclass(sub).requires_grad_()
+    y = (x * x).sum()
+    assert type(y) is sub
+    (g,) = dt.autograd.grad(y, x, create_graph=True)
+    assert g.tolist() == [2, 2, 2]
+    y.backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    w = dt.ones(2).as_subclass(noting).requires_grad_()
+    z = (w * 3).sum()
+    noting.calls.clear()
+    z.backward()
+    assert "mul" not in noting.calls  # rules are not functions that a class is asked about
+
+
+def test_a_mode_is_asked_first_and_not_about_itself():
+    seen = []
+    for lib in (torch, dt):
+
+        class Noting(lib.overrides.TorchFunctionMode):
+            def __init__(self):
+                super().__init__()
+                self.calls = []
+
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                self.calls.append(func.__name__)
+                return func(*args, **(kwargs or {}))
+
+        class Doubling(Noting):
+            def __torch_function__(self, func, types, args=(), kwargs=None):
+                result = super().__torch_function__(func, types, args, kwargs)
+                return result * 2 if func.__name__ == "add" else result
+
+        with Noting() as outer:
+            a = lib.ones(2)
+            with Doubling() as inner:
+                b = a + 1
+            c = lib.nn.functional.relu(b)
+        a + 1
+        seen.append((outer.calls, inner.calls, c.tolist()))
+    assert seen[0] == seen[1]
+
+
+def test_a_block_without_classes():
+    sub, *_ = world(dt)
+    x = dt.ones(2).as_subclass(sub)
+    with dt.overrides.DisableTorchFunctionSubclass():
+        assert type(x + 1) is dt.Tensor
+    assert type(x + 1) is sub
+
+
+def test_a_function_of_ones_own_asks():
+    *_, acting, _ = world(dt)
+
+    @dt.overrides.wrap_torch_function(lambda x, y: (x, y))
+    def both(x, y):
+        return x + y
+
+    assert both(dt.ones(1), dt.ones(1)).tolist() == [2]
+    made = both(acting(dt.ones(1)), dt.ones(1))
+    assert type(made) is acting
+    assert made.value.tolist() == [2]
+    assert dt.overrides.has_torch_function((made,))
+    assert not dt.overrides.has_torch_function((dt.ones(1), 2))
+    assert dt.overrides.is_tensor_like(made)
