@@ -33,7 +33,7 @@ class VonMises(Distribution):
     >>> import devtensor as dt
     >>> from devtensor.distributions import VonMises
     >>> VonMises(dt.tensor([0.0]), dt.tensor([1.0])).log_prob(dt.tensor([0.0]))
-    tensor([-1.0739])
+    tensor([-1.0738])
     """
 
     arg_constraints: ClassVar[Any] = {

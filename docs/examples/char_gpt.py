@@ -6,7 +6,6 @@ the nats that they need for each character of text that they have not seen.
 
 import argparse
 import math
-
 from pydoc_data.topics import topics
 
 import devtensor as torch
