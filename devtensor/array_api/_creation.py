@@ -65,8 +65,8 @@ def asarray(
         return asarray(dt.stack(list(joined(*parts))), dtype=dtype)
     try:
         return dt.tensor(obj, dtype=dtype, device=device)
-    except RuntimeError as error:
-        if "overflow" in str(error):
+    except (RuntimeError, ValueError) as error:
+        if "overflow" in str(error).lower():
             raise OverflowError(str(error)) from None
         raise
 
