@@ -1112,6 +1112,64 @@ def scatter_reduce_(
     return in_place(scatter_reduce_at)(input, index, src, dim, reduce, include_self)
 
 
+def _reduced_parts(
+    input: Any, dim: int, index: Any, source: Any, reduce: str
+) -> tuple[int, Any, Any]:
+    """The arguments of scatter_reduce that reduce whole parts."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
+            f"{reduce}."
+        )
+    dim = _part_arguments(input, dim, index, source, "index_reduce", RuntimeError)
+    if not input.ndim:
+        return dim, reshape(index, ()), reshape(source, ())
+    line = (1,) * dim + (-1,) + (1,) * (input.ndim - dim - 1)
+    return dim, expand(reshape(index, line), tuple(source.shape)), source
+
+
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), 0, fixed([2, 0, 2]), (3, 4), "prod"),
+        ((3, 4), 1, fixed([1, 1]), (3, 2), "mean", {"include_self": False}),
+    ],
+)
+@with_out()
+def index_reduce(
+    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """A copy of `input` whose parts `index` are reduced with those of `source`.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int
+    index : Tensor of int64 or int32
+        1-d: which part of `input` meets each part of `source`.
+    source : Tensor
+    reduce : {"prod", "mean", "amax", "amin"}
+    include_self : bool
+        Whether the parts of `input` take part where those of `source` fall.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes or dtypes do not suit, or `reduce` is another word.
+    """
+    dim, places, source = _reduced_parts(input, dim, index, source, reduce)
+    return scatter_reduce_at(input, places, source, dim, reduce, include_self)
+
+
+@composite(method=True, examples=[((3, 4), 0, fixed([2, 0, 2]), (3, 4), "amax")])
+def index_reduce_(
+    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """Reduce parts of `source` into the parts `index` of `input`; see :func:`index_reduce`."""
+    dim, places, source = _reduced_parts(input, dim, index, source, reduce)
+    return in_place(scatter_reduce_at)(input, places, source, dim, reduce, include_self)
+
+
 @composite(
     method=True,
     examples=[
@@ -1524,11 +1582,8 @@ def _fits(input: Any, mask: Any, value: Any) -> None:
     """Refuse a value that the type of `input` cannot hold."""
     if isinstance(value, Number):
         converted(value, of(input.dtype))
-    elif of(value.dtype).kind == "complex" and of(input.dtype).kind != "complex":
-        raise RuntimeError(
-            f"value cannot be converted to type {of(input.dtype).name} without overflow: "
-            f"masked_fill() got a value of {of(value.dtype)!r}"
-        )
+    elif of(value.dtype).kind == "complex" and not value.ndim:
+        converted(value.item(), of(input.dtype))
 
 
 @op(
