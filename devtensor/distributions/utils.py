@@ -56,6 +56,11 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     return tuple(dt.broadcast_tensors(*tensors))
 
 
+def _standard_normal(shape: Sequence[int], dtype: Any, device: Any) -> Tensor:
+    """Normal numbers of a shape; programs that define distributions import it."""
+    return dt.randn(tuple(shape), dtype=dtype, device=device)
+
+
 def standard_normal(like: Tensor, shape: Sequence[int]) -> Tensor:
     """Normal numbers of a shape, in the dtype and on the device of `like`."""
     return dt.randn(shape, dtype=like.dtype, device=like.device)

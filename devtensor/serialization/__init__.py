@@ -5,6 +5,10 @@ Files are PyTorch's own format, in both directions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from devtensor.device import device as Device
 from devtensor.serialization._allowed import (
     add_safe_globals,
     clear_safe_globals,
@@ -22,7 +26,11 @@ from devtensor.serialization._memory import Storage
 from devtensor.serialization._read import default_restore_location, load
 from devtensor.serialization._write import get_crc32_options, save, set_crc32_options
 
+MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | Device | str | dict[str, str] | None
+"""What `map_location` may be."""
+
 __all__ = [
+    "MAP_LOCATION",
     "Storage",
     "add_safe_globals",
     "clear_safe_globals",
