@@ -125,7 +125,7 @@ def test_readme_has_the_two_commands():
     commands = re.findall(r"^python3 -m venv .*$", text, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith("-m devtensor train")
-    assert "'.[test]'" in commands[1] and "-m pytest" in commands[1]
+    assert "'.[test,xpu]'" in commands[1] and "-m pytest" in commands[1]
     ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert "grep '^python3 -m venv ' README.md" in ci
 

@@ -1,6 +1,7 @@
 """The benchmark runs, and what it compares computes the same thing."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,17 @@ def test_script_writes_its_figures(tmp_path):
     record = json.loads(file.read_text())
     assert [line["section"] for line in record["lines"]] == ["chain", "training"]
     assert all(line["to_numpy"] > 0 and line["to_torch"] > 0 for line in record["lines"])
+
+
+def test_what_devices_add(other_device):
+    if other_device.startswith("strict"):
+        return  # it has no library of its own to compare with
+    script = Path(__file__).with_name("devices.py")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), "--rounds", "2", other_device],
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(rf"^{other_device} .* -?\d+\.\d\d$", done.stdout, re.MULTILINE)) == 6
