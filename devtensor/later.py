@@ -5,9 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from devtensor.refusal import absent
+
 __all__ = ["find"]
 
 MODULES = {
+    "_C",
+    "_dynamo",
     "__config__",
     "alias",
     "amp",
@@ -25,6 +29,7 @@ MODULES = {
     "hub",
     "jit",
     "library",
+    "masked",
     "multiprocessing",
     "onnx",
     "overrides",
@@ -32,6 +37,7 @@ MODULES = {
     "nested",
     "signal",
     "sparse",
+    "storage",
     "testing",
     "types",
     "version",
@@ -54,8 +60,14 @@ HOMES = {
     "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "
     "pixel_shuffle pixel_unshuffle rrelu_",
     "func": "vmap",
+    "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
+    "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
+    "storage": "TypedStorage UntypedStorage",
 }
 """A module, and the names of it that the package has, too."""
+
+ELSEWHERE = {"torch": "devtensor", "_custom_ops": "devtensor.library"}
+"""Modules by names that PyTorch has, too: ``torch.torch`` is written in some programs."""
 
 _HOME = {name: module for module, names in HOMES.items() for name in names.split()}
 
@@ -70,6 +82,10 @@ def find(name: str) -> Any:
     """
     if name in _HOME:
         return getattr(import_module(f"devtensor.{_HOME[name]}"), name)
+    if name in ELSEWHERE:
+        return import_module(ELSEWHERE[name])
     if name in MODULES:
         return import_module(f"devtensor.{name}")
+    if module := absent(name):
+        return module
     raise AttributeError(f"module 'devtensor' has no attribute {name!r}")

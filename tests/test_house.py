@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # all in the package of that name that no other line names.
 FLOORS = [
     ["errors", "hooks", "size", "example", "settings", "backends", "later", "refusal"],
-    ["compiler", "cpu", "distributed", "fx", "hub", "multiprocessing"],
+    ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing"],
     ["nested", "onnx"],
     ["dtype", "limits", "backend"],
     ["device"],

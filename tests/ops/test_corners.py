@@ -331,3 +331,36 @@ def test_refused_alike(call):
             call(m)
         raised.append(caught.type)
     assert raised[0] is raised[1]
+
+
+# ---- views that are copied
+
+
+def test_copies_are_contiguous_and_apart():
+    for m in (torch, dt):
+        x = m.arange(6.0).reshape(2, 3)
+        for y in (
+            m.permute_copy(x, (1, 0)), m.expand_copy(x[:1], (2, 3)), m.select_copy(x, 1, 0),
+            m.slice_copy(x, 1, 1, None, 1), m.as_strided_copy(x, (2, 2), (1, 2)), m.t_copy(x),
+            *m.unbind_copy(x), *m.split_copy(x, 2, 1), m.view_copy(x, (3, 2)), m.detach_copy(x),
+        ):  # fmt: skip
+            assert y.is_contiguous()
+            y.fill_(-1)
+        assert x.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    same(lambda m, x: m.slice_copy(x, 1, -3, -1), floats(2, 4))
+    same(lambda m, x: m.unfold_copy(x, 0, 3, 2), floats(7))
+    same(lambda m, x: m.diagonal_copy(x, 1), floats(3, 4))
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])
+def test_parts_are_reduced(reduce, include_self):
+    def call(m, x, y):
+        index = m.tensor([2, 0, 2])
+        return m.index_reduce(x, 0, index, y, reduce, include_self=include_self)
+
+    same(call, floats(4, 3), floats(3, 3, seed=1))
+    agree(lambda m: m.ones(4).index_reduce_(0, m.tensor([1, 1]), m.tensor([2.0, 3.0]), reduce))
+    for m in (torch, dt):
+        with pytest.raises(RuntimeError):
+            m.index_reduce(m.ones(3), 0, m.tensor([0]), m.ones(1), "sum")

@@ -1,0 +1,74 @@
+"""Views that are copied at once: ``permute_copy`` and its kind, one to each view."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.op import catalogue, composite
+from devtensor.ops import convert
+from devtensor.ops.arguments import axis
+from devtensor.ops.results import with_out
+
+VIEWS = (
+    "alias", "as_strided", "diagonal", "expand", "narrow", "permute", "select", "split",
+    "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view",
+    "view_as_complex", "view_as_real",
+)  # fmt: skip
+
+
+def own(x: Any) -> Any:
+    """A contiguous copy."""
+    return x.clone() if x.is_contiguous() else x.contiguous()
+
+
+def copied(name: str, view: Callable[..., Any], examples: tuple[Any, ...]) -> None:
+    """Put the copying form of a view into the catalogue."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = view(*args, **kwargs)
+        if isinstance(result, (tuple, list)):
+            return tuple([own(part) for part in result])
+        return own(result)
+
+    call.__name__ = call.__qualname__ = f"{name}_copy"
+    call.__doc__ = f"The same as :func:`{name}`, but of memory of its own."
+    call.__module__ = __name__
+    call.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
+    composite(examples=examples)(with_out()(call))
+
+
+for _name in VIEWS:
+    copied(_name, catalogue[_name].function, catalogue[_name].examples)
+copied("detach", convert.detach, ((2, 3),))
+
+
+@composite(examples=[((3, 4),), ((3, 4), 1, 1, 3), ((6,), 0, None, None, 2), ((4,), 0, -3)])
+@with_out()
+def slice_copy(
+    input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    """The places from `start` to below `end` along `dim`, each `step`-th, as a copy.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int, optional
+    start, end : int, optional
+        They may be negative, or beyond the end; the first and one behind the last by default.
+    step : int, optional
+
+    Raises
+    ------
+    IndexError
+        If there is no such dimension.
+    RuntimeError
+        If `step` is not positive, or `input` has no dimension.
+    """
+    if not input.ndim:
+        raise RuntimeError("slice() cannot be applied to a 0-dim tensor.")
+    if step < 1:
+        raise RuntimeError(f"slice step must be positive, got {step}")
+    dim = axis(dim, input.ndim)
+    return own(input[(*(slice(None),) * dim, slice(start, end, step))])
