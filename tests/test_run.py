@@ -48,6 +48,10 @@ from torch import Tensor, optim
 from torch.nn.modules.linear import Linear
 from torch.utils.data import DataLoader
 from torch.autograd import Variable
+from torch.cuda.amp import GradScaler
+from torch.nn.parallel import DataParallel
+import torch.autograd.profiler as profiler
+import torch.multiprocessing as mp
 
 import devtensor
 import devtensor.nn.functional

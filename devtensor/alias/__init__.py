@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from devtensor.refusal import absent
+
 __all__ = ["counterpart", "install"]
 
 FOLDER = str(Path(__file__).parent)
@@ -41,12 +43,17 @@ def counterpart(name: str) -> ModuleType:
         return import_module(own)
     outer = counterpart(name.rpartition(".")[0])
     found = getattr(outer, last, None)
-    if found is None:
+    # Within a package, as in PyTorch, a function may have the name of the file that has it.
+    if not isinstance(found, ModuleType) and (found is None or package != "devtensor"):
         try:
             return import_module(own)
         except ModuleNotFoundError as error:
             if error.name not in (own, package):
                 raise
+            module = absent(own.removeprefix("devtensor."))
+            if module is not None:
+                setattr(outer, last, module)
+                return module
     if not isinstance(found, ModuleType):  # a class or a function hides a module of ours
         raise ModuleNotFoundError(
             f"No module named {name!r}: devtensor, which stands in for PyTorch here, lacks it",
@@ -68,7 +75,10 @@ class Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         # Importing returns what stands here afterwards, so devtensor's module keeps its own name.
-        sys.modules[module.__name__] = counterpart(module.__name__)
+        found = counterpart(module.__name__)
+        # A file of ours may be a package there; what is inside it is found above, and nowhere else.
+        vars(found).setdefault("__path__", [])
+        sys.modules[module.__name__] = found
 
 
 def install() -> None:
@@ -89,6 +99,7 @@ def install() -> None:
             "it: start the program with `python -m devtensor run`"
         )
     sys.modules["torch"] = package
+    package.__name__ = "torch"  # some programs look at it before they patch what is in it
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
     if FOLDER not in sys.path:
