@@ -32,6 +32,10 @@ FIXED = (
 )
 
 
+WHOLE = ("any", "all", "max", "min", "sum")
+"""Functions whose result for a whole batch is made of those for its examples."""
+
+
 class Batch:
     """An array for each example.
 
@@ -44,8 +48,8 @@ class Batch:
     source : tuple or None
         Of what looks at the memory of another `Batch`: that one, and how to look at it.
     verdict : str
-        The function, of any, all, max and min, that gave a single number, which can be told of the
-        whole batch: kernels ask whether anything has to be refused, or taken care of, at all.
+        The function, of `WHOLE`, that gave a single number, which can be told of the whole batch:
+        kernels ask whether anything has to be refused, or taken care of, at all.
     fixed : bool
         Whether the memory is seen outside of `vmap`, so that the examples cannot become different.
     """
@@ -171,6 +175,8 @@ class Batch:
         return float(self.single())
 
     def __complex__(self) -> complex:
+        if self.verdict == "sum" and self.many:
+            return complex(self.inner.sum(self.value))
         return complex(self.single())
 
     def __index__(self) -> int:

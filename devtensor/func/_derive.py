@@ -18,7 +18,7 @@ from devtensor.autograd.function import Function
 from devtensor.autograd.node import Leaf
 from devtensor.autograd.view import edge_of
 from devtensor.func._device import depth
-from devtensor.func._levels import LEVELS, share, within
+from devtensor.func._levels import LEVELS, share, unwritten, within
 from devtensor.tensor import Tensor
 
 Tensors = Sequence[Any]
@@ -82,7 +82,7 @@ class Evaluation:
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call with recording on, whatever the mode outside is."""
-        with dt.inference_mode(False), dt.enable_grad():
+        with dt.inference_mode(False), unwritten(self.inputs), dt.enable_grad():
             return function(*args, **kwargs)
 
     def outer(self, tensors: Tensors) -> bool:

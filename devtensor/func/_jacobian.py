@@ -18,6 +18,7 @@ from devtensor.func._transforms import (
 )  # fmt: skip
 from devtensor.func._tree import flatten, unflatten
 from devtensor.func._vmap import vmap
+from devtensor.tensor import Tensor
 
 __all__ = ["hessian", "jacfwd", "jacrev"]
 
@@ -30,9 +31,19 @@ def basis(leaves: list[Any]) -> tuple[list[Any], list[int]]:
     for x, size in zip(leaves, sizes, strict=True):
         made = dt.zeros(total, size, dtype=x.dtype, device=base(x.device))
         made.diagonal(-start).fill_(1)
-        found.append(made.reshape(total, *x.shape))
+        found.append(made.reshape((total, *x.shape)))
         start += size
     return found, sizes
+
+
+def check_real(name: str, what: str, leaves: list[Any]) -> None:
+    """Raise RuntimeError for complex tensors, whose derivatives are no single numbers."""
+    for number, x in enumerate(leaves):
+        if isinstance(x, Tensor) and x.is_complex():
+            raise RuntimeError(
+                f"{name}: Expected all {what}s to be real but received complex tensor at flattened "
+                f"{what} idx: {number}. Take its real and imaginary parts as separate {what}s"
+            )
 
 
 def jacrev(
@@ -78,12 +89,14 @@ def jacrev(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         picked, numbers = chosen(args, argnums)
         inputs, shape = flatten(picked)
+        check_real("jacrev", "input", inputs)
 
         def call(new: Any) -> Any:
             return func(*replaced(args, numbers, argnums, new), **kwargs)
 
         output, pull, *aux = vjp(call, picked, has_aux=has_aux)
         outputs, nesting = flatten(output)
+        check_real("jacrev", "output", outputs)
         rows, sizes = basis(outputs)
 
         def row(*gs: Any) -> list[Any]:
@@ -96,7 +109,7 @@ def jacrev(
         blocks, start = [], 0
         for out, size in zip(outputs, sizes, strict=True):
             blocks.append(unflatten(
-                [x.narrow(0, start, size).reshape(*out.shape, *x.shape[1:]) for x in found],
+                [x.narrow(0, start, size).reshape((*out.shape, *x.shape[1:])) for x in found],
                 shape,
             ))  # fmt: skip
             start += size
@@ -137,12 +150,14 @@ def jacfwd(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         picked, numbers = chosen(args, argnums)
         check_float(flatten(picked)[0])
+        check_real("jacfwd", "input", flatten(picked)[0])
 
         def call(new: Any) -> Any:
             return func(*replaced(args, numbers, argnums, new), **kwargs)
 
         told = "jvp(f, primals, tangents)"
         inputs, _, outputs, nesting, push, aux = pushed(call, (picked,), has_aux, told)
+        check_real("jacfwd", "output", outputs)
         shape = flatten(picked)[1]
         columns, sizes = basis(inputs)
         if sum(sizes):
@@ -154,7 +169,7 @@ def jacfwd(
             pieces, start = [], 0
             for x, size in zip(inputs, sizes, strict=True):
                 piece = whole.narrow(-1, start, size)
-                pieces.append(piece.reshape(*whole.shape[:-1], *x.shape))
+                pieces.append(piece.reshape((*whole.shape[:-1], *x.shape)))
                 start += size
             blocks.append(unflatten(pieces, shape))
         result = unflatten(blocks, nesting)

@@ -7,12 +7,14 @@ newer than the axis that is put in or taken out here, so they stay outside of it
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import devtensor as dt
 from devtensor.autograd.function import Function
-from devtensor.autograd.view import edge_of
+from devtensor.autograd.view import edge_of, memory_of
 from devtensor.device import device as Device
 from devtensor.func._device import BatchDevice, batched, depth
 from devtensor.ops.convert import detach, to_device
@@ -185,3 +187,24 @@ def moved(x: Any, move: Any, device: Device) -> Any:
         array = x._array.value
         return share(moved(wrap(array, x._device.inner), move, device), depth(x._device))
     return enter(moved(leave(x, 0, 0, None), move, device), 0, 0)
+
+
+@contextmanager
+def unwritten(tensors: Sequence[Any]) -> Iterator[None]:
+    """A block within which tensors must not be written: their history outside would not know.
+
+    Raises
+    ------
+    RuntimeError
+        If they were.
+    """
+    watched = [(memory_of(x), x) for x in tensors]
+    before = [memory.stamp for memory, _ in watched]
+    yield
+    for (memory, x), stamp in zip(watched, before, strict=True):
+        if memory.stamp != stamp:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation: an "
+                f"argument of shape {list(x.shape)} was written within a transform. Write to a "
+                "clone of it"
+            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from devtensor.func._batch import Batch, Unbatchable, shown, spread
+from devtensor.func._batch import WHOLE, Batch, Unbatchable, shown, spread
 from devtensor.func._calls import DYNAMIC, Function, batches, looped
 
 RULES: dict[str, Function] = {}
@@ -88,7 +88,7 @@ def of_types(function: Function, *args: Any) -> Any:
 @rule("sum", "mean", "prod", "max", "min", "any", "all", "std", "var", "count_nonzero")
 def reduced(function: Function, x: Batch, /, *, axis: Any = None, **kwargs: Any) -> Any:
     made = x.made(function(x.value, axis=ups(axis, x.ndim), **kwargs), True)
-    if not made.ndim and function.__name__ in ("any", "all", "max", "min"):
+    if not made.ndim and function.__name__ in WHOLE:
         made.verdict = function.__name__
     return made
 

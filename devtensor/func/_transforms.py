@@ -215,6 +215,12 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
     inside = unflatten([at.track(x) for x in leaves], shape)
     result, aux = parts(at.call(func, inside, {}), has_aux, "vjp(f, *primals)")
     outputs, nesting = tensors(result, "vjp(f, *primals)")
+    for x in outputs:
+        if x.dtype.kind not in ("float", "complex"):
+            raise RuntimeError(
+                "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got "
+                f"Tensor with dtype {x.dtype!r}"
+            )
 
     def wrapper(cotangents: Any, retain_graph: bool = True, create_graph: Any = None) -> Any:
         given, told = flatten(cotangents)

@@ -9,7 +9,7 @@ from typing import Any
 import devtensor as dt
 from devtensor.func import _random as _random  # what draws ask while a vmap runs
 from devtensor.func._device import depth
-from devtensor.func._levels import LEVELS, Level, dropped, enter, leave, share
+from devtensor.func._levels import LEVELS, Level, dropped, enter, leave, share, unwritten
 from devtensor.func._tree import broadcast, flatten, unflatten
 from devtensor.tensor import Tensor, wrap
 
@@ -193,7 +193,11 @@ def run(
             x if dim is None else enter(share(inside_of(x, level), level), 0, dim)
             for x, dim in zip(leaves, dims, strict=True)
         ]
-        result = func(*unflatten(inside, shape), **kwargs)
+        leaves = [x for x, dim in zip(leaves, dims, strict=True) if dim is not None]
+        with unwritten(
+            [x for x in leaves if dt.is_grad_enabled() and x.requires_grad and x.is_leaf]
+        ):
+            result = func(*unflatten(inside, shape), **kwargs)
         return outputs(func, result, out_dims, level, size)
     finally:
         LEVELS.reset(token)

@@ -113,6 +113,22 @@ PROGRAMS = {
     "jacrev to no tensor": lambda lib, f, x, w: f.jacrev(lambda x: 3.0)(x),
     "jacrev of integers": lambda lib, f, x, w: f.jacrev(lambda x: x)(lib.arange(2)),
     "jacrev, no argument": lambda lib, f, x, w: f.jacrev(lambda x: x, argnums=1)(x),
+    "jacrev by a scalar": lambda lib, f, x, w: f.jacrev(lambda s: s**2)(x[0]),
+    "jacrev by complex": lambda lib, f, x, w: f.jacrev(lambda z: z.abs())(x + 1j),
+    "jacrev of complex": lambda lib, f, x, w: f.jacrev(lambda x: lib.exp(1j * x))(x),
+    "jacfwd by complex": lambda lib, f, x, w: f.jacfwd(lambda z: z.abs())(x + 1j),
+    "jacfwd of complex": lambda lib, f, x, w: f.jacfwd(lambda x: lib.exp(1j * x))(x),
+    "jacrev of truth": lambda lib, f, x, w: f.jacrev(lambda x: x > 0)(x),
+    "jacfwd of whole numbers": lambda lib, f, x, w: f.jacfwd(lambda x: (x > 0).long())(x),
+    "jacrev, nothing out": lambda lib, f, x, w: f.jacrev(lambda x: x[:0])(x),
+    "jacrev, nothing in": lambda lib, f, x, w: f.jacrev(lambda x: x.sum() * w)(x[:0]),
+    "jacfwd, nothing out": lambda lib, f, x, w: f.jacfwd(lambda x: x[:0])(x),
+    "jacrev, two types": lambda lib, f, x, w: f.jacrev(lambda x: (x.float() * 2, x.double()))(x),
+    "jacfwd, two types": lambda lib, f, x, w: f.jacfwd(lambda x: (x.float() * 2, x.double()))(x),
+    "write to what is tracked": lambda lib, f, x, w: f.grad(lambda x: x.mul_(2).sum())(
+        x.requires_grad_() * 1
+    ),
+    "write to a leaf": lambda lib, f, x, w: f.vmap(lambda x: x.mul_(2))(x.requires_grad_()),
     "jacrev of a scalar": lambda lib, f, x, w: f.jacrev(lambda s: s * x)(x[0]),
     "jacfwd": lambda lib, f, x, w: f.jacfwd(layer)(x, w),
     "jacfwd of both": lambda lib, f, x, w: f.jacfwd(layer, (0, 1))(x, w),
@@ -321,6 +337,14 @@ def test_nothing_is_left_behind():
     inner = kept.pop()
     with freed(inner):
         del inner
+
+
+def test_anomaly_mode():
+    with dt.autograd.set_detect_anomaly(True):
+        found = func.vmap(func.grad(lambda x: (x**2).sum()))(dt.tensor(A))
+        np.testing.assert_allclose(found.numpy(), 2 * A)
+        with pytest.raises(RuntimeError, match="nan values"):
+            func.vmap(func.grad(lambda x: (x.sqrt() * 0).sum()))(dt.zeros(2, 3))
 
 
 def test_hooks_within():
