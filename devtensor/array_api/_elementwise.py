@@ -53,16 +53,21 @@ def clip(
     >>> xp.clip(xp.asarray([-2.0, 0.5, 3.0]), min=0, max=1)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    if min is not None:
-        x = dt.maximum(x, bound(min, x))
-    return x if max is None else dt.minimum(x, bound(max, x))
+    if min is None and max is None:
+        return x
+    return dt.clamp(x, bound(min, x), bound(max, x))
 
 
-def bound(value: Tensor | float, x: Tensor) -> Tensor:
-    """A bound in the type and on the device of `x`."""
+def bound(value: Tensor | float | None, x: Tensor) -> Tensor | None:
+    """A bound in the type and on the device of `x`; a number beyond an integer type is its end."""
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return value.to(x.dtype)
-    return dt.full_like(x, value)
+    if x.dtype.kind == "int":
+        limits = dt.iinfo(x.dtype)
+        value = sorted((limits.min, value, limits.max))[1]
+    return dt.full((), value, dtype=x.dtype, device=x.device)
 
 
 def by_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
