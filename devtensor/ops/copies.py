@@ -41,7 +41,7 @@ def copied(name: str, view: Callable[..., Any], examples: tuple[Any, ...]) -> No
 
 for _name in VIEWS:
     copied(_name, catalogue[_name].function, catalogue[_name].examples)
-copied("detach", convert.detach, ((2, 3),))
+copied("detach", convert.detach, (((2, 3),),))
 
 
 @composite(examples=[((3, 4),), ((3, 4), 1, 1, 3), ((6,), 0, None, None, 2), ((4,), 0, -3)])

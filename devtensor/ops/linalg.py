@@ -2553,7 +2553,7 @@ def linalg_vector_norm(xp, x, /, ord=2, dim=None, keepdim=False, *, dtype=None):
 def vector_norm_rule(xp, g, x, out, ord, dim, keepdim):
     ord = float(ord)
     if ord == 0:
-        return xp.zeros_like(x)
+        return None
     if kind_of(g) is not kind_of(x).to_real():
         return xp.astype(vector_norm_slope(xp, g, wider(xp, x, g), out, ord, dim, keepdim), x.dtype)
     return vector_norm_slope(xp, g, x, out, ord, dim, keepdim)

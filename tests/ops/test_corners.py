@@ -352,6 +352,7 @@ def test_copies_are_contiguous_and_apart():
     same(lambda m, x: m.diagonal_copy(x, 1), floats(3, 4))
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce.. is in beta:UserWarning")
 @pytest.mark.parametrize("include_self", [True, False])
 @pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])
 def test_parts_are_reduced(reduce, include_self):
