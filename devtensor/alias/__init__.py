@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from devtensor.refusal import absent
 
 __all__ = ["counterpart", "install"]
+
+VERSION = "2.13.0"
+"""Of PyTorch, whose programs run here: they ask, to know which functions there are."""
 
 FOLDER = str(Path(__file__).parent)
 
@@ -62,8 +66,27 @@ def counterpart(name: str) -> ModuleType:
     return found
 
 
-class Finder(MetaPathFinder, Loader):
-    """Finds modules of PyTorch among those of devtensor."""
+class Installed(Distribution):
+    """What ``importlib.metadata`` says of PyTorch: the version whose functions are here."""
+
+    def read_text(self, filename: str) -> str | None:
+        """The text of a file of the distribution; there is one only."""
+        text = f"Metadata-Version: 2.1\nName: torch\nVersion: {VERSION}\n"
+        return text if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        """Where a file of the distribution is."""
+        return Path(FOLDER) / path
+
+
+class Finder(DistributionFinder, Loader):
+    """Finds modules of PyTorch among those of devtensor, and the distribution that has them."""
+
+    def find_distributions(
+        self,
+        context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008
+    ) -> Iterable[Distribution]:
+        return [Installed()] if context.name in (None, "torch") else []
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: Any = None
@@ -99,6 +122,7 @@ def install() -> None:
             "it: start the program with `python -m devtensor run`"
         )
     sys.modules["torch"] = package
+    package.__version__ = counterpart("torch.version").__version__ = VERSION  # type: ignore
     package.__name__ = "torch"  # some programs look at it before they patch what is in it
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

@@ -34,7 +34,7 @@ from devtensor.distributions.pareto import Pareto
 from devtensor.distributions.poisson import Poisson
 from devtensor.distributions.transformed_distribution import TransformedDistribution
 from devtensor.distributions.uniform import Uniform
-from devtensor.distributions.utils import euler_constant, sum_rightmost
+from devtensor.distributions.utils import _sum_rightmost, euler_constant
 from devtensor.nn.functional import softplus
 from devtensor.tensor import Tensor
 
@@ -232,7 +232,7 @@ def _(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
     other = q._natural_params
     result = q._log_normalizer(*other) - normalizer
     for mine, theirs, mean in zip(natural, other, means, strict=True):
-        result = result - sum_rightmost((theirs - mine) * mean, len(q.event_shape))
+        result = result - _sum_rightmost((theirs - mine) * mean, len(q.event_shape))
     return result
 
 
@@ -254,4 +254,4 @@ def _(p: Independent, q: Independent) -> Tensor:
             f"dimensions are reinterpreted: {p.reinterpreted_batch_ndims} and "
             f"{q.reinterpreted_batch_ndims}"
         )
-    return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+    return _sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)

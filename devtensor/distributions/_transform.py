@@ -10,7 +10,7 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.distributions import constraints
-from devtensor.distributions.utils import lazy_property, sum_rightmost
+from devtensor.distributions.utils import _sum_rightmost, lazy_property
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -266,7 +266,7 @@ class ComposeTransform(Transform):
         terms, event_dim = [], self.domain.event_dim
         for part, before, after in zip(self.parts, values[:-1], values[1:], strict=True):
             term = part.log_abs_det_jacobian(before, after)
-            terms.append(sum_rightmost(term, event_dim - part.domain.event_dim))
+            terms.append(_sum_rightmost(term, event_dim - part.domain.event_dim))
             event_dim += part.codomain.event_dim - part.domain.event_dim
         return reduce(add, terms)
 
@@ -345,7 +345,7 @@ class IndependentTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         result = self.base_transform.log_abs_det_jacobian(x, y)
-        return sum_rightmost(result, self.reinterpreted_batch_ndims)
+        return _sum_rightmost(result, self.reinterpreted_batch_ndims)
 
     def forward_shape(self, shape: Any) -> Any:
         return self.base_transform.forward_shape(shape)

@@ -10,7 +10,7 @@ import devtensor as dt
 from devtensor.distributions import constraints
 from devtensor.distributions._transform import Transform, check_dimensions
 from devtensor.distributions._transforms_elementwise import Plain, clipped_sigmoid
-from devtensor.distributions.utils import sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
+from devtensor.distributions.utils import _sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
 from devtensor.nn import functional as F
 from devtensor.size import Size
 from devtensor.tensor import Tensor
@@ -313,7 +313,7 @@ class CatTransform(_Several):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         terms = [
-            sum_rightmost(term, self.event_dim - t.event_dim)
+            _sum_rightmost(term, self.event_dim - t.event_dim)
             for t, term in zip(self.transforms, self._jacobians(x, y), strict=True)
         ]
         dim = (self.dim if self.dim < 0 else self.dim - x.ndim) + self.event_dim

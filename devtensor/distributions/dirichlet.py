@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import devtensor as dt
 from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
-from devtensor.nn import functional as F
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -61,8 +60,9 @@ class Dirichlet(ExponentialFamily):
     def mode(self) -> Tensor:
         excess = (self.concentration - 1).clamp(min=0)
         mode = excess / excess.sum(-1, True)
-        corner = F.one_hot(mode.argmax(-1), mode.shape[-1]).to(mode.dtype)
-        return dt.where((self.concentration < 1).all(-1, keepdim=True), corner, mode)
+        # the density is infinite in all corners: the first stands for them, as in PyTorch
+        first = (dt.arange(mode.shape[-1], device=mode.device) == 0).to(mode.dtype)
+        return dt.where((self.concentration < 1).all(-1, keepdim=True), first, mode)
 
     @property
     def variance(self) -> Tensor:

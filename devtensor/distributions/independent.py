@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from devtensor.distributions import constraints
 from devtensor.distributions.distribution import Distribution
-from devtensor.distributions.utils import sum_rightmost
+from devtensor.distributions.utils import _sum_rightmost
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -83,10 +83,10 @@ class Independent(Distribution):
         return self.base_dist.rsample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return sum_rightmost(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
+        return _sum_rightmost(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
 
     def entropy(self) -> Tensor:
-        return sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
+        return _sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         if self.reinterpreted_batch_ndims > 0:

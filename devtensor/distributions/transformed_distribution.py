@@ -11,7 +11,7 @@ from devtensor.distributions import constraints
 from devtensor.distributions.distribution import Distribution
 from devtensor.distributions.independent import Independent
 from devtensor.distributions.transforms import ComposeTransform, Transform
-from devtensor.distributions.utils import sum_rightmost
+from devtensor.distributions.utils import _sum_rightmost
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -102,10 +102,10 @@ class TransformedDistribution(Distribution):
             before = transform.inv(value)
             event_dim += transform.domain.event_dim - transform.codomain.event_dim
             slope = transform.log_abs_det_jacobian(before, value)
-            result = result - sum_rightmost(slope, event_dim - transform.domain.event_dim)
+            result = result - _sum_rightmost(slope, event_dim - transform.domain.event_dim)
             value = before
         base = self.base_dist.log_prob(value)
-        return result + sum_rightmost(base, event_dim - len(self.base_dist.event_shape))
+        return result + _sum_rightmost(base, event_dim - len(self.base_dist.event_shape))
 
     def _turned(self, value: Tensor) -> Tensor:
         """Probabilities counted from the other end, where the transforms decrease."""

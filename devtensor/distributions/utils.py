@@ -71,7 +71,7 @@ def uniform(like: Tensor, shape: Sequence[int]) -> Tensor:
     return dt.rand(shape, dtype=like.dtype, device=like.device)
 
 
-def sum_rightmost(value: Any, dim: int) -> Any:
+def _sum_rightmost(value: Any, dim: int) -> Any:
     """The sum over the last `dim` dimensions."""
     return value if dim == 0 else value.reshape((*value.shape[:-dim], -1)).sum(-1)
 
