@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from devtensor.refusal import refused
+from devtensor.refusal import absent, refused
 
 __all__ = ["Graph", "GraphModule", "Interpreter", "Node", "Proxy", "Tracer", "Transformer",
            "symbolic_trace", "wrap"]  # fmt: skip
@@ -25,3 +25,9 @@ symbolic_trace = refused("fx.symbolic_trace", WHY)
 def wrap(fn_or_name: F) -> F:
     """Return the function."""
     return fn_or_name
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("graph", "graph_module", "immutable_collections", "interpreter", "node", "proxy"):
+        return absent(f"fx.{name}")  # which PyTorch imports with the package
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

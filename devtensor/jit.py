@@ -1,11 +1,14 @@
-"""TorchScript's names (``torch.jit``): nothing is compiled; what marks code does nothing."""
+"""TorchScript's names (``torch.jit``): code is run as it is, as by PyTorch under PYTORCH_JIT=0."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
+from devtensor.nn.module import Module
 from devtensor.refusal import refused
 
 __all__ = [
@@ -42,10 +45,6 @@ F = TypeVar("F")
 _of_type = isinstance
 LEAVE = "nothing is compiled here; call the function or module as it is"
 
-script = refused("jit.script", LEAVE)
-trace = refused("jit.trace", LEAVE)
-trace_module = refused("jit.trace_module", LEAVE)
-script_method = refused("jit.script_method", LEAVE)
 freeze = refused("jit.freeze", f"{LEAVE}, in eval mode")
 optimize_for_inference = refused("jit.optimize_for_inference", f"{LEAVE}, under inference_mode")
 save = refused("jit.save", "there are no compiled modules; save the state_dict by torch.save")
@@ -55,13 +54,84 @@ load = refused(
 )
 fork = refused("jit.fork", "operations run one after another; call the function")
 wait = refused("jit.wait", "operations run one after another; use the function's result")
-ScriptModule = refused("jit.ScriptModule", LEAVE)
 ScriptFunction = refused("jit.ScriptFunction", LEAVE)
-RecursiveScriptModule = ScriptModule
+RecursiveScriptModule = refused("jit.RecursiveScriptModule", LEAVE)
 
 
 class Error(RuntimeError):
     """An error in compiled code, of which there is none."""
+
+
+class TracerWarning(Warning):
+    """A warning that tracing gives, so one that is never given."""
+
+
+class ScriptModule(Module):
+    """A module like any other, of programs that derive theirs from it."""
+
+    def __init__(self, arg: Any = None) -> None:
+        super().__init__()
+
+
+_told: list[bool] = []
+
+
+def _as_it_is(given: F) -> F:
+    """Return what is given; the first time, say that this is all that happens."""
+    if not _told:
+        _told.append(True)
+        warnings.warn(
+            "torch.jit compiles nothing here: functions and modules are returned as they are",
+            stacklevel=3,
+        )
+    return given
+
+
+def script(obj: F, *_: Any, **__: Any) -> F:
+    """Return the function, module or class as it is.
+
+    Parameters
+    ----------
+    obj : callable or Module
+        It stays what it is; further arguments have no effect.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> model = dt.nn.Linear(2, 1)
+    >>> dt.jit.script(model) is model
+    True
+    """
+    return _as_it_is(obj)
+
+
+def trace(func: F, *_: Any, **__: Any) -> F:
+    """Return the function or module as it is; the example inputs are not looked at."""
+    return _as_it_is(func)
+
+
+def trace_module(mod: F, *_: Any, **__: Any) -> F:
+    """Return the module as it is; the example inputs are not looked at."""
+    return _as_it_is(mod)
+
+
+def script_method(fn: F) -> F:
+    """Return the method as it is."""
+    return _as_it_is(fn)
+
+
+class _Broadcast:
+    """``BroadcastingList2[int]`` in annotations: a number, or as many as the name says."""
+
+    def __getitem__(self, types: Any) -> Any:
+        return types | list[types]
+
+
+annotations = ModuleType("devtensor.jit.annotations")
+annotations.__dict__.update(
+    {f"BroadcastingList{size}": _Broadcast() for size in range(1, 7)},
+    Dict=dict, List=list, Tuple=tuple, Any=Any,
+)  # fmt: skip
 
 
 class Attribute:

@@ -62,7 +62,7 @@ HOMES = {
     "func": "vmap",
     "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
-    "storage": "TypedStorage UntypedStorage",
+    "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage",
 }
 """A module, and the names of it that the package has, too."""
 

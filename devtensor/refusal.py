@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
 from typing import Any
 
-__all__ = ["refused"]
+__all__ = ["Absent", "absent", "refused"]
 
 
 class Refused(type):
@@ -35,3 +37,67 @@ def refused(name: str, why: str) -> Any:
     """
     text = f"torch.{name}: {why}"
     return Refused(name.rpartition(".")[2], (), {"refusal": text, "__doc__": f"Refused: {why}."})
+
+
+COMPILER = "nothing is compiled here: programs run as they are"
+QUANTIZED = "there are no quantized types; compute in float16 or bfloat16"
+ALONE = "devtensor trains in one process; start the program without torchrun"
+ABSENT = {
+    "_dynamo": COMPILER,
+    "_export": COMPILER,
+    "_functorch": COMPILER,
+    "_higher_order_ops": COMPILER,
+    "_inductor": COMPILER,
+    "_subclasses": COMPILER,
+    "ao": QUANTIZED,
+    "distributed": ALONE,
+    "export": "programs are not turned into graphs; save the state_dict",
+    "fx": "programs are not turned into graphs; the ledger and module hooks see what runs",
+    "nn.intrinsic": QUANTIZED,
+    "nn.parallel": ALONE,
+    "nn.qat": QUANTIZED,
+    "nn.quantizable": QUANTIZED,
+    "nn.quantized": QUANTIZED,
+    "onnx": "nothing writes ONNX files here; save the state_dict and export it from PyTorch",
+    "package": "save the state_dict by torch.save, and the code as a Python package",
+    "utils.cpp_extension": "what is compiled for PyTorch runs on its tensors alone",
+    "utils.data.datapipes": "write a Dataset or an IterableDataset",
+    "utils.mobile_optimizer": COMPILER,
+}
+"""Packages of PyTorch of which little or nothing is here, and why."""
+
+
+def reason(name: str) -> str | None:
+    """Why a module, or what would be in it, is not here; None if that is not known."""
+    while name and name not in ABSENT:
+        name = name.rpartition(".")[0]
+    return ABSENT.get(name)
+
+
+class Absent(ModuleType):
+    """A module of PyTorch that is not here: it can be imported, and its names refuse when used.
+
+    Questions whether something is so, by names such as ``is_fake``, are answered with no.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name.startswith("is_"):
+            return lambda *_, **__: False
+        full = f"{self.__name__}.{name}"
+        found = refused(full, reason(full) or "")
+        setattr(self, name, found)
+        return found
+
+
+@cache
+def absent(name: str) -> Absent | None:
+    """The module that stands for one of PyTorch's that is not here, if it is known not to be.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"distributed.tensor"``.
+    """
+    return Absent(name) if reason(name) else None

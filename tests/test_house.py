@@ -80,8 +80,24 @@ FLOORS = [
         "sparse",
         "version",
     ],
-    ["distributions", "masked", "signal", "array_api", "neighbours.einops", "neighbours.opt_einsum"],
-    ["datasets", "testing", "stub", "array_api._stub", "ops.__main__", "alias", "commands", "__main__"],
+    [
+        "distributions",
+        "masked",
+        "signal",
+        "array_api",
+        "neighbours.einops",
+        "neighbours.opt_einsum",
+    ],
+    [
+        "datasets",
+        "testing",
+        "stub",
+        "array_api._stub",
+        "ops.__main__",
+        "alias",
+        "commands",
+        "__main__",
+    ],
 ]
 
 

@@ -282,3 +282,8 @@ def check_order(
         raise ValueError(
             "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
         )
+
+
+# By PyTorch's names, of which programs ask whether an iterator is one.
+_BaseDataLoaderIter, _SingleProcessDataLoaderIter = LoaderIterator, OneProcess
+_MultiProcessingDataLoaderIter = ManyProcesses

@@ -1,0 +1,62 @@
+"""What programs touch of PyTorch's compiled part (``torch._C``): mostly what is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Flag, auto
+from typing import Any
+
+from devtensor.amp import autocast
+from devtensor.device import device
+from devtensor.overrides import DisableTorchFunctionSubclass
+from devtensor.route import disabled as _disabled_torch_function_impl
+from devtensor.tensor import Tensor
+
+__all__ = [
+    "DisableTorchFunctionSubclass",
+    "DispatchKey",
+    "DispatchKeySet",
+    "_disabled_torch_function_impl",
+]
+
+
+class DispatchKey(Flag):
+    """Parts of PyTorch's dispatcher, and sets of them: those that a block may be kept from."""
+
+    AutocastCPU = auto()
+    AutocastCUDA = auto()
+    AutocastXPU = auto()
+
+
+DispatchKeySet = DispatchKey
+_TensorMeta = type(Tensor)
+
+
+@contextmanager
+def _ExcludeDispatchKeyGuard(keys: DispatchKey) -> Iterator[None]:
+    """A block without the automatic mixed precision of some kinds of devices."""
+    with ExitStack() as stack:
+        for key in DispatchKey:
+            if key in keys:
+                kind = key.name.removeprefix("Autocast").lower()  # type: ignore[union-attr]
+                stack.enter_context(autocast(kind, enabled=False))
+        yield
+
+
+def _get_tracing_state() -> None:
+    """None: nothing is traced."""
+
+
+def _get_accelerator() -> device:
+    """The kind of device that is used beside the host, or the host."""
+    from devtensor.accelerator import current_accelerator
+
+    return current_accelerator() or device("cpu")
+
+
+def __getattr__(name: str) -> Any:
+    # Switches of a compiler that is not here.
+    if name.startswith(("_jit_set_", "_jit_override_")):
+        return lambda *values: False
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
