@@ -6,16 +6,33 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.example import complexes
 from devtensor.op import catalogue, composite
 from devtensor.ops import convert
 from devtensor.ops.arguments import axis
 from devtensor.ops.results import with_out
 
-VIEWS = (
-    "alias", "as_strided", "diagonal", "expand", "narrow", "permute", "select", "split",
-    "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view",
-    "view_as_complex", "view_as_real",
-)  # fmt: skip
+VIEWS: dict[str, tuple[Any, ...]] = {
+    "alias": (((2, 3),),),
+    "as_strided": (((12,), [2, 3], [4, 1], 1),),
+    "diagonal": (((3, 4),), ((3, 4), 1)),
+    "expand": (((1, 3), [2, 3]),),
+    "narrow": (((4, 3), 0, 1, 2),),
+    "permute": (((2, 3, 4), [2, 0, 1]),),
+    "select": (((3, 4), 1, 2),),
+    "split": (((5, 2), 2),),
+    "split_with_sizes": (((5, 2), [2, 3]),),
+    "squeeze": (((1, 3, 1),), ((1, 3, 1), 0)),
+    "t": (((2, 3),),),
+    "transpose": (((2, 3, 4), 0, 2),),
+    "unbind": (((2, 3),),),
+    "unfold": (((7,), 0, 3, 2),),
+    "unsqueeze": (((2, 3), 1),),
+    "view": (((2, 6), [3, 4]),),
+    "view_as_complex": (((3, 2),),),
+    "view_as_real": ((complexes(3),),),
+}
+"""The views, and examples of each."""
 
 
 def own(x: Any) -> Any:
@@ -39,8 +56,8 @@ def copied(name: str, view: Callable[..., Any], examples: tuple[Any, ...]) -> No
     composite(examples=examples)(with_out()(call))
 
 
-for _name in VIEWS:
-    copied(_name, catalogue[_name].function, catalogue[_name].examples)
+for _name, _examples in VIEWS.items():
+    copied(_name, catalogue[_name].function, _examples)
 copied("detach", convert.detach, (((2, 3),),))
 
 

@@ -1131,8 +1131,8 @@ def _reduced_parts(
 @composite(
     method=True,
     examples=[
-        ((3, 4), 0, fixed([2, 0, 2]), (3, 4), "prod"),
-        ((3, 4), 1, fixed([1, 1]), (3, 2), "mean", {"include_self": False}),
+        ((3, 4), 0, fixed([2, 0, 2]), normal(3, 4), "prod"),
+        ((3, 4), 1, fixed([1, 1]), normal(3, 2), "mean", {"include_self": False}),
     ],
 )
 @with_out()
@@ -1161,7 +1161,7 @@ def index_reduce(
     return scatter_reduce_at(input, places, source, dim, reduce, include_self)
 
 
-@composite(method=True, examples=[((3, 4), 0, fixed([2, 0, 2]), (3, 4), "amax")])
+@composite(method=True, examples=[((3, 4), 0, fixed([2, 0, 2]), normal(3, 4), "amax")])
 def index_reduce_(
     input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
