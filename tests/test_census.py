@@ -18,7 +18,6 @@ REFUSED = {
     "torch.distributed.all_reduce": "one process trains",
     "torch.distributed.fsdp.fully_shard": "one process trains",
     "torch.nn.parallel.DistributedDataParallel": "one process trains",
-    "torch.jit.script": "nothing is compiled",
     "torch.onnx._export": "nothing writes ONNX files",
     "torch.sparse_coo_tensor": "all tensors are dense",
     "torch.nested.nested_tensor": "a tensor has one shape",

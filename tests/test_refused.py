@@ -11,17 +11,16 @@ from devtensor.commands.check import lacks
 from devtensor.refusal import Refused
 
 MODULES = {
-    "jit": "script trace trace_module script_method freeze save load ScriptModule",
+    "jit": "freeze optimize_for_inference save load fork wait",
     "hub": "load list help load_state_dict_from_url download_url_to_file",
     "onnx": "export",
     "fx": "Graph GraphModule Interpreter Node Proxy Tracer Transformer symbolic_trace",
-    "library": "Library custom_op define impl register_fake",
+    "library": "triton_op opcheck register_autocast",
     "distributed": "init_process_group all_reduce barrier broadcast all_gather new_group",
     "distributed.fsdp": "fully_shard FullyShardedDataParallel",
     "nn.parallel": "DistributedDataParallel",
     "sparse": "sampled_addmm softmax spdiags",
     "nested": "nested_tensor as_nested_tensor",
-    "overrides": "TorchFunctionMode handle_torch_function",
 }
 
 
@@ -180,16 +179,3 @@ def test_tensors_by_another_kind_of_device():
     assert isinstance(dt.ones(1), dt.FloatTensor)
     with pytest.raises(AttributeError, match="has no attribute 'ShineTensor'"):
         dt.cuda.ShineTensor  # noqa: B018
-
-
-def test_what_acts_as_a_tensor():
-    class Like:
-        def __torch_function__(self):
-            raise NotImplementedError
-
-    overrides = dt.overrides
-    assert overrides.is_tensor_like(dt.ones(1)) and overrides.is_tensor_like(Like())
-    assert not overrides.is_tensor_like(1) and not overrides.has_torch_function((dt.ones(1),))
-    assert overrides.is_tensor_method_or_property(dt.Tensor.add)
-    assert not overrides.is_tensor_method_or_property(len)
-    assert overrides.resolve_name(dt.exp) == "torch.exp"

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from devtensor.alias import counterpart
+from devtensor.refusal import Refused
 from devtensor.tensor import Tensor
 
 __all__ = ["Use", "add_arguments", "lacks", "run", "uses"]
@@ -139,7 +140,7 @@ def lacks(name: str) -> str | None:
                 at = counterpart(path)
             except ModuleNotFoundError:
                 return "devtensor lacks it" if path == name else f"devtensor lacks {path}"
-    return getattr(at, "refusal", None)
+    return at.refusal if isinstance(at, Refused) else None
 
 
 def uses(program: ast.Module) -> set[Use]:
