@@ -547,7 +547,7 @@ def strided(array, device):
     return dt.tensor(wide, device=device)[..., ::2].detach()
 
 
-OF_MEMORY = ("as_strided", "strided")
+OF_MEMORY = ("as_strided", "as_strided_copy", "strided")
 FORMED = [
     case
     for case in EVERY

@@ -40,7 +40,9 @@ def own(x: Any) -> Any:
     return x.clone() if x.is_contiguous() else x.contiguous()
 
 
-def copied(name: str, view: Callable[..., Any], examples: tuple[Any, ...]) -> None:
+def copied(
+    name: str, view: Callable[..., Any], examples: tuple[Any, ...], oracle: Any = "same"
+) -> None:
     """Put the copying form of a view into the catalogue."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -53,11 +55,17 @@ def copied(name: str, view: Callable[..., Any], examples: tuple[Any, ...]) -> No
     call.__doc__ = f"The same as :func:`{name}`, but of memory of its own."
     call.__module__ = __name__
     call.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
-    composite(examples=examples)(with_out()(call))
+    composite(examples=examples, oracle=oracle)(with_out()(call))
 
 
 for _name, _examples in VIEWS.items():
-    copied(_name, catalogue[_name].function, _examples)
+    # PyTorch has no gradient of this one; its view does the same.
+    copied(
+        _name,
+        catalogue[_name].function,
+        _examples,
+        (lambda torch, x: torch.view_as_complex(x)) if _name == "view_as_complex" else "same",
+    )
 copied("detach", convert.detach, (((2, 3),),))
 
 

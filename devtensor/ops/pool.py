@@ -642,6 +642,11 @@ def require_divisible(name: str, input: Tensor, output_size: Any, dims: int) -> 
             n if count is None else count
             for n, count in zip(shape[-dims:], output_size, strict=True)
         ]
+    if dims > 1 and isinstance(output_size, (tuple, list)) and len(shape) <= len(output_size):
+        raise ValueError(
+            f"Input dimension should be at least {len(output_size) + 1}: {name}() got shape "
+            f"{list(shape)} for output_size={tuple(output_size)}"
+        )
     size = numbers(name, "output_size", output_size, dims)
     if len(shape) not in (dims + 1, dims + 2):
         if dims == 1:

@@ -365,3 +365,23 @@ def test_parts_are_reduced(reduce, include_self):
     for m in (torch, dt):
         with pytest.raises(RuntimeError):
             m.index_reduce(m.ones(3), 0, m.tensor([0]), m.ones(1), "sum")
+
+
+# ---- polynomials
+
+
+@pytest.mark.parametrize("name", sorted(n for n in dir(dt.special) if "polynomial" in n))
+def test_polynomials(name):
+    def call(m):
+        x = m.linspace(-2, 2, 9, dtype=m.float64)
+        degrees = m.arange(-1, 8).unsqueeze(1)
+        return getattr(m.special, name)(x, degrees)
+
+    agree(call)
+    agree(lambda m: getattr(m.special, name)(0.3, m.tensor([1, 2])), rtol=1e-6)
+    agree(lambda m: getattr(m.special, name)(m.zeros(0), 3), rtol=1e-6)
+
+
+def test_all_polynomials_are_there():
+    names = {n for n in dir(torch.special) if "polynomial" in n}
+    assert names == {n for n in dir(dt.special) if "polynomial" in n}
