@@ -48,6 +48,7 @@ CASES = [(name, "cpu") for name in OUTCOMES]
 CASES += [(name, "xpu:0") for name in QUICK if find_spec("dpnp")]
 
 
+@pytest.mark.timeout(600)  # on a busy machine
 @pytest.mark.parametrize(("name", "place"), CASES)
 def test_examples(name, place, capsys):
     outcome = program(name).main(["--device", place, "--seed", "0"])

@@ -12,7 +12,7 @@ import devtensor as torch
 from devtensor import nn
 from devtensor.nn import functional as F
 
-CONTEXT = 64
+CONTEXT = 48
 
 
 class Block(nn.Module):
@@ -23,7 +23,7 @@ class Block(nn.Module):
         self.attention = nn.Linear(width, 3 * width, bias=False)
         self.project = nn.Linear(width, width, bias=False)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width)
         )
 
     def forward(self, x):
@@ -43,6 +43,8 @@ class GPT(nn.Module):
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, letters)
+        for table in (self.token, self.place):
+            nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, tokens):
         x = self.token(tokens)
@@ -81,25 +83,26 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
 
     text = "\n".join(topics[name] for name in sorted(topics))[:200_000]
     alphabet = sorted(set(text))
-    tokens = torch.tensor([alphabet.index(c) for c in text])
+    number = {c: place for place, c in enumerate(alphabet)}
+    tokens = torch.tensor([number[c] for c in text])
     train, test = tokens[:-20_000], tokens[-20_000:]
     plain = trigram(train, test, len(alphabet))
 
     train, test = train.to(options.device), test.to(options.device)
     model = GPT(len(alphabet)).to(options.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 6e-3, total_steps=options.steps, pct_start=0.1
+        optimizer, 1e-2, total_steps=options.steps, pct_start=0.1
     )
     window = torch.arange(CONTEXT + 1, device=options.device)
     for step in range(1, options.steps + 1):
-        start = torch.randint(len(train) - CONTEXT, (24, 1), device=options.device)
+        start = torch.randint(len(train) - CONTEXT, (20, 1), device=options.device)
         batch = train[start + window]
         scores = model(batch[:, :-1])
         loss = F.cross_entropy(scores.flatten(0, 1), batch[:, 1:].flatten())
