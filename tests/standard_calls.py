@@ -276,7 +276,7 @@ class Draw:
     def repeats(self):
         shape = self.given["x"].shape
         n = shape[self.given["axis"]] if "axis" in self.given else math.prod(shape)
-        return self.one_of(2, 0, self.random.integers(0, 3, n))
+        return self.one_of(2, 0, self.random.integers(0, 3, n).astype(self.type("uint")))
 
     def repeat_x(self):
         return self.array(self.lengths(1, 1))
@@ -297,7 +297,7 @@ class Draw:
 
     def indices(self):
         n = self.given["x"].shape[-1] if self.ndim else 0
-        return self.random.integers(-n, n, (3 if n else 0,))
+        return self.random.integers(-n, n, (3 if n else 0,)).astype(self.type("int"))
 
     def take_along_axis_x(self):
         return self.array(self.lengths(1, 3, of=(1, 2, 3)))
@@ -305,7 +305,7 @@ class Draw:
     def take_along_axis_indices(self):
         x = self.given["x"]
         n = min(x.shape)
-        return self.random.integers(-n, n, x.shape)
+        return self.random.integers(-n, n, x.shape).astype(self.type("int"))
 
     def side(self):
         return self.one_of("left", "right")
@@ -317,7 +317,7 @@ class Draw:
         return self.array()
 
     def sorter(self):
-        return np.arange(len(self.given["x1"]))
+        return np.arange(len(self.given["x1"]), dtype=self.type("int"))
 
     def condition(self):
         return self.array(self.lengths(), "bool")

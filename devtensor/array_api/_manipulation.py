@@ -70,6 +70,8 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
     >>> xp.repeat(xp.asarray([1, 2]), xp.asarray([2, 1]))
     tensor([1, 1, 2])
     """
+    if isinstance(repeats, Tensor):
+        repeats = repeats.to(dt.int64)
     return dt.repeat_interleave(x, repeats, dim=axis)
 
 

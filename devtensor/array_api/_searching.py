@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import devtensor as dt
+from devtensor.array_api._types import joined
 from devtensor.ops.arguments import axis as counted
 from devtensor.tensor import Tensor
 
 __all__ = [
-    "nonzero", "sort", "take", "take_along_axis", "unique_all", "unique_counts", "unique_inverse",
-    "unique_values",
+    "nonzero", "searchsorted", "sort", "take", "take_along_axis", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values",
 ]  # fmt: skip
 
 
@@ -55,6 +56,26 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     return dt.nonzero(x, as_tuple=True)
 
 
+def searchsorted(
+    x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tensor | None = None
+) -> Tensor:
+    """Where elements would have to stand in a sequence for it to remain in order.
+
+    Parameters
+    ----------
+    x1 : Tensor
+        The sequence, in one dimension.
+    x2 : Tensor
+        The elements.
+    side : {"left", "right"}, optional
+        Before or behind those that are equal.
+    sorter : Tensor of int, optional
+        The numbers of the elements of `x1` in order, if it is not.
+    """
+    order = None if sorter is None else sorter.to(dt.int64)
+    return dt.searchsorted(*joined(x1, x2), side=side, sorter=order)
+
+
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements in order.
 
@@ -92,7 +113,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
             f"a tensor of shape {list(x.shape)} has not one dimension: say by axis= which one"
         )
     before = counted(axis or 0, x.ndim)
-    return x[(*[slice(None)] * before, indices)]
+    return x[(*[slice(None)] * before, indices.to(dt.int64))]  # small types would be masks
 
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
@@ -106,8 +127,8 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     axis : int, optional
         Which dimension.
     """
-    length = x.shape[counted(axis, x.ndim)]
-    return dt.take_along_dim(x, dt.where(indices < 0, indices + length, indices), axis)
+    length, places = x.shape[counted(axis, x.ndim)], indices.to(dt.int64)
+    return dt.take_along_dim(x, dt.where(places < 0, places + length, places), axis)
 
 
 def unique_all(x: Tensor, /) -> unique_all_result:

@@ -116,7 +116,6 @@ std(x, /, *, axis=None, correction=0.0, keepdims=False)
 sum(x, /, *, axis=None, dtype=None, keepdims=False)
 var(x, /, *, axis=None, correction=0.0, keepdims=False)
 argsort(x, /, *, axis=-1, descending=False, stable=True)
-searchsorted(x1, x2, /, *, side='left', sorter=None)
 isin(x1, x2, /, *, invert=False)
 diff(x, /, *, axis=-1, n=1, prepend=None, append=None)
 """
