@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 import devtensor.dtype as dtypes
@@ -290,6 +291,13 @@ def value_for(input: Any, value: Any) -> Any:
     """A number as a 0-d tensor of the type of `input`."""
     if isinstance(value, Tensor):
         return value if value._device is input._device else to_device(value, input._device)
+    if hasattr(value, "item") and not value.ndim:  # a scalar of the host's library
+        value = value.item()
+    if not isinstance(value, Number):
+        raise TypeError(
+            "fill_() received an invalid combination of arguments - got (Tensor, "
+            f"{type(value).__name__}), but the value must be a number or a 0-d Tensor"
+        )
     return catalogue["filled"].function(
         (), catalogue_number(value, input.dtype), dtype=input.dtype, device=input._device
     )

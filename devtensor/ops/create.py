@@ -63,12 +63,12 @@ def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _number(value: Any) -> Any:
-    """A Python number, also out of a 0-d tensor."""
-    return value.item() if isinstance(value, Tensor) else value
+    """A Python number, also out of a 0-d tensor or a scalar of the host's library."""
+    return value.item() if hasattr(value, "item") and not value.ndim else value
 
 
 def _dtype_of(value: Any) -> Dtype:
-    return value.dtype if isinstance(value, Tensor) else of_number(value)
+    return value.dtype if isinstance(value, Tensor) else of_number(_number(value))
 
 
 def converted(value: Any, dtype: Dtype) -> Any:
@@ -79,6 +79,10 @@ def converted(value: Any, dtype: Dtype) -> Any:
     RuntimeError
         If it does not fit.
     """
+    if not isinstance(value, Number):
+        raise TypeError(
+            f"the value must be Number, not {type(value).__name__}: it fills a {dtype!r} tensor"
+        )
     if dtype.kind == "bool":
         return bool(value)
     given = value

@@ -1582,7 +1582,7 @@ def _fits(input: Any, mask: Any, value: Any) -> None:
     """Refuse a value that the type of `input` cannot hold."""
     if isinstance(value, Number):
         converted(value, of(input.dtype))
-    elif of(value.dtype).kind == "complex" and not value.ndim:
+    elif isinstance(value, Tensor) and value.is_complex() and not value.ndim:
         converted(value.item(), of(input.dtype))
 
 
