@@ -64,10 +64,11 @@ def bound(value: Tensor | float | None, x: Tensor) -> Tensor | None:
         return None
     if isinstance(value, Tensor):
         return value.to(x.dtype)
+    number: float = value
     if x.dtype.kind == "int":
         limits = dt.iinfo(x.dtype)
-        value = sorted((limits.min, value, limits.max))[1]
-    return dt.full((), value, dtype=x.dtype, device=x.device)
+        _, number, _ = sorted([limits.min, number, limits.max])
+    return dt.full((), number, dtype=x.dtype, device=x.device)
 
 
 def by_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
