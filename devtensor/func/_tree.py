@@ -1,47 +1,92 @@
-"""Nested containers as flat lists: tuples, lists, dicts and named tuples of leaves."""
+"""Nested containers as flat lists: tuples, lists, dicts, named tuples, and registered classes."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+
+class Node(NamedTuple):
+    """How containers of a class are taken apart, and put together.
+
+    Attributes
+    ----------
+    flatten_fn : callable
+        From a container to the list of its parts, and what else is needed to make it again.
+    unflatten_fn : callable
+        From these two to a container.
+    """
+
+    flatten_fn: Callable[[Any], tuple[list[Any], Any]]
+    unflatten_fn: Callable[[list[Any], Any], Any]
+
+
+NODES: dict[Any, Node] = {
+    tuple: Node(lambda value: (list(value), None), lambda parts, _: tuple(parts)),
+    list: Node(lambda value: (list(value), None), lambda parts, _: list(parts)),
+    dict: Node(
+        lambda value: (list(value.values()), list(value)),
+        lambda parts, keys: dict(zip(keys, parts, strict=True)),
+    ),
+    OrderedDict: Node(
+        lambda value: (list(value.values()), list(value)),
+        lambda parts, keys: OrderedDict(zip(keys, parts, strict=True)),
+    ),
+    defaultdict: Node(
+        lambda value: (list(value.values()), [value.default_factory, list(value)]),
+        lambda parts, made: defaultdict(made[0], zip(made[1], parts, strict=True)),
+    ),
+    deque: Node(lambda value: (list(value), value.maxlen), deque),
+    namedtuple: Node(lambda value: (list(value), type(value)), lambda parts, kind: kind(*parts)),
+}
+"""The classes of containers; all named tuples stand under ``namedtuple``."""
 
 
 class Shape:
-    """How a value was nested: what container, with which keys, around which parts.
+    """How a value was nested: what container, made of what, around which parts.
 
     Attributes
     ----------
     kind : type or None
         The class of the container; None for a leaf.
-    keys : tuple
-        The keys of a dictionary.
+    context : object
+        What it takes besides the parts to make it again, such as the keys of a dictionary.
     parts : tuple of Shape
     """
 
-    __slots__ = ("extra", "keys", "kind", "parts")
+    __slots__ = ("context", "kind", "parts")
 
-    def __init__(
-        self, kind: Any, keys: tuple[Any, ...], parts: tuple[Shape, ...], extra: Any = None
-    ) -> None:
-        self.kind, self.keys, self.parts, self.extra = kind, keys, parts, extra
+    def __init__(self, kind: Any, context: Any, parts: Iterable[Shape]) -> None:
+        self.kind, self.context, self.parts = kind, context, tuple(parts)
+
+    @property
+    def keys(self) -> list[Any] | None:
+        """The keys of a dictionary."""
+        if self.kind is defaultdict:
+            return list(self.context[1])
+        return list(self.context) if self.kind in (dict, OrderedDict) else None
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Shape)
-            and (self.kind, self.parts) == (other.kind, other.parts)
-            and set(self.keys) == set(other.keys)
-        )
+        if not isinstance(other, Shape) or (self.kind, self.parts) != (other.kind, other.parts):
+            return False
+        ours, theirs = self.keys, other.keys
+        if ours is None or theirs is None:
+            return bool(self.context == other.context)
+        return set(ours) == set(theirs)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         if self.kind is None:
             return "*"
+        keys = self.keys
         shown = [
-            f"{key!r}: {part}" for key, part in zip(self.keys, self.parts, strict=True)
-        ] if self.keys else list(map(repr, self.parts))  # fmt: skip
-        return f"{self.kind.__name__}({', '.join(shown)})"
+            repr(part) if keys is None else f"{keys[i]!r}: {part}"
+            for i, part in enumerate(self.parts)
+        ]
+        kind = self.context if self.kind is namedtuple else self.kind
+        return f"{kind.__name__}({', '.join(shown)})"
 
     @property
     def size(self) -> int:
@@ -49,34 +94,32 @@ class Shape:
         return 1 if self.kind is None else sum(part.size for part in self.parts)
 
 
-LEAF = Shape(None, (), ())
+LEAF = Shape(None, None, ())
 
 
-def parted(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], Any] | None:
-    """The keys and parts of a container, and what its class wants besides; None for a leaf."""
+def kind_of(value: Any) -> Any:
+    """The class under which a value would stand in `NODES`."""
     kind = type(value)
-    if kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return (), tuple(value), None
-    if kind in (dict, OrderedDict, defaultdict):
-        return tuple(value), tuple(value.values()), getattr(value, "default_factory", None)
-    if kind is deque:
-        return (), tuple(value), value.maxlen
-    return None
+    named = kind not in NODES and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return namedtuple if named else kind
 
 
-def flatten(value: Any) -> tuple[list[Any], Shape]:
-    """The leaves of nested containers in order, and how they were nested."""
-    found = parted(value)
-    if found is None:
+def flatten(value: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Shape]:
+    """The leaves of nested containers in order, and how they were nested.
+
+    A container for which `is_leaf` is true stays whole.
+    """
+    kind = kind_of(value)
+    if kind not in NODES or (is_leaf is not None and is_leaf(value)):
         return [value], LEAF
-    keys, parts, extra = found
+    parts, context = NODES[kind].flatten_fn(value)
     leaves: list[Any] = []
     shapes = []
     for part in parts:
-        inner, shape = flatten(part)
+        inner, shape = flatten(part, is_leaf)
         leaves += inner
         shapes.append(shape)
-    return leaves, Shape(type(value), keys, tuple(shapes), extra)
+    return leaves, Shape(kind, context, shapes)
 
 
 def unflatten(leaves: list[Any], shape: Shape) -> Any:
@@ -87,14 +130,7 @@ def unflatten(leaves: list[Any], shape: Shape) -> Any:
     for part in shape.parts:
         parts.append(unflatten(leaves[start : start + part.size], part))
         start += part.size
-    kind = shape.kind
-    if kind is defaultdict:
-        return defaultdict(shape.extra, zip(shape.keys, parts, strict=True))
-    if issubclass(kind, dict):
-        return kind(zip(shape.keys, parts, strict=True))
-    if kind is deque:
-        return deque(parts, shape.extra)
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    return NODES[shape.kind].unflatten_fn(parts, shape.context)
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
@@ -108,18 +144,19 @@ def broadcast(prefix: Any, shape: Shape) -> list[Any] | None:
 
     None if it has others.
     """
-    if shape.kind is None:
-        return [prefix] if parted(prefix) is None else None
-    found = parted(prefix)
-    if found is None:
+    kind = kind_of(prefix)
+    if kind not in NODES:
         return [prefix] * shape.size
-    keys, parts, _ = found
-    if type(prefix) is not shape.kind or len(parts) != len(shape.parts):
+    if kind is not shape.kind:
         return None
-    if keys or shape.keys:
-        if set(keys) != set(shape.keys):
+    parts, context = NODES[kind].flatten_fn(prefix)
+    keys = shape.keys
+    if keys is not None:
+        if set(prefix) != set(keys):
             return None
-        parts = tuple([prefix[key] for key in shape.keys])
+        parts = [prefix[key] for key in keys]
+    elif context != shape.context or len(parts) != len(shape.parts):
+        return None
     leaves: list[Any] = []
     for part, inner in zip(parts, shape.parts, strict=True):
         given = broadcast(part, inner)

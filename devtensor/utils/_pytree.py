@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from devtensor.func._tree import LEAF, Shape, flatten, mapped, unflatten
-from devtensor.refusal import refused
+from devtensor.func._tree import LEAF, NODES, Node, Shape, flatten, kind_of, unflatten
 
 __all__ = [
     "LeafSpec",
@@ -27,9 +26,35 @@ __all__ = [
 
 PyTree = Any
 TreeSpec = Shape
-register_pytree_node = refused(
-    "utils._pytree.register_pytree_node", "only containers of Python's own are taken apart"
-)
+SUPPORTED_NODES, NodeDef = NODES, Node
+_get_node_type = kind_of
+IsLeaf = Callable[[Any], bool] | None
+
+
+def register_pytree_node(
+    cls: type, flatten_fn: Callable[..., Any], unflatten_fn: Callable[..., Any], **_: Any
+) -> None:
+    """Let objects of a class be containers.
+
+    Parameters
+    ----------
+    cls : type
+    flatten_fn : callable
+        From an object to the list of its parts, and what else is needed to make it again.
+    unflatten_fn : callable
+        From these two to an object.
+
+    Raises
+    ------
+    ValueError
+        If the class is registered already.
+    """
+    if cls in NODES:
+        raise ValueError(f"{cls} is already registered as pytree node")
+    NODES[cls] = Node(flatten_fn, unflatten_fn)
+
+
+_register_pytree_node = register_pytree_node
 
 
 def LeafSpec() -> TreeSpec:
@@ -37,9 +62,9 @@ def LeafSpec() -> TreeSpec:
     return LEAF
 
 
-def tree_flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
-    """The leaves in order, and how they were nested."""
-    return flatten(tree)
+def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeSpec]:
+    """The leaves in order, and how they were nested; what `is_leaf` is true of stays whole."""
+    return flatten(tree, is_leaf)
 
 
 def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
@@ -59,22 +84,22 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
     return unflatten(listed, treespec)
 
 
-def tree_leaves(tree: Any) -> list[Any]:
+def tree_leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
     """The leaves in order."""
-    return flatten(tree)[0]
+    return flatten(tree, is_leaf)[0]
 
 
-def tree_iter(tree: Any) -> Iterator[Any]:
+def tree_iter(tree: Any, is_leaf: IsLeaf = None) -> Iterator[Any]:
     """The leaves in order, one by one."""
-    return iter(tree_leaves(tree))
+    return iter(tree_leaves(tree, is_leaf))
 
 
-def tree_structure(tree: Any) -> TreeSpec:
+def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> TreeSpec:
     """How the leaves are nested."""
-    return flatten(tree)[1]
+    return flatten(tree, is_leaf)[1]
 
 
-def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
+def tree_map(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: IsLeaf = None) -> Any:
     """The same containers with ``func(leaf, ...)`` in the place of each leaf.
 
     Parameters
@@ -83,6 +108,8 @@ def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
     tree : object
     *rests : object
         Nested as `tree` is; their leaves are further arguments.
+    is_leaf : callable, optional
+        Containers of which it is true stay whole.
 
     Raises
     ------
@@ -95,37 +122,37 @@ def tree_map(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
     >>> tree_map(lambda x: x * 2, {"a": (1, 2), "b": [3]})
     {'a': (2, 4), 'b': [6]}
     """
-    leaves, shape = flatten(tree)
+    leaves, shape = flatten(tree, is_leaf)
     columns = [leaves]
     for rest in rests:
-        others, other = flatten(rest)
+        others, other = flatten(rest, is_leaf)
         if other != shape:
             raise ValueError(f"tree_map(): the trees are nested as {shape} and as {other}")
         columns.append(others)
     return unflatten([func(*row) for row in zip(*columns, strict=True)], shape)
 
 
-def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any) -> Any:
+def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: IsLeaf = None) -> Any:
     """Call ``func(leaf, ...)`` for each leaf, and return `tree`."""
-    tree_map(func, tree, *rests)
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
     return tree
 
 
-def tree_map_only(kind: Any, func: Any, tree: Any = None) -> Any:
+def tree_map_only(kind: Any, func: Any, tree: Any = None, is_leaf: IsLeaf = None) -> Any:
     """The same with leaves of a type, or for which a function is true, changed by `func`."""
     wanted = kind if callable(kind) and not isinstance(kind, type) else None
 
     def change(leaf: Any) -> Any:
         return func(leaf) if (wanted(leaf) if wanted else isinstance(leaf, kind)) else leaf
 
-    return mapped(change, tree)
+    return tree_map(change, tree, is_leaf=is_leaf)
 
 
-def tree_all(pred: Callable[[Any], bool], tree: Any) -> bool:
+def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: IsLeaf = None) -> bool:
     """Whether something is true of all leaves."""
-    return all(map(pred, tree_leaves(tree)))
+    return all(map(pred, tree_leaves(tree, is_leaf)))
 
 
-def tree_any(pred: Callable[[Any], bool], tree: Any) -> bool:
+def tree_any(pred: Callable[[Any], bool], tree: Any, is_leaf: IsLeaf = None) -> bool:
     """Whether something is true of a leaf."""
-    return any(map(pred, tree_leaves(tree)))
+    return any(map(pred, tree_leaves(tree, is_leaf)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.host import from_dlpack
-from devtensor.tensor import Tensor
+from devtensor import Tensor, from_dlpack
 
 __all__ = ["from_dlpack", "to_dlpack"]
 
