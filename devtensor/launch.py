@@ -157,20 +157,21 @@ def common_device(op: Op, inputs: Sequence[Any]) -> Device:
                 scalar = scalar or place
             elif found is None:
                 found = place
-            elif any(found is inner for inner in getattr(place.backend, "within", ())):
-                found = place  # what all examples of a `vmap` share, and what each has
-            elif place is not found and not any(
-                place is inner for inner in getattr(found.backend, "within", ())
-            ):
-                listed = ", ".join(
-                    f"{name!r} on {x._device}" for name, x in named_inputs(op, inputs)
-                )
-                raise RuntimeError(
-                    "Expected all tensors to be on the same device, but found at least two "
-                    f"devices, {found} and {place}! ({op.shown}() got {listed}; move them to one "
-                    "device with .to())"
-                )
+            elif place is not found:
+                found = joined(op, inputs, found, place)
     return found or scalar or resolve(None)
+
+
+def joined(op: Op, inputs: Sequence[Any], one: Device, other: Device) -> Device:
+    """Of two devices the one that is within a `vmap` over the other; RuntimeError if none is."""
+    for outer, inner in ((one, other), (other, one)):
+        if any(inner is place for place in getattr(outer.backend, "within", ())):
+            return outer
+    listed = ", ".join(f"{name!r} on {x._device}" for name, x in named_inputs(op, inputs))
+    raise RuntimeError(
+        "Expected all tensors to be on the same device, but found at least two devices, "
+        f"{one} and {other}! ({op.shown}() got {listed}; move them to one device with .to())"
+    )
 
 
 def named_inputs(op: Op, inputs: Sequence[Any]) -> list[tuple[str, Tensor]]:
@@ -211,8 +212,7 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
         if x._device is not device:
             from devtensor.ops.convert import to_device  # operations are built on this file
 
-            x = to_device(x, device)
-            if x._device is not device:  # only `vmap` leaves a tensor where it was
+            if (x := to_device(x, device))._device is not device:  # left where it was, in `vmap`
                 raise x._device.refusal()
         if member and x.dtype is not target:
             x = catalogue["cast"].function(x, target)

@@ -1589,7 +1589,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
             )
     if len({x.dtype for x in tensors}) > 1:
         raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
-    if len({x.device for x in tensors}) > 1:
+    if any(x.device != tensors[0].device for x in tensors):
         raise RuntimeError(
             "torch.meshgrid expects all tensors to have the same device, got "
             f"{', '.join(str(x.device) for x in tensors)}"
