@@ -385,3 +385,35 @@ def test_polynomials(name):
 def test_all_polynomials_are_there():
     names = {n for n in dir(torch.special) if "polynomial" in n}
     assert names == {n for n in dir(dt.special) if "polynomial" in n}
+
+
+# ---- tails
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("erfcx", [-30.0, -5, -1, 0, 0.5, 4.99, 5, 7, 30, 1e5, np.inf, -np.inf, np.nan]),
+        ("log_ndtr", [-1e3, -40.0, -5, -1, -0.5, 0, 1, 9, np.inf, -np.inf, np.nan]),
+        ("ndtri", [0.0, 1, 1e-30, 1e-12, 0.01, 0.3, 0.5, 0.5000001, 0.9, 0.9999, -1, 2, np.nan]),
+        ("spherical_bessel_j0", [0.0, 1e-4, 1e-3, 0.5, 3, -7, np.inf, -np.inf, np.nan]),
+        ("modified_bessel_i0", [0.0, 1, -5, 20]),
+        ("modified_bessel_i1", [0.0, 1, -5, 20]),
+    ],
+)
+def test_special_functions(name, points, dtype):
+    def call(m):
+        return getattr(m.special, name)(m.tensor(points, dtype=getattr(m, dtype)))
+
+    theirs, ours = both(call)
+    rtol = 1e-12 if dtype == "float64" else 3e-6
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=rtol)
+
+
+@pytest.mark.parametrize("name", ["erfcx", "log_ndtr", "ndtri"])
+def test_slopes_of_special_functions(name):
+    points = np.array([0.03, 0.2, 0.5, 0.9])
+    same(lambda m, x: getattr(m.special, name)(x), points)
+    if name != "ndtri":
+        same(lambda m, x: getattr(m.special, name)(x), np.array([-12.0, -2.0, 6.0]))
