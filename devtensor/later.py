@@ -66,6 +66,13 @@ HOMES = {
 }
 """A module, and the names of it that the package has, too."""
 
+METHODS = {
+    "addmv_", "clamp_", "clamp_max_", "clamp_min_", "clip_", "detach_", "gcd_", "get_device",
+    "is_conj", "is_neg", "is_same_size", "is_signed", "lcm_", "ldexp_", "resize_as_",
+    "unsafe_chunk", "unsafe_split", "xlogy_",
+}  # fmt: skip
+"""Methods of tensors that PyTorch has as functions, too."""
+
 ELSEWHERE = {"torch": "devtensor", "_custom_ops": "devtensor.library"}
 """Modules by names that PyTorch has, too: ``torch.torch`` is written in some programs."""
 
@@ -82,6 +89,8 @@ def find(name: str) -> Any:
     """
     if name in _HOME:
         return getattr(import_module(f"devtensor.{_HOME[name]}"), name)
+    if name in METHODS:
+        return getattr(import_module("devtensor.tensor").Tensor, name)
     if name in ELSEWHERE:
         return import_module(ELSEWHERE[name])
     if name in MODULES:

@@ -24,7 +24,6 @@ REFUSED = {
 }
 ABSENT = {
     "torch.Tensor.to_sparse": "all tensors are dense",
-    "torch.Tensor.new": "the core's: asked for",
     "torch.mtia.memory_allocated": "no such device",
     "torch.mtia.max_memory_allocated": "no such device",
     "torch.mtia.reset_peak_memory_stats": "no such device",

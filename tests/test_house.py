@@ -43,6 +43,7 @@ FLOORS = [
         "host",
         "protocols",
         "look",
+        "members",
         "methods",
         "queries",
         "storage",

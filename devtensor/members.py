@@ -1,0 +1,139 @@
+"""Methods that tensors have and no function stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.autograd.view import requires_grad
+from devtensor.host import made_of as constructed
+from devtensor.methods import reshaped
+from devtensor.op import catalogue
+from devtensor.tensor import Tensor, on_tensor
+
+
+def plain(name: str, tensor: Any) -> None:
+    """Refuse what a function of Python's cannot be applied to.
+
+    Raises
+    ------
+    RuntimeError, TypeError
+        If the tensor is tracked, or is not in the host's memory.
+    """
+    if requires_grad(tensor):
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() "
+            "instead."
+        )
+    if not tensor._device.backend.host:
+        raise TypeError(f"{name} is only implemented on CPU tensors: this one is on "
+                        f"{tensor._device}; move it by .cpu()")  # fmt: skip
+
+
+@on_tensor
+class Members:
+    """Methods that write, element by element or along a diagonal."""
+
+    def apply_(self: Any, callable: Callable[[Any], Any]) -> Tensor:
+        """Replace each element by what a function of Python makes of it; slow, and on the host.
+
+        Raises
+        ------
+        RuntimeError
+            If gradients are wanted.
+        TypeError
+            If the tensor is on an accelerator.
+        """
+        plain("apply_", self)
+        return self.copy_(made_of(self, list(map(callable, self.reshape(-1).tolist()))))
+
+    def map_(self: Any, tensor: Any, callable: Callable[[Any, Any], Any]) -> Tensor:
+        """Replace each element by what a function makes of it and of that of another tensor.
+
+        Raises
+        ------
+        RuntimeError
+            If gradients are wanted, or the shapes do not broadcast.
+        TypeError
+            If a tensor is on an accelerator.
+        """
+        return mapped("map_", self, callable, tensor)
+
+    def map2_(self: Any, x: Any, y: Any, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+        """The same with two other tensors."""
+        return mapped("map2_", self, callable, x, y)
+
+    def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Tensor:
+        """Write a number along the main diagonal, of matrices and of cubes of any dimension.
+
+        Parameters
+        ----------
+        fill_value : number
+        wrap : bool
+            Whether the diagonal of a tall matrix begins again below its end.
+
+        Raises
+        ------
+        RuntimeError
+            If there are fewer than two dimensions, or more than two of several lengths.
+        """
+        if self.ndim < 2:
+            raise RuntimeError("dimensions must larger than 1")
+        if self.ndim > 2 and len(set(self.shape)) > 1:
+            raise RuntimeError("all dimensions of input must be of equal length")
+        diagonal = self
+        while diagonal.ndim > 1:
+            diagonal = diagonal.diagonal()
+        diagonal.fill_(fill_value)
+        rows, columns = self.shape[:2]
+        if wrap and self.ndim == 2:
+            for start in range(columns + 1, rows, columns + 1):
+                self[start:].diagonal().fill_(fill_value)
+        return self
+
+    def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> Tensor:
+        """Give it the shape of another; what is new is unset."""
+        return self.resize_(the_template.shape)
+
+    def set_(self: Any, source: Any = None) -> Tensor:
+        """Let it look at the memory of another tensor; at none, if none is given.
+
+        Raises
+        ------
+        RuntimeError
+            If the types or devices differ.
+        """
+        if source is None:
+            source = self.new_empty(0)
+        if source.dtype is not self.dtype or source.device != self.device:
+            raise RuntimeError(
+                f"set_(): the source is {source.dtype!r} on {source.device}, and the tensor "
+                f"{self.dtype!r} on {self.device}"
+            )
+        self.data = source.detach()
+        return self
+
+    def narrow_copy(self: Any, dim: int, start: int, length: int) -> Tensor:
+        """A part along a dimension, copied."""
+        return self.narrow(dim, start, length).clone()
+
+    def new(self: Any, *data: Any, device: Any = None) -> Tensor:
+        """A tensor of the same type and place, of a shape or of data, as older programs say it."""
+        return constructed(data, self.dtype, device or self.device)
+
+    as_strided_ = reshaped(catalogue["as_strided"].function, "as_strided_")
+    unsafe_chunk = catalogue["chunk"].function
+    unsafe_split = catalogue["split"].function
+
+
+def made_of(like: Any, values: list[Any]) -> Any:
+    """A tensor of the shape, type and place of another."""
+    return like.new_tensor(values).reshape(like.shape)
+
+
+def mapped(name: str, target: Any, function: Callable[..., Any], *others: Any) -> Any:
+    """Write what a function makes of the elements of several tensors into the first."""
+    for tensor in (target, *others):
+        plain(name, tensor)
+    columns = [x.expand(target.shape).reshape(-1).tolist() for x in (target, *others)]
+    return target.copy_(made_of(target, [function(*row) for row in zip(*columns, strict=True)]))

@@ -1,0 +1,86 @@
+"""Methods that tensors have and no function stands for, beside PyTorch's."""
+
+import pytest
+import torch
+
+import devtensor as dt
+from devtensor.later import METHODS
+
+BOTH = pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
+
+
+def same(call):
+    """What a call gives on both, or how it fails."""
+    found = []
+    for t in (torch, dt):
+        try:
+            made = call(t)
+            found.append((made.tolist(), str(made.dtype)))
+        except Exception as error:
+            found.append((type(error), str(error)[:40]))
+    assert found[1] == found[0]
+    return found[1]
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (7, 3), (2, 5), (3, 3, 3), (2, 2, 2, 2), (0, 2), (3,)])
+@pytest.mark.parametrize("wrap", [False, True])
+def test_diagonals_are_filled(shape, wrap):
+    same(lambda t: t.zeros(shape).fill_diagonal_(5, wrap))
+    same(lambda t: t.zeros(shape, dtype=t.int32).fill_diagonal_(2, wrap=wrap))
+
+
+def test_a_diagonal_that_is_none():
+    assert same(lambda t: t.zeros(2, 3, 2).fill_diagonal_(1))[0] is RuntimeError
+
+
+@BOTH
+def test_a_filled_diagonal_has_no_gradient_before(t):
+    x = t.ones(3, 3, requires_grad=True)
+    (x * 2).fill_diagonal_(0).sum().backward()
+    assert x.grad.tolist() == [[0, 2, 2], [2, 0, 2], [2, 2, 0]]
+
+
+def test_functions_of_python_are_applied():
+    same(lambda t: t.tensor([[1.0, 2.0], [3.0, 4.0]]).t().apply_(lambda x: x * x + 1))
+    same(lambda t: t.tensor([1, 2]).apply_(lambda x: x + 1.0))
+    same(lambda t: t.tensor([1.0, 2.0]).map_(t.tensor([3.0, 4.0]), lambda a, b: a * 10 + b))
+    same(lambda t: t.zeros(2, 2).map_(t.tensor([3.0, 4.0]), lambda a, b: b - a))
+    same(lambda t: t.ones(2).map2_(t.ones(2) * 2, t.ones(2) * 3, lambda a, b, c: a + b * c))
+    same(lambda t: t.zeros(0).apply_(lambda x: 1 / 0))
+    assert same(lambda t: t.ones(2, requires_grad=True).apply_(abs))[0] is RuntimeError
+    assert same(lambda t: t.ones(2).map_(t.ones(2, requires_grad=True), max))[0] is RuntimeError
+    with pytest.raises(TypeError, match="only implemented on CPU"):
+        dt.ones(2, device="strict:0").apply_(abs)
+
+
+@BOTH
+def test_shapes_and_memory_of_others(t):
+    x, y = t.zeros(2), t.ones(3, 2)
+    assert x.resize_as_(y).shape == (3, 2)
+    x.set_(y)
+    y[0, 0] = 7
+    assert x[0, 0] == 7 and x.set_().shape == (0,)
+    with pytest.raises(RuntimeError):
+        x.set_(t.ones(2, dtype=t.int32))
+    part = y.narrow_copy(0, 1, 2)
+    part.fill_(0)
+    assert part.shape == (2, 2) and y.sum() == 12
+    strided = t.arange(6.0)
+    assert strided.as_strided_((2, 2), (1, 2), 1) is strided
+    assert strided.tolist() == [[1, 3], [2, 4]]
+    assert [p.tolist() for p in y.unsafe_chunk(3)] == [p.tolist() for p in y.chunk(3)]
+
+
+@BOTH
+def test_new_tensors_of_the_same_type(t):
+    x = t.ones(2, dtype=t.float64)
+    assert x.new(2, 3).shape == (2, 3) and x.new(2, 3).dtype is t.float64
+    assert x.new([1, 2]).tolist() == [1, 2] and x.new().shape == (0,)
+    assert x.new(x.shape).shape == (2,)
+
+
+def test_methods_that_are_functions_too():
+    for name in METHODS:
+        assert hasattr(torch, name) and getattr(dt, name) is getattr(dt.Tensor, name)
+    assert dt.clamp_(dt.tensor([3.0]), 0, 1).tolist() == [1]
+    assert dt.is_signed(dt.ones(1)) and not dt.is_signed(dt.ones(1, dtype=dt.uint8))
