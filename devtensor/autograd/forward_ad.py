@@ -110,10 +110,14 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
         )
     for name, x in (("tensor", tensor), ("tangent", tangent)):
         if not isinstance(x, Tensor):
-            raise TypeError(f"make_dual(): argument '{name}' must be Tensor, not {type(x).__name__}")
+            raise TypeError(
+                f"make_dual(): argument '{name}' must be Tensor, not {type(x).__name__}"
+            )
         if x.dtype.kind not in ("float", "complex"):
             kind = "primal" if name == "tensor" else name
-            raise ValueError(f"Expected {kind} to be floating point or complex, but got: {x.dtype!r}")
+            raise ValueError(
+                f"Expected {kind} to be floating point or complex, but got: {x.dtype!r}"
+            )
     if tensor.shape != tangent.shape:
         raise RuntimeError(
             "Trying to set a forward gradient that has a different size than that of the original "
