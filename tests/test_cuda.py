@@ -479,6 +479,52 @@ def test_which_operations_wait():
     assert listed <= set(catalogue)
 
 
+FULL = """if True:
+    import devices
+    devices.use_stand_in()
+    import devtensor as dt
+
+    def fill(device):
+        held = []
+        try:
+            while True:
+                held.append(dt.ones(1 << 20, device=device))
+        except dt.cuda.OutOfMemoryError as error:
+            assert isinstance(error, MemoryError)  # as CuPy's is
+            assert f"out of memory on {device}" in str(error), error
+        assert len(held) > 5
+        return held
+
+    for device in ("cuda:1", "cuda:0"):
+        w = dt.ones(1 << 18, device=device, requires_grad=True)
+        held = fill(device)
+        for work in (lambda: (w * held[0][: 1 << 18]).exp().sin().sum().backward(),
+                     lambda: w.expand(16, 1 << 18).contiguous()):
+            try:
+                for _ in range(40):
+                    held.append(work())
+                    held.append(dt.ones(1 << 18, device=device))
+            except dt.cuda.OutOfMemoryError:
+                pass
+            else:
+                raise AssertionError("there was memory left")
+        assert sum(float(x.sum()) == 1 << 20 for x in held[:5]) == 5
+        del held
+        w.grad = None
+        (w * 2).sum().backward()
+        assert float(w.grad.sum()) == 2 << 18
+        assert len(fill(device)) > 5
+    print("usable")
+"""
+
+
+@pytest.mark.skipif(not find_spec("cupy_on_cpu"), reason="the stand-in alone has little memory")
+@needs_device
+def test_a_full_device_is_usable_afterwards():
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    assert python(FULL, SHIM_MEM=str(64 << 20), PYTHONPATH=path) == "usable"
+
+
 # ---- what is wrong where there is no device, and what it costs to ask
 
 

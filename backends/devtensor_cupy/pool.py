@@ -1,18 +1,27 @@
-"""What CuPy's memory pool does not count: the most that was ever in use."""
+"""What CuPy's memory pool lacks: the most that was ever in use, and an error that says the cure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .runtime import COUNT, cupy, get_device, on
+from .runtime import COUNT, cupy, full, get_device, on
 
 POOL = cupy.get_default_memory_pool()
 _peaks = [[0, 0] for _ in range(COUNT)]
 
 
 def counting(size: int) -> Any:
-    """Memory from CuPy's pool; the peaks are kept."""
-    memory = POOL.malloc(size)
+    """Memory from CuPy's pool; the peaks are kept.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If there is not enough, also when what was kept has been given back.
+    """
+    try:
+        memory = POOL.malloc(size)
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        raise full(error, get_device()) from None
     peak = _peaks[get_device()]
     used = POOL.used_bytes()
     if used > peak[0]:

@@ -197,16 +197,27 @@ LATE = (
 )
 
 
+class Full(OutOfMemoryError, cupy.cuda.memory.OutOfMemoryError):
+    """Out of memory, for those who expect our error and for those who expect CuPy's."""
+
+
+def full(error: BaseException, index: int) -> Full:
+    """The error to raise for a lack of memory."""
+    return Full(
+        f"CUDA out of memory on cuda:{index}: {error} Use smaller batches, or no_grad() where "
+        "no gradient is wanted; devtensor.cuda.memory_stats() says what is held"
+    )
+
+
 def explained(error: BaseException, index: int) -> BaseException:
     """The error to raise for one of CuPy's."""
     if Forked.here:
         return RuntimeError(FORKED)
+    if isinstance(error, Full):
+        return error
     out = isinstance(error, cupy.cuda.memory.OutOfMemoryError)
     if out or "OutOfMemory" in str(error) or "OUT_OF_MEMORY" in str(error):
-        return OutOfMemoryError(
-            f"CUDA out of memory on cuda:{index}: {error} Use smaller batches, or no_grad() where "
-            "no gradient is wanted; devtensor.cuda.memory_stats() says what is held"
-        )
+        return full(error, index)
     if LATE not in getattr(error, "__notes__", ()):
         error.add_note(LATE)
     return error
