@@ -153,7 +153,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         shape = "_r.shape"
         if op.elementwise and count == 1:
             shape = f"_e{k}.shape"  # an operand's, if known to be the same, costs and holds nothing
-        elif op.elementwise and numbers:
+        elif op.elementwise and numbers and (op.numbers is None or inputs[1 - k] in op.numbers):
             shape += (
                 f" if _tracked != {1 << k} or (_c is not float and _c is not int) else _e{k}.shape"
             )
