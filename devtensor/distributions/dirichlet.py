@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import devtensor as dt
 from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
+from devtensor.ops.gamma import _sample_dirichlet
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -70,7 +71,7 @@ class Dirichlet(ExponentialFamily):
         return self.concentration * (total - self.concentration) / (total.pow(2) * (total + 1))
 
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
-        return dt._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
+        return _sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._check_sample(value)

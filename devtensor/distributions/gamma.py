@@ -9,6 +9,7 @@ import devtensor as dt
 from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
 from devtensor.distributions.utils import broadcast_all
+from devtensor.ops.gamma import _standard_gamma
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -67,7 +68,7 @@ class Gamma(ExponentialFamily):
 
     def rsample(self, sample_shape: Sequence[int] = Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        value = dt._standard_gamma(self.concentration.expand(shape)) / self.rate
+        value = _standard_gamma(self.concentration.expand(shape)) / self.rate
         value.detach().clamp_(min=dt.finfo(value.dtype).tiny)  # with the gradient of the ratio
         return value
 
