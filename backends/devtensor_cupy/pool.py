@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .runtime import COUNT, cupy, full, get_device, on
+from .runtime import COUNT, TheirFull, cupy, full, get_device, on
 
 POOL = cupy.get_default_memory_pool()
 _peaks = [[0, 0] for _ in range(COUNT)]
@@ -20,7 +20,7 @@ def counting(size: int) -> Any:
     """
     try:
         memory = POOL.malloc(size)
-    except cupy.cuda.memory.OutOfMemoryError as error:
+    except TheirFull as error:
         raise full(error, get_device()) from None
     peak = _peaks[get_device()]
     used = POOL.used_bytes()

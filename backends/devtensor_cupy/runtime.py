@@ -189,7 +189,8 @@ set_device: Callable[[int], None] = cupy.cuda.runtime.setDevice
 
 CUDARuntimeError = cupy.cuda.runtime.CUDARuntimeError
 CUDADriverError = cupy.cuda.driver.CUDADriverError
-FAILURES = (cupy.cuda.memory.OutOfMemoryError, CUDARuntimeError, CUDADriverError)
+TheirFull: Any = cupy.cuda.memory.OutOfMemoryError
+FAILURES = (TheirFull, CUDARuntimeError, CUDADriverError)
 
 LATE = (
     "CUDA works asynchronously: the launch that failed may be an earlier one. Set the environment "
@@ -197,7 +198,7 @@ LATE = (
 )
 
 
-class Full(OutOfMemoryError, cupy.cuda.memory.OutOfMemoryError):
+class Full(OutOfMemoryError, TheirFull):
     """Out of memory, for those who expect our error and for those who expect CuPy's."""
 
 
@@ -215,7 +216,7 @@ def explained(error: BaseException, index: int) -> BaseException:
         return RuntimeError(FORKED)
     if isinstance(error, Full):
         return error
-    out = isinstance(error, cupy.cuda.memory.OutOfMemoryError)
+    out = isinstance(error, TheirFull)
     if out or "OutOfMemory" in str(error) or "OUT_OF_MEMORY" in str(error):
         return full(error, index)
     if LATE not in getattr(error, "__notes__", ()):
