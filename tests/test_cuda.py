@@ -469,11 +469,12 @@ WAITING = """if True:
 
 
 @pytest.mark.skipif(not find_spec("cupy_on_cpu"), reason="the stand-in alone tells who waits")
+@pytest.mark.timeout(600)  # the first time the stand-in compiles every kernel
 @needs_device
 def test_which_operations_wait():
     here = str(Path(__file__).parent)
     path = os.pathsep.join([here, os.path.join(here, "ops"), os.environ.get("PYTHONPATH", "")])
-    waiting = set(python(WAITING, SHIM_ASYNC="1", PYTHONPATH=path).split())
+    waiting = set(python(WAITING, 500, SHIM_ASYNC="1", PYTHONPATH=path).split())
     listed = {name for names in MUST_WAIT.values() for name in names.split()}
     assert waiting <= listed, "they wait for the device: can they do without, or why not?"
     assert listed <= set(catalogue)
@@ -528,13 +529,13 @@ def test_a_full_device_is_usable_afterwards():
 # ---- what is wrong where there is no device, and what it costs to ask
 
 
-def python(code, **environment):
+def python(code, seconds=100, **environment):
     """Run a program in a process of its own, without the stand-in; what it prints."""
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=seconds,
         env={**os.environ, **environment},
     )
     assert run.returncode == 0, run.stdout + run.stderr
@@ -802,7 +803,7 @@ NVRTC = """
 @pytest.mark.skipif(not find_spec("cupy"), reason="CuPy is not installed")
 @pytest.mark.timeout(600)
 def test_kernels_compile_for_three_generations_of_gpus():
-    said = python(NVRTC)
+    said = python(NVRTC, 500)
     if said.startswith("absent"):
         pytest.skip(devices.missing("nvrtc", said))
     count = sum(3 * len(types or "1") for *_, types in kernels_of().values())
