@@ -81,13 +81,14 @@ class Enter(Function):
     """A tensor with one of its dimensions as the examples."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        ctx.dim, ctx.size, ctx.depth = dim, x.shape[dim], depth(x._device) + 1
-        return within(x, put_in(x._array, x._device, 0, dim), batched(x._device))
+    def forward(ctx: Any, x: Tensor, newer: int, dim: int) -> Tensor:
+        ctx.dim, ctx.size = dim, x.shape[dim]
+        ctx.level = depth(x._device) + 1 - newer
+        return within(x, put_in(x._array, x._device, newer, dim), batched(x._device))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        return leave(g, depth(g._device) - ctx.depth, ctx.dim, ctx.size), None
+        return leave(g, depth(g._device) - ctx.level, ctx.dim, ctx.size), None, None
 
 
 class Leave(Function):
@@ -95,28 +96,14 @@ class Leave(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, newer: int, dim: int, size: int | None) -> Tensor:
-        ctx.newer, ctx.dim, ctx.depth = newer, dim, depth(x._device)
+        ctx.dim = dim
+        ctx.level = depth(x._device) - newer
         array = taken_out(x._array, x._device, newer, dim, size)
         return within(x, array, dropped(x._device))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        newer = ctx.newer + depth(g._device) - (ctx.depth - 1)
-        return enter(g, newer, ctx.dim), None, None, None
-
-
-class Insert(Function):
-    """`Enter` beneath newer axes of examples."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, newer: int, dim: int) -> Tensor:
-        ctx.newer, ctx.dim, ctx.depth = newer, dim, depth(x._device)
-        return within(x, put_in(x._array, x._device, newer, dim), batched(x._device))
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        newer = ctx.newer + depth(g._device) - (ctx.depth + 1)
-        return leave(g, newer, ctx.dim, None), None, None
+        return enter(g, depth(g._device) + 1 - ctx.level, ctx.dim), None, None, None
 
 
 class Share(Function):
@@ -124,14 +111,13 @@ class Share(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int | None) -> Tensor:
-        ctx.size, ctx.depth = size, depth(x._device) + 1
+        ctx.size, ctx.level = size, depth(x._device) + 1
         device = batched(x._device)
-        array = made_on(device, x._array, False, fixed=True)
-        return within(x, array, device)
+        return within(x, made_on(device, x._array, False, fixed=True), device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        return leave(g, depth(g._device) - ctx.depth, 0, ctx.size).sum(0), None
+        return leave(g, depth(g._device) - ctx.level, 0, ctx.size).sum(0), None
 
 
 def dropped(device: Any) -> Device:
@@ -143,7 +129,7 @@ def dropped(device: Any) -> Device:
 def enter(x: Tensor, newer: int, dim: int) -> Tensor:
     """A tensor with one of its dimensions as the examples, beneath `newer` levels."""
     x = x if dt.is_grad_enabled() else x.detach()
-    made: Tensor = Enter.apply(x, dim) if not newer else Insert.apply(x, newer, dim)
+    made: Tensor = Enter.apply(x, newer, dim)
     return made
 
 
@@ -169,10 +155,7 @@ def share(x: Tensor, to: int) -> Tensor:
 def crossed(x: Tensor, device: Device) -> Tensor:
     """A tensor on another device, where one of the two is within `vmap`.
 
-    Raises
-    ------
-    RuntimeError
-        If a value for each example would have to become a single one.
+    Its values may be different for each example: then it stays within, on the library's device.
     """
     if base(x._device) is not base(device):
         x = moved(x, to_device, base(device))

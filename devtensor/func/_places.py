@@ -177,28 +177,14 @@ def vecdot(function: Function, a: Any, b: Any, /, *, axis: int = -1) -> Any:
     return spread(lambda x, y: function(x, y, axis=axis), a, b)
 
 
-LINALG: dict[str, Function] = dict.fromkeys(
-    [
-        "cholesky",
-        "det",
-        "eig",
-        "eigh",
-        "eigvals",
-        "eigvalsh",
-        "inv",
-        "matrix_rank",
-        "matrix_transpose",
-        "pinv",
-        "qr",
-        "slogdet",
-        "svd",
-        "svdvals",
-        "diagonal",
-        "trace",
-        "vecdot",
-    ],
-    direct,
-)
+NATIVE = """
+cholesky det diagonal eig eigh eigvals eigvalsh inv matrix_rank matrix_transpose pinv qr slogdet svd
+svdvals trace
+"""
+"""What works on the last two axes, whatever stands before them."""
+
+LINALG: dict[str, Function] = dict.fromkeys(NATIVE.split(), direct)
+LINALG["vecdot"] = vecdot
 LINALG["matmul"] = matmul
 
 
@@ -222,8 +208,7 @@ def transform(function: Function, x: Batch, /, n: Any = None, axis: int = -1, **
 def transforms(function: Function, x: Batch, /, s: Any = None, axes: Any = None, **kw: Any) -> Any:
     """A Fourier transform along several axes."""
     if axes is None:
-        axes = tuple(range(x.ndim if s is None else x.ndim - len(s), x.ndim))
-        axes = tuple(range(x.ndim)) if s is None else axes
+        axes = range(0 if s is None else x.ndim - len(s), x.ndim)
     return x.made(function(x.value, s=s, axes=ups(tuple(axes), x.ndim), **kw), True)
 
 

@@ -89,8 +89,11 @@ def vmap(
             outs, nesting, _ = call(leaves, size)
             return unflatten(outs, nesting)
         parts = []
+        state = dt.get_rng_state()
         for start in range(0, size, chunk_size):
             count = min(chunk_size, size - start)
+            if randomness == "same":
+                dt.set_rng_state(state)
             cut = [x if d is None else x.narrow(d, start, count)
                    for x, d in zip(leaves, dims, strict=True)]  # fmt: skip
             parts.append(call(cut, count))

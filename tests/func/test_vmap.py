@@ -328,6 +328,8 @@ def test_random_numbers(draw):
     dt.manual_seed(0)
     rows = dt.vmap(lambda a: draw(a * 0), randomness="same")(x)
     assert (rows == rows[0]).all()
+    rows = dt.vmap(lambda a: draw(a * 0), randomness="same", chunk_size=2)(x)
+    assert (rows == rows[0]).all()
     rows = dt.vmap(draw, randomness="different")(x)
     assert not (rows[0] == rows[1]).all()
     assert not (rows[1] == rows[2]).all()
