@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import devtensor as dt
@@ -56,60 +57,159 @@ def assert_close(
     """
     if (rtol is None) != (atol is None):
         raise ValueError(
-            f"rtol and atol must both be specified or both be left out, got {rtol} and {atol}"
+            "Both 'rtol' and 'atol' must be either specified or omitted, but got no "
+            f"{'rtol' if rtol is None else 'atol'}."
         )
-    how: dict[str, Any] = {
-        "rtol": rtol, "atol": atol, "equal_nan": equal_nan, "check_device": check_device,
-        "check_dtype": check_dtype, "check_stride": check_stride, "msg": msg,
-    }  # fmt: skip
+    checks = {"device": check_device, "dtype": check_dtype, "stride()": check_stride}
 
-    def fail(text: str) -> None:
+    def fail(text: str, place: tuple[Any, ...]) -> None:
+        if place and not isinstance(msg, str):
+            text += f"\n\nThe failure occurred for item {''.join(str([item]) for item in place)}"
         raise AssertionError(msg(text) if callable(msg) else msg or text)
 
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        if actual.keys() != expected.keys():
-            fail(f"The keys of the mappings do not match: {list(actual)} and {list(expected)}")
+    for one, two, place in [*pairs(actual, expected, (), allow_subclasses, fail)]:
+        text: str | None = None
+        if one is None or isinstance(one, bool):
+            word = "None" if one is None else "Booleans"
+            text = None if one is two else f"{word} mismatch: {one} is not {two}"
+        elif isinstance(one, NUMBERS):
+            if check_dtype and type(one) is not type(two):
+                text = f"The (d)types do not match: {type(one)} != {type(two)}."
+            else:
+                allowed = allowance((type(one), type(two)), rtol, atol)
+                text = None if near(one, two, *allowed, equal_nan) else scalars(one, two, *allowed)
+        else:
+            text = tensors(one, two, checks, rtol, atol, equal_nan)
+        if text is not None:
+            fail(text, place)
+
+
+NUMBERS = (int, float, complex)
+
+
+def pairs(
+    actual: Any, expected: Any, place: tuple[Any, ...], subclasses: bool, fail: Any
+) -> Iterator[tuple[Any, Any, tuple[Any, ...]]]:
+    """What is compared with what, and where it stands in the containers.
+
+    Raises
+    ------
+    TypeError
+        If two things cannot be compared.
+    """
+    if isinstance(actual, Mapping) and isinstance(expected, Mapping):
+        missing, more = (
+            sorted(a.keys() - b.keys(), key=str)
+            for a, b in ((expected, actual), (actual, expected))
+        )
+        if missing or more:
+            fail(
+                "The keys of the mappings do not match:\n"
+                f"Missing keys in the actual mapping: {missing}\n"
+                f"Additional keys in the actual mapping: {more}",
+                place,
+            )
         for key in expected:
-            assert_close(actual[key], expected[key], **how)
+            yield from pairs(actual[key], expected[key], (*place, key), subclasses, fail)
         return
-    if isinstance(expected, Sequence) and isinstance(actual, Sequence):
+    both = (actual, expected)
+    if all(isinstance(x, Sequence) and not isinstance(x, (str, bytes)) for x in both):
         if len(actual) != len(expected):
-            fail(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
-        for one, two in zip(actual, expected, strict=True):
-            assert_close(one, two, **how)
+            fail(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}", place)
+        for i, (one, two) in enumerate(zip(actual, expected, strict=True)):
+            yield from pairs(one, two, (*place, i), subclasses, fail)
         return
-    if not isinstance(actual, Tensor) and not isinstance(expected, Tensor):
-        check_dtype = False
-    one, two = dt.as_tensor(actual).detach(), dt.as_tensor(expected).detach()
-    if one.shape != two.shape:
-        fail(f"The values for attribute 'shape' do not match: {one.shape} != {two.shape}.")
-    if check_dtype and one.dtype is not two.dtype:
-        fail(f"The values for attribute 'dtype' do not match: {one.dtype} != {two.dtype}.")
-    if check_device and one.device != two.device:
-        fail(f"The values for attribute 'device' do not match: {one.device} != {two.device}.")
-    if check_stride and one.stride() != two.stride():
-        fail(f"The values for attribute 'stride()' do not match: {one.stride()} != {two.stride()}.")
-    two = two.to(one.device)
-    if rtol is None or atol is None:
-        pairs = [TOLERANCES.get(x.dtype.name, (0.0, 0.0)) for x in (one, two)]
-        rtol, atol = max(p[0] for p in pairs), max(p[1] for p in pairs)
-    common = promote_types(one.dtype, two.dtype)
-    one, two = one.to(common), two.to(common)
-    same = dt.isclose(one, two, rtol=rtol, atol=atol, equal_nan=equal_nan)
-    wrong = int((~same).sum())
-    if not wrong:
-        return
-    if common.kind == "bool":
-        fail(f"Tensor-likes are not equal!\n\nMismatched elements: {wrong} / {one.numel()}")
-    difference = (one - two).abs().double()
-    place = int(difference.flatten().nan_to_num(0.0).argmax())
-    index = tuple(int(i) for i in dt.unravel_index(dt.tensor(place), tuple(one.shape) or (1,)))
-    fail(
-        "Tensor-likes are not close!\n\n"
-        f"Mismatched elements: {wrong} / {one.numel()} ({100 * wrong / one.numel():.1f}%)\n"
-        f"Greatest absolute difference: {float(difference.max())} at index {index} "
-        f"(up to {atol} allowed, and a relative difference up to {rtol})"
+    related = isinstance(actual, type(expected)) or isinstance(expected, type(actual))
+    kinds = (
+        lambda x: x is None or isinstance(x, NUMBERS),
+        lambda x: isinstance(x, Tensor) or hasattr(x, "__array_interface__"),
     )
+    known = any(all(map(kind, both)) for kind in kinds)
+    if not known or (kinds[1](actual) and not related):
+        raise TypeError(
+            f"No comparison pair was able to handle inputs of type {type(actual)} and "
+            f"{type(expected)}."
+        )
+    if not subclasses and type(actual) is not type(expected):
+        raise TypeError(f"{type(actual)} and {type(expected)} are not the same class")
+    yield actual, expected, place
+
+
+def allowance(types: Sequence[Any], rtol: float | None, atol: float | None) -> tuple[float, float]:
+    """The tolerances for two types: those that are given, or the larger of their own."""
+    if rtol is not None and atol is not None:
+        return rtol, atol
+    names = [
+        {float: "float64", complex: "complex128"}.get(t, getattr(t, "name", "")) for t in types
+    ]
+    found = [TOLERANCES.get(name, (0.0, 0.0)) for name in names]
+    return max(f[0] for f in found), max(f[1] for f in found)
+
+
+def near(one: Any, two: Any, rtol: float, atol: float, equal_nan: bool) -> bool:
+    """Whether two numbers are equal, or nearly."""
+    if one == two or (equal_nan and one != one and two != two):
+        return True
+    difference = abs(one - two)
+    return math.isfinite(difference) and difference <= atol + rtol * abs(two)
+
+
+def told(
+    what: str, extra: str, differences: Sequence[tuple[str, Any, Any, float]], equal: bool
+) -> str:
+    """What is said of two things that differ."""
+    lines = [f"{what} are not {'equal' if equal else 'close'}!\n", extra]
+    for kind, difference, index, allowed in differences:
+        line = f"{kind.capitalize()} difference: {difference}"
+        if index is not None:
+            line = f"Greatest {kind} difference: {difference} at index {index}"
+        lines.append(line if equal else f"{line} (up to {allowed} allowed)")
+    return "\n".join(lines)
+
+
+def scalars(one: Any, two: Any, rtol: float, atol: float) -> str:
+    """What is said of two numbers that differ."""
+    difference = abs(one - two)
+    relative = math.inf if two == 0 else difference / abs(two)
+    return told(
+        "Scalars", f"Expected {two} but got {one}.",
+        [("absolute", difference, None, atol), ("relative", relative, None, rtol)],
+        rtol == atol == 0,
+    )  # fmt: skip
+
+
+def tensors(
+    one: Any, two: Any, checks: dict[str, bool], rtol: float | None, atol: float | None,
+    equal_nan: bool,
+) -> str | None:  # fmt: skip
+    """What is said of two tensors that differ; None if they do not."""
+    one, two = dt.as_tensor(one).detach(), dt.as_tensor(two).detach()
+    looks = [("shape", one.shape, two.shape)]
+    looks += [(name, *(getattr(x, name) for x in (one, two))) for name in ("device", "dtype")]
+    looks.append(("stride()", one.stride(), two.stride()))
+    for name, mine, other in looks:
+        if checks.get(name, True) and mine != other:
+            return f"The values for attribute '{name}' do not match: {mine} != {other}."
+    rtol, atol = allowance((one.dtype, two.dtype), rtol, atol)
+    common = promote_types(one.dtype, two.dtype)
+    one, two = one.to(common), two.to(one.device).to(common)
+    same = dt.isclose(one, two, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    wrong, count = int((~same).sum()), one.numel()
+    if not wrong:
+        return None
+    if not one.ndim:
+        return scalars(one.item(), two.item(), rtol, atol)
+    if common.kind in ("int", "bool"):
+        one, two = one.to(dt.int64), two.to(dt.int64)
+    difference = (one - two).abs().masked_fill(same, 0)
+    relative = (difference / two.abs()).masked_fill(same, 0)
+    rows = []
+    for kind, values, allowed in (("absolute", difference, atol), ("relative", relative, rtol)):
+        greatest, place = values.flatten().max(0)
+        index = tuple(int(i) for i in dt.unravel_index(place, tuple(one.shape)))
+        rows.append((kind, greatest.item(), index, allowed))
+    extra = f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})"
+    return told("Tensor-likes", extra, rows, rtol == atol == 0)
 
 
 assert_allclose = assert_close
