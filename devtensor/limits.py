@@ -11,6 +11,14 @@ _FLOATS = {
     dtypes.float32: (8, 23),
     dtypes.float64: (11, 52),
 }
+# Of types that no array library here has, and whose limits programs ask: `eps`, the largest
+# number, and the power of two that is the smallest normal one; all as PyTorch gives them.
+_NARROW = {
+    "float8_e4m3fn": (0.125, 448.0, -6),
+    "float8_e4m3fnuz": (0.125, 240.0, -7),
+    "float8_e5m2": (0.25, 57344.0, -14),
+    "float8_e5m2fnuz": (0.125, 57344.0, -15),
+}
 
 
 class finfo:
@@ -30,6 +38,13 @@ class finfo:
     """
 
     def __init__(self, type: dtypes.dtype | None = None) -> None:
+        narrow = getattr(type, "__name__", None)
+        if narrow in _NARROW:
+            self.eps, self.max, smallest = _NARROW[narrow]
+            self.dtype, self.bits, self.min = narrow, 8, -self.max
+            self.tiny = self.smallest_normal = 2.0**smallest
+            self.resolution = 1.0
+            return
         type = dtypes.get_default_dtype() if type is None else dtypes.of(type).to_real()
         if type not in _FLOATS:
             raise TypeError(

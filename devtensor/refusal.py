@@ -75,6 +75,13 @@ def reason(name: str) -> str | None:
     return ABSENT.get(name)
 
 
+TYPES = """
+complex32 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu
+qint32 qint8 quint2x4 quint4x2 quint8
+"""
+ABSENT |= dict.fromkeys(TYPES.split(), "no array library here has this type; use float16")
+
+
 class Absent(ModuleType):
     """A module of PyTorch that is not here: it can be imported, and its names refuse when used.
 
@@ -93,12 +100,15 @@ class Absent(ModuleType):
 
 
 @cache
-def absent(name: str) -> Absent | None:
-    """The module that stands for one of PyTorch's that is not here, if it is known not to be.
+def absent(name: str) -> Any:
+    """What stands for a module of PyTorch that is not here, or for a type; None if not known.
 
     Parameters
     ----------
     name : str
         Such as ``"distributed.tensor"``.
     """
-    return Absent(name) if reason(name) else None
+    why = reason(name)
+    if why is None:
+        return None
+    return refused(name, why) if name in TYPES.split() else Absent(name)

@@ -24,6 +24,7 @@ from devtensor.profiler._events import (
     FunctionEventAvg,
     record_function,
 )
+from devtensor.refusal import refused
 
 __all__ = [
     "EventList",
@@ -37,6 +38,9 @@ __all__ = [
     "supported_activities",
     "tensorboard_trace_handler",
 ]
+
+emit_nvtx = refused("autograd.profiler.emit_nvtx", "torch.profiler.profile writes a trace instead")
+emit_itt = refused("autograd.profiler.emit_itt", "torch.profiler.profile writes a trace instead")
 
 
 class ProfilerActivity(Enum):
@@ -267,3 +271,8 @@ def tensorboard_trace_handler(
         prof.export_chrome_trace(os.path.join(dir_name, name))
 
     return write
+
+
+def kineto_available() -> bool:
+    """True: profiles have times; PyTorch asks whether it was built with what takes them."""
+    return True

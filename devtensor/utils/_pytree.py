@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from devtensor.func._tree import LEAF, NODES, Node, Shape, flatten, kind_of, unflatten
 
@@ -28,6 +28,7 @@ PyTree = Any
 TreeSpec = Shape
 SUPPORTED_NODES, NodeDef = NODES, Node
 _get_node_type = kind_of
+_dict_flatten, _dict_unflatten = NODES[dict]
 IsLeaf = Callable[[Any], bool] | None
 
 
@@ -52,6 +53,29 @@ def register_pytree_node(
     if cls in NODES:
         raise ValueError(f"{cls} is already registered as pytree node")
     NODES[cls] = Node(flatten_fn, unflatten_fn)
+
+
+class SequenceKey(NamedTuple):
+    """The way from a sequence to one of its parts."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+
+class MappingKey(NamedTuple):
+    """The way from a dictionary to one of its parts."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+
+def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
+    """The parts of a dictionary with the ways to them, and its keys."""
+    return [(MappingKey(key), part) for key, part in d.items()], list(d)
 
 
 _register_pytree_node = register_pytree_node
