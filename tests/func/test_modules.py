@@ -237,3 +237,49 @@ def test_dropout_within_vmap():
     different = func.vmap(drop, randomness="different")(ones)
     assert not dt.equal(different[0], different[5])
     assert 0.3 < float((different == 0).double().mean()) < 0.7
+
+
+# ---- a whole program: kernels of the tangents of a network, three ways
+
+
+def kernel_of_jacobians(lib, f, call, params, x1, x2):
+    left = f.vmap(f.jacrev(call), (None, 0))(params, x1)
+    right = f.vmap(f.jacrev(call), (None, 0))(params, x2)
+    parts = [
+        lib.einsum("Naf,Mbf->NMab", left[key].flatten(2), right[key].flatten(2)) for key in left
+    ]
+    return sum(parts[1:], parts[0])
+
+
+def kernel_of_products(lib, f, call, params, x1, x2):
+    def entry(one, two):
+        output, pull = f.vjp(lambda params: call(params, one), params)
+
+        def column(vector):
+            return f.jvp(lambda params: call(params, two), (params,), pull(vector))[1]
+
+        return f.vmap(column)(lib.eye(output.numel(), dtype=x1.dtype))
+
+    return f.vmap(f.vmap(entry, (None, 0)), (0, None))(x1, x2).transpose(-1, -2)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_tangent_kernels():
+    ours, theirs = pair(
+        lambda nn: nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    )
+    random = np.random.default_rng(0)
+    x1, x2 = random.standard_normal((3, 1, 6)), random.standard_normal((4, 1, 6))
+    found = []
+    for lib, f, module in ((dt, dt.func, ours), (torch, torch.func, theirs)):
+        params = {k: v.detach() for k, v in module.named_parameters()}
+
+        def call(params, x, f=f, module=module):
+            return f.functional_call(module, params, (x[None],))[0]
+
+        found += [
+            kernel(lib, f, call, params, lib.tensor(x1), lib.tensor(x2)).detach().numpy()
+            for kernel in (kernel_of_jacobians, kernel_of_products)
+        ]
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, rtol=1e-9, atol=1e-11)
