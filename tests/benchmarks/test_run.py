@@ -94,3 +94,16 @@ def test_what_devices_add(other_device):
     )
     assert done.returncode == 0, done.stderr
     assert len(re.findall(rf"^{other_device} .* -?\d+\.\d\d$", done.stdout, re.MULTILINE)) == 6
+
+
+def test_what_a_launch_is_made_of():
+    script = Path(__file__).with_name("launch.py")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    spent = [float(line.split(" ns")[0].split()[-1]) for line in done.stdout.splitlines()]
+    assert len(spent) == 9
+    assert min(spent) > 0
+    # An operator cannot be quicker than what it calls.
+    assert spent[0] < spent[2]
