@@ -1687,8 +1687,8 @@ def slopes(input: Any, dim: int, spacing: Any, edge_order: int) -> Any:
         right = (at(size - 1, size) - at(size - 2, size - 1)) / step(size - 2, size - 1)
         return cat([left, inner, right], dim)
     left = parabola(at(0, 1), at(1, 2), at(2, 3), step(0, 1), step(1, 2))
-    last = [at(size - k, size - k + 1) for k in (1, 2, 3)]
-    right = -parabola(*last, step(size - 2, size - 1), step(size - 3, size - 2))
+    x, y, z = [at(size - k, size - k + 1) for k in (1, 2, 3)]
+    right = -parabola(x, y, z, step(size - 2, size - 1), step(size - 3, size - 2))
     return cat([left, inner, right], dim)
 
 

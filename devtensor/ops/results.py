@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from devtensor.autograd.mode import current
 from devtensor.dtype import can_cast
 from devtensor.launch import write_out
 from devtensor.op import catalogue
@@ -75,7 +74,7 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
     values = (result,) if single else tuple(result)
     if len(values) != len(outs):
         raise TypeError(f"{name}(): out has {len(outs)} tensors for {len(values)} results")
-    refuse_tracked(name, (*inputs, *outs))
+    refuse_tracked(name, outs, (*inputs, *outs))
     for value, x in zip(values, outs, strict=True):
         refuse_overlap(x, () if casts else inputs, value.shape == x.shape)
         check_type(name, value, x, casts)
@@ -97,12 +96,13 @@ def tensors(values: tuple[Any, ...]) -> list[Any]:
     return found
 
 
-def refuse_tracked(name: str, involved: tuple[Any, ...]) -> None:
-    """Raise if what is written to a tensor would have to be differentiated, or is no tensor."""
-    for x in involved:
+def refuse_tracked(name: str, outs: tuple[Any, ...], involved: tuple[Any, ...]) -> None:
+    """Raise if `outs` are no tensors, or what is written there would have to be differentiated."""
+    for x in outs:
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(x).__name__}")
-    if current().recording and any(x.requires_grad for x in involved):
+    # A copy of a tracked tensor is tracked as long as gradients are recorded.
+    if any(x.requires_grad and x.clone().requires_grad for x in involved):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad. Leave out= away, or use no_grad()."

@@ -104,3 +104,16 @@ def test_memory_of_an_input_is_refused():
         x = module.ones(4)
         with pytest.raises(RuntimeError, match="single memory location"):
             module.take(x, module.tensor([0, 1]), out=x[:2])
+
+
+def test_tracked_tensors_are_refused_while_gradients_are_recorded():
+    for module in (torch, dt):
+        index = module.tensor([0, 1])
+        for x, out in (
+            (module.ones(4, requires_grad=True), module.zeros(2)),
+            (module.ones(4), module.zeros(2, requires_grad=True)),
+        ):
+            with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+                module.take(x, index, out=out)
+            with module.no_grad():
+                assert module.take(x, index, out=out).tolist() == [1.0, 1.0]
