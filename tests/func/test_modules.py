@@ -260,7 +260,7 @@ def kernel_of_products(lib, f, call, params, x1, x2):
 
         return f.vmap(column)(lib.eye(output.numel(), dtype=x1.dtype))
 
-    return f.vmap(f.vmap(entry, (None, 0)), (0, None))(x1, x2).transpose(-1, -2)
+    return f.vmap(f.vmap(entry, (None, 0)), (0, None))(x1, x2)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
