@@ -9,7 +9,7 @@ import pytest
 import devtensor as dt
 
 FOLDER = Path(__file__).parent.parent / "docs/examples"
-QUICK = ("hessian", "per_sample_gradients", "transfer")
+QUICK = ("hessian", "per_sample_gradients")
 """Those that run on other devices, too; all would take minutes where kernels are slow to start."""
 
 # To each program, what must hold of the outcome that its `main` returns.

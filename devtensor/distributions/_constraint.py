@@ -109,6 +109,12 @@ def _constraint(value: Any) -> Any:
     return value
 
 
+def _all(result: Tensor, kept: int) -> Tensor:
+    """Whether all are true, for each of the first dimensions."""
+    rest = tuple(range(kept, result.ndim))
+    return result.all(rest) if rest else result
+
+
 class _Wrapped(Constraint):
     """A constraint that is made of another one."""
 
@@ -144,7 +150,7 @@ class _IndependentConstraint(_Wrapped):
         kept = result.ndim - self.reinterpreted_batch_ndims
         if kept < 0:
             raise ValueError(f"Expected value.dim() >= {self.event_dim} but got {value.ndim}")
-        return result.reshape((*result.shape[:kept], -1)).all(-1)
+        return _all(result, kept)
 
     def __repr__(self) -> str:
         return f"IndependentConstraint({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
@@ -167,7 +173,7 @@ class MixtureSameFamilyConstraint(_Wrapped):
         if kept < 0:
             raise ValueError(f"Expected value.dim() >= {self.event_dim} but got {value.ndim}")
         result = self.base_constraint.check(value.unsqueeze(-1 - self.event_dim))
-        return result.reshape((*result.shape[:kept], -1)).all(-1)
+        return _all(result, kept)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_constraint!r})"

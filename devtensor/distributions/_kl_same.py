@@ -13,7 +13,6 @@ from devtensor.distributions.categorical import Categorical
 from devtensor.distributions.cauchy import Cauchy
 from devtensor.distributions.continuous_bernoulli import ContinuousBernoulli
 from devtensor.distributions.dirichlet import Dirichlet
-from devtensor.distributions.exp_family import ExponentialFamily
 from devtensor.distributions.exponential import Exponential
 from devtensor.distributions.gamma import Gamma
 from devtensor.distributions.geometric import Geometric
@@ -219,21 +218,6 @@ def _(p: Any, q: Any) -> Tensor:
 
 
 # ---- in general
-
-
-@register_kl(ExponentialFamily, ExponentialFamily)
-def _(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
-    if type(p) is not type(q):
-        raise NotImplementedError(
-            "The cross KL-divergence between different exponential families cannot be computed "
-            f"using Bregman divergences: {type(p).__name__} and {type(q).__name__}"
-        )
-    natural, normalizer, means = p._moments()
-    other = q._natural_params
-    result = q._log_normalizer(*other) - normalizer
-    for mine, theirs, mean in zip(natural, other, means, strict=True):
-        result = result - _sum_rightmost((theirs - mine) * mean, len(q.event_shape))
-    return result
 
 
 @register_kl(TransformedDistribution, TransformedDistribution)

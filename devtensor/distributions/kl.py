@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.distributions.distribution import Distribution
+from devtensor.distributions.exp_family import ExponentialFamily
+from devtensor.distributions.utils import _sum_rightmost
 from devtensor.tensor import Tensor
 
 __all__ = ["kl_divergence", "register_kl"]
@@ -107,3 +109,19 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
             f"{type(q).__name__}"
         )
     return function(p, q)
+
+
+@register_kl(ExponentialFamily, ExponentialFamily)
+def _kl_expfamily_expfamily(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
+    if type(p) is not type(q):
+        raise NotImplementedError(
+            "The cross KL-divergence between different exponential families cannot be computed "
+            f"using Bregman divergences: {type(p).__name__} and {type(q).__name__}"
+        )
+    natural, normalizer, means = p._moments()
+    other = q._natural_params
+    result = q._log_normalizer(*other) - normalizer
+    for mine, theirs, mean in zip(natural, other, means, strict=True):
+        term = (theirs - mine) * mean
+        result = result - _sum_rightmost(term, term.ndim - result.ndim)
+    return result

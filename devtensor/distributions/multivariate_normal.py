@@ -30,7 +30,7 @@ def batch_mahalanobis(lower: Tensor, vectors: Tensor) -> Tensor:
     """
     more = max(vectors.ndim - lower.ndim + 1, 0)
     lead, size = vectors.shape[:more], vectors.shape[more:]
-    columns = vectors.reshape((-1, *size)).movedim(0, -1)
+    columns = vectors.reshape((lead.numel(), *size)).movedim(0, -1)
     squares = dt.linalg.solve_triangular(lower, columns, upper=False).pow(2).sum(-2)
     return squares.movedim(-1, 0).reshape(lead + squares.shape[:-1])
 

@@ -73,7 +73,7 @@ def uniform(like: Tensor, shape: Sequence[int]) -> Tensor:
 
 def _sum_rightmost(value: Any, dim: int) -> Any:
     """The sum over the last `dim` dimensions."""
-    return value if dim == 0 else value.reshape((*value.shape[:-dim], -1)).sum(-1)
+    return value if dim == 0 else value.sum(tuple(range(-dim, 0)))
 
 
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:

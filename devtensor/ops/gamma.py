@@ -211,8 +211,8 @@ def standard_gamma_at(xp: Any, input: Any, /, seed: int, offset: int) -> Any:
     return xp.clip(found, min=float(xp.finfo(input.dtype).smallest_normal))
 
 
-@op(elementwise=True, accepts=("float",), public=False, oracle=None, inplace=False)
-def standard_gamma_grad(xp: Any, input: Any, output: Any, /) -> Any:
+@op(elementwise=True, accepts=("float",), method=False, oracle=None, inplace=False)
+def _standard_gamma_grad(xp: Any, input: Any, output: Any, /) -> Any:
     """How the numbers `output` of the gamma distribution move with their shapes `input`."""
     a, x = xp.astype(input, xp.float64), xp.astype(output, xp.float64)
     slope = xp.log(x) - xp.digamma(a)
@@ -221,10 +221,10 @@ def standard_gamma_grad(xp: Any, input: Any, output: Any, /) -> Any:
 
 
 derivative(
-    standard_gamma_at, input=lambda xp, g, input, out: g * xp.standard_gamma_grad(input, out)
+    standard_gamma_at, input=lambda xp, g, input, out: g * xp._standard_gamma_grad(input, out)
 )
 derivative(
-    standard_gamma_grad,
+    _standard_gamma_grad,
     input=missing("_standard_gamma_grad: self"),
     output=missing("_standard_gamma_grad: output"),
 )
@@ -286,8 +286,8 @@ def beta_tail(xp: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
     return xp.where(down, -integral, integral)
 
 
-@op(elementwise=True, accepts=("float",), public=False, oracle=None, inplace=False)
-def dirichlet_grad(xp: Any, x: Any, alpha: Any, total: Any, /) -> Any:
+@op(elementwise=True, accepts=("float",), method=False, oracle=None, inplace=False)
+def _dirichlet_grad(xp: Any, x: Any, alpha: Any, total: Any, /) -> Any:
     """How a share `x` moves with its own shape, divided by what is left, ``1 - x``."""
     native = x.dtype
     x, a, total = (xp.astype(v, xp.float64) for v in (x, alpha, total))
@@ -299,12 +299,12 @@ def dirichlet_grad(xp: Any, x: Any, alpha: Any, total: Any, /) -> Any:
 def dirichlet_rule(xp: Any, g: Any, input: Any, out: Any) -> Any:
     """All shares shrink in proportion when one of them grows."""
     total = xp.broadcast_to(xp.sum(input, axis=-1, keepdims=True), input.shape)
-    return xp.dirichlet_grad(out, input, total) * (g - xp.sum(out * g, axis=-1, keepdims=True))
+    return xp._dirichlet_grad(out, input, total) * (g - xp.sum(out * g, axis=-1, keepdims=True))
 
 
 derivative(sample_dirichlet_at, input=dirichlet_rule)
 derivative(
-    dirichlet_grad,
+    _dirichlet_grad,
     x=missing("_dirichlet_grad: x"),
     alpha=missing("_dirichlet_grad: alpha"),
     total=missing("_dirichlet_grad: total"),

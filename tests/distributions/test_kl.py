@@ -40,6 +40,15 @@ def made(where):
     return [family.make(where, dtype="float64") for family in ALL]
 
 
+def in_turn(p, q):
+    """PyTorch's divergence of each of a batch; of Wishart's it would add up some for all."""
+    pairs = [
+        [torch.distributions.Wishart(d.df[i], scale_tril=d.scale_tril[i]) for d in (p, q)]
+        for i in range(2)
+    ]
+    return torch.stack([torch.distributions.kl_divergence(*pair) for pair in pairs])
+
+
 @pytest.mark.parametrize("number", range(len(ALL)), ids=[str(family) for family in ALL])
 def test_all_pairs(number):
     for place, other in enumerate(ALL):
@@ -47,6 +56,8 @@ def test_all_pairs(number):
         for where in ("cpu", "torch"):
             p, q = made(where)[number], made(where)[place]
             divergence = side(where)[1].kl_divergence
+            if where == "torch" and {ALL[number].name, other.name} == {"Wishart"}:
+                divergence = in_turn
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 results.append(outcome(lambda f=divergence, p=p, q=q: f(p, q)))
