@@ -13,6 +13,7 @@ from typing import Any
 from devtensor import accelerator
 from devtensor.errors import OutOfMemoryError
 from devtensor.legacy import of_kind
+from devtensor.refusal import refused
 
 _cuda = accelerator.BY_KIND["cuda"]
 
@@ -46,6 +47,14 @@ set_rng_state = _cuda.set_rng_state
 current_stream = _cuda.current_stream
 stream = _cuda.stream
 set_stream = accelerator.set_stream
+reset_max_memory_allocated = _cuda.reset_peak_memory_stats
+
+StreamContext = stream
+
+NO_GRAPHS = "launches are not recorded; call the function"
+CUDAGraph = refused("cuda.CUDAGraph", NO_GRAPHS)
+graph = refused("cuda.graph", NO_GRAPHS)
+make_graphed_callables = refused("cuda.make_graphed_callables", NO_GRAPHS)
 
 __all__ = [
     "Event",
@@ -63,10 +72,12 @@ __all__ = [
     "get_device_name",
     "get_device_properties",
     "get_rng_state",
+    "get_rng_state_all",
     "init",
     "initial_seed",
     "is_available",
     "is_bf16_supported",
+    "is_current_stream_capturing",
     "is_initialized",
     "manual_seed",
     "manual_seed_all",
@@ -82,6 +93,7 @@ __all__ = [
     "seed_all",
     "set_device",
     "set_rng_state",
+    "set_rng_state_all",
     "set_stream",
     "stream",
     "synchronize",
@@ -139,6 +151,22 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
     """Whether a device can read the memory of another."""
     return bool(_cuda.backend.reaches(_cuda.index(device), _cuda.index(peer_device)))
+
+
+def is_current_stream_capturing() -> bool:
+    """False: launches are not recorded."""
+    return False
+
+
+def get_rng_state_all() -> list[Any]:
+    """The state of the one default generator, once for each device."""
+    return [get_rng_state() for _ in range(device_count())]
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Set the state of the default generator to the first of those given, if there is one."""
+    for state in [*new_states][:1]:
+        set_rng_state(state)
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:

@@ -53,6 +53,7 @@ ABSENT = {
     "distributed": ALONE,
     "export": "programs are not turned into graphs; save the state_dict",
     "fx": "programs are not turned into graphs; the ledger and module hooks see what runs",
+    "nn.attention.flex_attention": "use scaled_dot_product_attention with attn_mask",
     "nn.intrinsic": QUANTIZED,
     "nn.parallel": ALONE,
     "nn.qat": QUANTIZED,
