@@ -233,14 +233,6 @@ def fallback(op: Op) -> Function:
     return slow
 
 
-def too_many(op: Op) -> None:
-    """Refuse arguments by position where there is none left."""
-    limit = len(op.inputs) + len(op.positional)
-    raise TypeError(
-        f"{op.name}() takes {limit} positional argument{'s' * (limit > 1)} but more were given"
-    )
-
-
 def operator_fallback(op: Op) -> Function:
     """The same for an operator, which leaves what it does not know to the other operand."""
     call = general(op)
@@ -296,7 +288,7 @@ SHARED: dict[str, Any] = {
     "RECORD": RECORD, "Tensor": Tensor, "_follow": follow, "_get_ident": get_ident,
     "_mode": MODE.get, "_new": new, "_plain": PLAIN, "_refs": sys.getrefcount, "_reuse": reuse,
     "_scalar": scalar, "_scalars": _scalars, "_several": several, "_tick": tick,
-    "_too_many": too_many, "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
+    "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
 }  # fmt: skip
 """Globals of the written functions. Names of parameters begin with no underscore."""
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
+from devtensor.autograd.mode import tell
 from devtensor.dtype import PYTHON
 from devtensor.plan import Plan, saved
 from devtensor.route import hand_over, routed
@@ -47,6 +48,8 @@ class Op:
         Names of several results; `list` if their number varies; None for one.
     rules : dict
         A gradient rule to an input's name, or one under ``"together"``.
+    factor : str
+        The parameter that older programs give behind the first input, if there is one.
     refuses : callable or None
         Looks at the inputs as they were given, and raises what does not suit them.
     numbers : tuple of str or None
@@ -126,6 +129,8 @@ class Op:
         if self.inputs:  # the first is the input, whatever it is called
             unused = {"input", *other_names(["input"])} - {*self.inputs, *self.params}
             self.others.update(dict.fromkeys(sorted(unused), self.inputs[0]))
+        factors = [n for n in ("alpha", "value") if n in self.params and n not in self.positional]
+        self.factor = factors[0] if factors and elementwise and len(self.inputs) > 1 else ""
         self.written = tuple([self.inputs.index(name) for name in self.writes])
         self.rules: dict[str, Function] = {}
         self.rule_names: dict[str, tuple[str, ...]] = {}
@@ -150,6 +155,13 @@ class Op:
             rest = args[len(self.inputs) :]
             if len(rest) > 1 or isinstance(first, int) or hasattr(first, "__index__"):
                 args = (*args[: len(self.inputs)], rest)
+        if self.factor and len(args) == len(self.inputs) + 1 and isinstance(args[1], (int, float)):
+            tell(
+                f"This overload of {self.name} is deprecated: {self.factor} behind the first "
+                f"argument. Give it by name, as {self.name}(..., {self.factor}={args[1]})",
+                UserWarning,
+            )
+            args, kwargs = (args[0], *args[2:]), {self.factor: args[1], **kwargs}
         if len(args) > len(names):
             raise TypeError(
                 f"{self.name}() takes {len(names)} positional arguments but {len(args)} were given"

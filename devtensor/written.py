@@ -46,7 +46,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f"  return _slow({{{shown}, **_named}})"
         yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
     elif order is None:
-        yield " if _surplus is not MISSING: _too_many(_op)"
+        shown = ", ".join((*inputs, *op.positional, "_surplus"))
+        yield f" if _surplus is not MISSING: return _general({shown})"
         asked = ["out is not None"]
         # Another name of an input leaves the input itself missing, which is seen below.
         asked += [f"{a} is not MISSING" for a, n in op.others.items() if n in params]
