@@ -25,6 +25,7 @@ MODULES = {
     "fft",
     "func",
     "functional",
+    "futures",
     "fx",
     "hub",
     "jit",
