@@ -438,16 +438,19 @@ def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) ->
     return g * xp.where(flat, xp.zeros_like(slope), slope)
 
 
+NO_FRACTION = (
+    "Integers to negative integer powers are not allowed: pow() would give fractions. Convert the "
+    "base with .float() first."
+)
+
+
 def no_fraction(base, exponent):
     """Refuse a number as the power of integers that would be a fraction, or is out of range."""
     number = isinstance(exponent, int) and not isinstance(exponent, bool)
     if not number or not hasattr(base, "dtype") or kind(base) != "int":
         return
     if exponent < 0:
-        raise RuntimeError(
-            "Integers to negative integer powers are not allowed. Convert the base with "
-            f".float() first: pow() got {of(base.dtype)!r} and the power {exponent}"
-        )
+        raise RuntimeError(NO_FRACTION)
     in_range(exponent, of(base.dtype), "pow")
 
 
@@ -478,10 +481,7 @@ def pow(xp, input, exponent, /):
         return xp.logical_or(input, xp.logical_not(exponent))
     if kind(input) == "int" and of(exponent.dtype).is_signed and xp.any(exponent < 0):
         if not exponent.ndim:
-            raise RuntimeError(
-                "Integers to negative integer powers are not allowed. Convert the base with "
-                ".float() first."
-            )
+            raise RuntimeError(NO_FRACTION)
         # A fraction is cut to 0; 1 and -1 are their own reciprocals.
         power = xp.pow(input, xp.where(exponent < 0, exponent % 2, exponent))
         kept = xp.logical_or(exponent >= 0, xp.abs(input) == 1)
