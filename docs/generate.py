@@ -41,6 +41,8 @@ MODULES = {
         "Probability distributions; those of PyTorch, by its names.",
     ),
     "distributions.transforms": ("Changes of variables", "devtensor.distributions.transforms", ""),
+    "masked": ("Masked reductions", "devtensor.masked", ""),
+    "signal.windows": ("Windows", "devtensor.signal.windows", ""),
     "random": ("Random numbers", "devtensor.random", ""),
     "serialization": ("Saving and loading", "devtensor.serialization", ""),
     "datasets": ("Data sets", "devtensor.datasets", ""),
