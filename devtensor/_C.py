@@ -44,8 +44,16 @@ def _ExcludeDispatchKeyGuard(keys: DispatchKey) -> Iterator[None]:
         yield
 
 
+def _log_api_usage_once(name: str) -> None:
+    """Nothing: nobody counts which functions are used."""
+
+
 def _get_tracing_state() -> None:
     """None: nothing is traced."""
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Nothing is counted."""
 
 
 def _get_accelerator() -> device:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Future", "collect_all", "wait_all"]
 
 
-class Future:
+T = TypeVar("T")
+
+
+class Future(Generic[T]):
     """A result that will be there (``torch.futures.Future``).
 
     Parameters
@@ -70,13 +73,13 @@ class Future:
             )
         self._inner.set_exception(result)
 
-    def add_done_callback(self, callback: Callable[[Future], Any]) -> None:
+    def add_done_callback(self, callback: Callable[[Future[T]], Any]) -> None:
         """Call ``callback(self)`` once it is done."""
         self._inner.add_done_callback(lambda _: callback(self))
 
-    def then(self, callback: Callable[[Future], Any]) -> Future:
+    def then(self, callback: Callable[[Future[T]], Any]) -> Future[Any]:
         """A future of what ``callback(self)`` returns once it is done."""
-        after = Future()
+        after: Future[Any] = Future()
 
         def run(_: Any) -> None:
             try:
@@ -88,9 +91,9 @@ class Future:
         return after
 
 
-def collect_all(futures: list[Future]) -> Future:
+def collect_all(futures: list[Future[Any]]) -> Future[list[Future[Any]]]:
     """A future of the list of futures, done once all of them are."""
-    together = Future()
+    together: Future[list[Future[Any]]] = Future()
     left = len(futures)
     if not left:
         together.set_result([])
@@ -106,6 +109,6 @@ def collect_all(futures: list[Future]) -> Future:
     return together
 
 
-def wait_all(futures: list[Future]) -> list[Any]:
+def wait_all(futures: list[Future[Any]]) -> list[Any]:
     """The results of all, once they are there."""
     return [future.wait() for future in futures]
