@@ -6,6 +6,8 @@ They run on array-api-strict, and on what ``--device`` names.
 import copy
 import io
 import pickle
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -220,6 +222,22 @@ def test_native_arrays_share_their_memory(other_device):
         with pytest.raises(RuntimeError, match=r"detach\(\)"):
             ask()
     assert x.numpy(force=True).tolist() == [9, 1, 2, 3, 4, 5]
+
+
+def test_the_three_lines_of_the_readme(other_device):
+    """With the library whose device is tested in the place of CuPy."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    lines = re.search(r"```python\n(import cupy .*?)```", text, re.DOTALL)[1].splitlines()
+    library = dt.ones(1, device=other_device).array.__class__.__module__.split(".")[0]
+    library = {"dpnp": "dpnp", "cupy": "cupy"}.get(library)
+    if library is None:
+        return  # the strict library's default device is another
+    code = "\n".join(lines[:-1]).replace("cupy", library)
+    names = {"dt": dt}
+    exec(code, names)
+    found = eval(lines[-1], names)
+    assert type(found) is names[library].ndarray
+    assert dt.as_tensor(found).tolist() == [0, 2, 4]
 
 
 def test_a_graph_on_two_devices(other_device):
