@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import devtensor as dt
 from devtensor.distributions import constraints
 from devtensor.distributions.exp_family import ExponentialFamily
-from devtensor.ops.gamma import _sample_dirichlet
+from devtensor.ops.gamma import _dirichlet_grad, _sample_dirichlet
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -98,5 +98,5 @@ class Dirichlet(ExponentialFamily):
 def _Dirichlet_backward(x: Tensor, concentration: Tensor, grad_output: Tensor) -> Tensor:
     """The gradient of samples `x`, on its way to their concentration."""
     total = concentration.sum(-1, True).expand_as(concentration)
-    slope = dt._dirichlet_grad(x, concentration, total)
+    slope = _dirichlet_grad(x, concentration, total)
     return slope * (grad_output - (x * grad_output).sum(-1, True))
