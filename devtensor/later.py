@@ -61,6 +61,7 @@ HOMES = {
     "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "
     "pixel_shuffle pixel_unshuffle rrelu_",
     "func": "vmap",
+    "futures": "Future",
     "jit": "ScriptFunction ScriptModule",
     "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
