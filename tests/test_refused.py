@@ -61,11 +61,16 @@ def test_marks_do_nothing():
         return x + 1
 
     jit, compiler = dt.jit, dt.compiler
+    jit._told.clear()
+    with pytest.warns(UserWarning, match="compiles nothing"):
+        assert jit.script(function) is function  # and is silent from then on
+    assert isinstance(jit.ScriptModule(), dt.nn.Module)
+    assert not isinstance(dt.nn.Linear(1, 1), jit.ScriptModule)
     for mark in (
         jit.ignore, jit.ignore(), jit.ignore(drop=True), jit.unused, jit.export, jit.interface,
         jit.script_if_tracing, jit._overload, compiler.disable, compiler.disable(recursive=False),
         compiler.allow_in_graph, compiler.compile, dt.compile, dt.compile(mode="max-autotune"),
-        dt.fx.wrap,
+        dt.fx.wrap, jit.script, jit.trace, jit.trace_module, jit.script_method,
     ):  # fmt: skip
         assert mark(function) is function
     assert not jit.is_scripting() and not jit.is_tracing()
@@ -179,3 +184,97 @@ def test_tensors_by_another_kind_of_device():
     assert isinstance(dt.ones(1), dt.FloatTensor)
     with pytest.raises(AttributeError, match="has no attribute 'ShineTensor'"):
         dt.cuda.ShineTensor  # noqa: B018
+
+
+def test_modules_that_are_not_here():
+    module = counterpart("torch.distributed.tensor.placement")
+    assert module is counterpart("torch.distributed.tensor.placement")
+    assert not isinstance(1, module.Shard) and module.is_sharded(1) is False
+    with pytest.raises(NotImplementedError, match=r"^torch\.distributed\.tensor\.placement\.Shard"):
+        module.Shard(0)
+    with pytest.raises(ModuleNotFoundError, match=r"torch\.shine"):
+        counterpart("torch.shine.inner")
+    with pytest.raises(NotImplementedError, match=r"^torch\.float8_e4m3fn: no array library"):
+        dt.float8_e4m3fn()
+    with pytest.raises(AttributeError, match="shine"):
+        dt.float8_shine  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "name", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"]
+)
+def test_limits_of_types_that_are_not_here(name):
+    ours, theirs = dt.finfo(getattr(dt, name)), torch.finfo(getattr(torch, name))
+    for limit in ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype"):
+        assert getattr(ours, limit) == getattr(theirs, limit)
+
+
+def test_files_of_layers():
+    for file, names in {
+        "batchnorm": "_BatchNorm _NormBase BatchNorm2d",
+        "instancenorm": "_InstanceNorm InstanceNorm1d",
+        "conv": "_ConvNd Conv2d",
+        "loss": "_Loss _WeightedLoss TripletMarginLoss",
+        "activation": "MultiheadAttention",
+        "module": "_IncompatibleKeys Module",
+        "padding": "_ConstantPadNd",
+    }.items():
+        ours = counterpart(f"torch.nn.modules.{file}")
+        theirs = counterpart_of_torch(f"torch.nn.modules.{file}")
+        for name in names.split():
+            assert isinstance(getattr(ours, name), type) and hasattr(theirs, name)
+        assert not hasattr(ours, "Shine")
+    modules = dt.nn.modules
+    assert isinstance(dt.nn.BatchNorm2d(1), modules.batchnorm._BatchNorm)
+    assert not isinstance(dt.nn.Conv1d(1, 1, 1), modules.batchnorm._NormBase)
+    for name in ("weight_norm", "spectral_norm"):  # a function, and the file that has it
+        assert getattr(counterpart(f"torch.nn.utils.{name}"), name) is getattr(dt.nn.utils, name)
+
+
+def counterpart_of_torch(name):
+    from importlib import import_module
+
+    return import_module(name)
+
+
+CHECKS = ["_check", "_check_index", "_check_value", "_check_type", "_check_not_implemented"]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_checks_raise_as_in_pytorch(name):
+    for library in (dt, torch):
+        check = getattr(library, name)
+        check(True, lambda: "never")
+        with pytest.raises(Exception, match="what happened") as raised:
+            check(False, lambda: "what happened")
+        with pytest.raises(TypeError, match="cond must be a bool"):
+            check(library.tensor(True))
+        with pytest.raises(TypeError, match="message must be a callable"):
+            check(False, "text")
+        if library is dt:
+            ours = raised.type
+    assert ours is raised.type
+
+
+def test_checks_of_tensors_and_sizes():
+    with pytest.raises(RuntimeError, match="some"):
+        dt._check_tensor_all(dt.tensor([True, False]), lambda: "some")
+    with pytest.raises(TypeError, match=r"must have dtype torch\.bool"):
+        dt._check_tensor_all(dt.ones(2))
+    with pytest.raises(AssertionError, match="no"):
+        dt._assert(False, "no")
+    dt._check_is_size(2, max=3)
+    with pytest.raises(RuntimeError):
+        dt._check_is_size(-1)
+
+
+def test_automatic_precision_is_kept_out():
+    from devtensor import _C
+
+    keys = _C.DispatchKeySet(_C.DispatchKey.AutocastCPU) | _C.DispatchKey.AutocastCUDA
+    x = dt.ones(2, 2)
+    with dt.autocast("cpu", dtype=dt.bfloat16):
+        assert (x @ x).dtype is dt.bfloat16
+        with _C._ExcludeDispatchKeyGuard(keys):
+            assert (x @ x).dtype is dt.float32
+    assert _C._get_tracing_state() is None and _C._jit_set_profiling_mode(False) is False
