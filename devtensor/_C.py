@@ -52,10 +52,6 @@ def _get_tracing_state() -> None:
     """None: nothing is traced."""
 
 
-def _log_api_usage_once(event: str) -> None:
-    """Nothing is counted."""
-
-
 def _get_accelerator() -> device:
     """The kind of device that is used beside the host, or the host."""
     from devtensor.accelerator import current_accelerator

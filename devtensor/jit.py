@@ -127,7 +127,7 @@ class _Broadcast:
         return types | list[types]
 
 
-annotations = ModuleType("devtensor.jit.annotations")
+annotations = ModuleType("devtensor.jit.annotations")  # type: ignore[assignment]
 annotations.__dict__.update(
     {f"BroadcastingList{size}": _Broadcast() for size in range(1, 7)},
     Dict=dict, List=list, Tuple=tuple, Any=Any,

@@ -60,7 +60,7 @@ def test_pytorchs_own_operations():
     x = dt.tensor([-1.0, 4.0])
     assert dt.ops.aten.relu(x).tolist() == [0.0, 4.0]
     assert dt.ops.aten.add.Tensor(x, x).tolist() == [-2.0, 8.0]
-    with pytest.raises(AttributeError, match="'_OpNamespace' 'aten' object has no .*'shine'"):
+    with pytest.raises(AttributeError, match=r"'_OpNamespace' 'aten' object has no .*'shine'"):
         dt.ops.aten.shine  # noqa: B018
     with pytest.raises(OSError, match=r"Could not load this library: it\.so"):
         dt.ops.load_library("it.so")
