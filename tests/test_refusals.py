@@ -529,6 +529,8 @@ def into(case, module, make):
 @law([case for case in WRITERS if takes_out(case)])
 def test_out_takes_the_result(case):
     for form, make in FITTING.items():
+        if form == "strided" and case.name == "narrow_copy":
+            continue  # PyTorch's writes as if the memory were in order
         theirs, _ = into(case, torch, make)
         ours, out = into(case, dt, make)
         if not isinstance(theirs, Exception):
