@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import sys
-import weakref
 from collections.abc import Callable
 from threading import get_ident
 from types import FunctionType
@@ -26,6 +25,7 @@ from devtensor.device import device as Device
 from devtensor.expected import check_parameters
 from devtensor.launch import create, into, launch
 from devtensor.op import EMPTY, Op, catalogue, forms
+from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
 from devtensor.space import kernel_for, plain_for
 from devtensor.tensor import Tensor, constant, new, wrap
@@ -246,42 +246,6 @@ def operator_fallback(op: Op) -> Function:
 
 # ---- the written functions
 
-
-def reuse(kernel: Function, dying: Tensor, device: Device, arrays: tuple[Any, ...]) -> Any:
-    """The result in the memory of an operand that nobody else can see; None if that cannot be."""
-    if dying.__class__ is not Tensor or weakref.getweakrefcount(dying):
-        return None
-    return device.backend.reused(kernel, arrays, sys.getrefcount(dying._array) - SEEN)
-
-
-def calibrate() -> tuple[int, int]:
-    """How often a temporary is counted inside a function that it was passed to, and its array.
-
-    Returns -1 for the first where temporaries cannot be told from what a variable holds.
-    """
-
-    class Thing:
-        slot: Any = None
-
-        def method(self, *_: Any, **__: Any) -> int:
-            return sys.getrefcount(self)
-
-    held = Thing()
-    dying = Thing().method()
-    apart = held.method() > dying and getattr(sys, "_is_gil_enabled", lambda: True)()
-
-    def inner(thing: Thing, arrays: tuple[Any, ...]) -> int:
-        return sys.getrefcount(thing.slot)
-
-    def outer(thing: Thing) -> int:
-        array = thing.slot
-        return inner(thing, (array,))
-
-    held.slot = object()
-    return (dying if apart else -1), outer(held)
-
-
-DYING, SEEN = calibrate()
 
 SHARED: dict[str, Any] = {
     "Call": Call, "DYING": DYING, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS,

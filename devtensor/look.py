@@ -8,6 +8,7 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.view import requires_grad
 from devtensor.ops.convert import DTYPES, cast, to
+from devtensor.settings import strided
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -136,7 +137,7 @@ class Look:
     is_meta = False
     is_mps = False
     name = None
-    layout = "torch.strided"
+    layout = strided
 
     @property
     def is_cpu(self: Any) -> bool:

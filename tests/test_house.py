@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From the ground up; a module imports from its own floor and from those below. A name stands for
 # all in the package of that name that no other line names.
 FLOORS = [
-    ["errors", "hooks", "size", "example", "settings", "backends", "later", "refusal"],
+    ["errors", "futures", "hooks", "size", "example", "settings", "backends", "later", "refusal"],
     ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing"],
     ["nested", "onnx"],
     ["dtype", "limits", "backend"],
@@ -30,7 +30,7 @@ FLOORS = [
     ["autograd.node", "autograd.view", "autograd.saved"],
     ["launch"],
     ["autograd.write"],
-    ["written"],
+    ["written", "reuse"],
     ["fast"],
     ["ops", "random"],
     ["autograd.tensorspace"],
@@ -284,7 +284,7 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
     "autograd.view", "autograd.write", "fast", "host", "launch", "ledger", "look", "methods",
-    "nn._hooks", "ops.convert", "protocols", "tensor", "utils.checkpoint", "",
+    "nn._hooks", "op", "ops.convert", "overrides", "protocols", "route", "tensor", "utils.checkpoint", "",
 }  # fmt: skip
 
 

@@ -78,12 +78,13 @@ def look_for_nan(node: Any, results: Any) -> None:
     for number, g in enumerate(results):
         if g is None:
             continue
+        device = node.device
         if isinstance(g, Tensor):
-            g = g._array
-        total = space_of(node.device).sum(g)
+            device, g = g._device, g._array
+        space = space_of(device)
+        total = space.sum(g)
         if math.isnan(complex(total).real):
-            isnan = space_of(node.device).isnan(g)
-            if not bool(space_of(node.device).any(isnan)):
+            if not bool(space.any(space.isnan(g))):
                 continue
             line = node.extra.line if node.extra is not None else ""
             raise RuntimeError(
