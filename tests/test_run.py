@@ -217,3 +217,11 @@ def test_a_process_that_has_pytorch_is_refused():
 
     with pytest.raises(RuntimeError, match="python -m devtensor run"):
         install()
+
+
+def test_programs_are_told_the_version_whose_functions_are_here(written):
+    program = written(
+        "import importlib.metadata, torch\n"
+        "print(importlib.metadata.version('torch'), torch.__version__, torch.version.__version__)\n"
+    )
+    assert run(program)[1].split() == ["2.13.0"] * 3
