@@ -24,12 +24,11 @@ class device:
         If no installed backend serves that kind, or the text cannot be read.
     """
 
-    __slots__ = ("_backend", "_outer", "index", "type")
+    __slots__ = ("_backend", "index", "type")
     _made: ClassVar[dict[tuple[str, int | None], device]] = {}
     type: str
     index: int | None
     _backend: Backend | None
-    _outer: list[device | None]
 
     def __new__(cls, type: Any = None, index: int | None = None, *, device: Any = None) -> device:
         type = device if type is None else type
@@ -55,7 +54,7 @@ class device:
             index = int(number)
         made = cls._made.get((kind, index))
         if made is None:
-            if kind not in kinds():
+            if kind not in kinds() and kind not in ELSEWHERE:
                 raise RuntimeError(
                     f"Expected one of {', '.join(sorted(kinds()))} device type at start of device "
                     f"string: {type}. "
@@ -63,7 +62,6 @@ class device:
                 )
             made = object.__new__(cls)
             made.type, made.index, made._backend = kind, index, None
-            made._outer = []
             made = cls._made.setdefault((kind, index), made)
         return made
 
@@ -72,6 +70,11 @@ class device:
         """The backend that serves this device, loaded on first use."""
         backend = self._backend
         if backend is None:
+            if self.type not in kinds():
+                raise RuntimeError(
+                    f"there is no backend for the device {self}; those installed are for "
+                    f"{', '.join(sorted(kinds()))}, see `python -m devtensor`"
+                )
             backend = self._backend = load(self.type)
         return backend
 
@@ -89,12 +92,11 @@ class device:
         return self
 
     def __enter__(self) -> device:
-        self._outer.append(_current.get())
-        _current.set(self)
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _current.set(self._outer.pop())
+        _entered.set(_entered.get()[:-1])
 
     def __repr__(self) -> str:
         return (
@@ -109,6 +111,9 @@ class device:
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
+
+ELSEWHERE = ("hip", "hpu", "ipu", "meta", "mps", "mtia", "vulkan", "xla")
+"""Kinds of device that programs written for PyTorch name, to ask whether a tensor is there."""
 
 ACCELERATORS = ("cuda", "xpu")
 """Kinds of device that a bare number can mean, the preferred first."""
@@ -129,13 +134,14 @@ def accelerator_kind() -> str | None:
     return next(filter(usable, ACCELERATORS), None)
 
 
-_current: ContextVar[device | None] = ContextVar("device", default=None)
+_entered: ContextVar[tuple[device, ...]] = ContextVar("entered", default=())
 _default: device | None = None
 
 
 def get_default_device() -> device:
     """The device on which tensors are made if none is named."""
-    return _current.get() or _default or device("cpu")
+    entered = _entered.get()
+    return entered[-1] if entered else _default or device("cpu")
 
 
 def set_default_device(device_: Any) -> None:

@@ -23,8 +23,9 @@ from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many, write_straight
 from devtensor.device import device as Device
 from devtensor.expected import check_parameters
-from devtensor.launch import create, into, launch
+from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
+from devtensor.options import create, into
 from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
 from devtensor.space import kernel_for, plain_for
@@ -332,6 +333,8 @@ def in_place_form(op: Op) -> Function:
         if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
             return False
         device, array = target._device, target._array
+        if op.promotes == "float" and not TRACKS[array.dtype]:
+            return False
         arrays: tuple[Any, ...] = (array,)
         if count == 2:
             other = args[1]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor import backend as backends
+from devtensor import sequences
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.node import Leaf
 from devtensor.device import device as Device
@@ -16,88 +16,6 @@ from devtensor.ops.convert import to
 from devtensor.size import Size
 from devtensor.space import native
 from devtensor.tensor import Tensor, makers, wrap
-
-NUMBERS = (bool, int, float, complex)
-
-
-def flat_numbers(data: Any, name: str) -> tuple[list[Any], tuple[int, ...]]:
-    """Nested sequences as a flat list and a shape.
-
-    Raises
-    ------
-    TypeError
-        If there is something else than numbers in them.
-    ValueError
-        If they are ragged.
-    """
-    if isinstance(data, NUMBERS):
-        return [data], ()
-    shape: tuple[int, ...]
-    if isinstance(data, Tensor) or (hasattr(data, "__array__") and hasattr(data, "shape")):
-        return _from_array(data)
-    if isinstance(data, (str, bytes, dict, set)) or not hasattr(data, "__len__"):
-        if hasattr(data, "__index__"):
-            return [data.__index__()], ()
-        if hasattr(data, "__float__"):
-            return [float(data)], ()
-        if isinstance(data, str):
-            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
-    numbers: list[Any] = []
-    inner: tuple[int, ...] | None = None
-    try:
-        items = [data[i] for i in range(len(data))]
-    except (KeyError, TypeError, IndexError):
-        raise TypeError(f"{name}(): cannot read numbers from {type(data).__name__}") from None
-    for place, item in enumerate(items):
-        if item.__class__ in NUMBERS:
-            found, shape = [item], ()
-        else:
-            found, shape = flat_numbers(item, name)
-        if inner is None:
-            inner = shape
-        elif shape != inner:
-            here = len(shape) if len(shape) != len(inner) else 0
-            if not shape or not inner:
-                raise (
-                    TypeError(
-                        f"expected sequence of length {inner[0] if inner else 1} at dim 1, but "
-                        f"item {place} is {'a number' if not shape else 'a sequence'}"
-                    )
-                    if inner
-                    else ValueError(
-                        f"only one element tensors can be converted to Python scalars, but item "
-                        f"{place} has shape {list(shape)}"
-                    )
-                )
-            raise ValueError(
-                f"expected sequence of length {inner[here]} at dim {here + 1} (got {shape[here]})"
-            )
-        numbers += found
-    return numbers, (len(items), *(inner or ()))
-
-
-def _from_array(data: Any) -> tuple[list[Any], tuple[int, ...]]:
-    if isinstance(data, Tensor):
-        if data.requires_grad:
-            data = data.detach()
-        return data.flatten().tolist(), tuple(data.shape)
-    return data.reshape(-1).tolist(), tuple(data.shape)
-
-
-def number_type(numbers: list[Any]) -> dtypes.dtype:
-    """The dtype of Python numbers together."""
-    kinds = {bool: 0, int: 1, float: 2, complex: 3}
-    level = 0
-    for number in numbers:
-        rank = kinds.get(number.__class__)
-        if rank is None:
-            rank = 2 if isinstance(number, float) else 1
-        if rank > level:
-            level = rank
-    if not numbers or level == 2:
-        return dtypes.get_default_dtype()
-    return (dtypes.bool_, dtypes.int64, None, dtypes.get_default_dtype().to_complex())[level]  # type: ignore[return-value]
 
 
 def tensor(
@@ -170,50 +88,14 @@ def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
         return made.to(device=device, dtype=dtype)
     place = resolve(device)
     target = place.backend
-    if backend is not None or (hasattr(data, "__array__") and hasattr(data, "dtype")):
-        t = dtypes.of(data.dtype) if dtype is None else dtype
-        array = target.array(data, native(t, place), place.index)
+    if backend is not None or sequences.array_like(data):
+        own = sequences.type_of_array(data)
+        array = target.array(data, native(dtype or own, place), place.index)
         return wrap(array, place, current().edge)
-    numbers, shape = flat_numbers(data, "tensor")
-    t = number_type(numbers) if dtype is None else dtype
-    array = target.array(checked(numbers, t), native(t, place), place.index)
+    numbers, shape, t = sequences.read(data, dtype)
+    array = target.array(numbers, native(t, place), place.index)
     array = target.xp.reshape(array, shape) if array.shape != shape else array
     return wrap(array, place, current().edge)
-
-
-def checked(numbers: list[Any], dtype: dtypes.dtype) -> list[Any]:
-    """Numbers that fit `dtype`, converted as PyTorch converts them."""
-    if dtype.kind == "int":
-        low = -(2 ** (8 * dtype.itemsize - 1)) if dtype.is_signed else 0
-        high = 2 ** (8 * dtype.itemsize - dtype.is_signed)
-        result = []
-        for number in numbers:
-            if isinstance(number, float) and not math.isfinite(number):
-                raise RuntimeError(f"cannot convert {number} to an integer of type {dtype!r}")
-            if isinstance(number, complex):
-                raise RuntimeError(
-                    "value cannot be converted to type int64_t without overflow: "
-                    f"{number} for {dtype!r}"
-                )
-            whole = int(number)
-            if not low <= whole < high:
-                if not -high <= whole < high:
-                    raise RuntimeError(
-                        f"value cannot be converted to type {dtype.name}_t without overflow: "
-                        f"{whole}"
-                    )
-                whole %= high
-            result.append(whole)
-        return result
-    if dtype.kind == "bool":
-        return [bool(number) for number in numbers]
-    if dtype.kind == "float":
-        for number in numbers:
-            if isinstance(number, complex):
-                raise RuntimeError(
-                    f"value cannot be converted to type {dtype.name} without overflow: {number}"
-                )
-    return numbers
 
 
 def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) -> Tensor:
@@ -250,7 +132,7 @@ def adopted(data: Any) -> Tensor | None:
     backend = backends.owner(data)
     if backend is None:
         return None
-    dtypes.of(data.dtype)
+    sequences.type_of_array(data)
     array = backend.adopt(data)
     place = Device(backend.kind, backend.index_of(array)).resolve()
     return wrap(array, place, current().edge)
@@ -286,10 +168,15 @@ def asarray(
         If `copy` is False and a copy is needed.
     """
     made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
-    if copy is False and (
-        isinstance(obj, (*NUMBERS, list, tuple)) or (isinstance(obj, Tensor) and made is not obj)
-    ):
-        raise ValueError("can't alias arbitrary sequence into a tensor: pass copy=None")
+    if copy is False:
+        source = obj if isinstance(obj, Tensor) else adopted(obj)
+        if source is None:
+            raise ValueError("can't alias arbitrary sequence into a tensor: pass copy=None")
+        if made._device is not source._device or made.dtype is not source.dtype:
+            raise ValueError(
+                f"can't alias memory of {source.dtype} on {source._device} as {made.dtype} on "
+                f"{made._device}: pass copy=None"
+            )
     if requires_grad and not made.requires_grad:
         made = made.detach().requires_grad_()
     return made
@@ -325,6 +212,11 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     found = adopted(ext_tensor)
     if found is not None:
         return found
+    if not hasattr(ext_tensor, "__dlpack_device__"):
+        raise RuntimeError(
+            "from_dlpack received an invalid capsule: a "
+            f"{type(ext_tensor).__name__} has no __dlpack__ and __dlpack_device__"
+        )
     kind = {1: "cpu", 2: "cuda", 3: "cpu", 14: "xpu"}.get(ext_tensor.__dlpack_device__()[0], "cpu")
     array = Device(kind).backend.xp.from_dlpack(ext_tensor)
     made = adopted(array)
@@ -342,13 +234,30 @@ def frombuffer(
 ) -> Tensor:
     """A one-dimensional cpu tensor over the memory of a buffer (``torch.frombuffer``)."""
     cpu = Device("cpu")
-    view = memoryview(buffer).cast("B")
-    if not view.nbytes:
-        raise ValueError("both buffer length (0) and count (-1) must not be 0")
-    if not 0 <= offset < view.nbytes:
+    if not isinstance(dtype, dtypes.dtype):
+        raise TypeError(f"frombuffer(): argument 'dtype' must be dtype, not {type(dtype).__name__}")
+    try:
+        size = memoryview(buffer).cast("B").nbytes
+    except TypeError:
+        raise ValueError(
+            f"object does not implement Python buffer protocol: {type(buffer).__name__}"
+        ) from None
+    if not size or not count:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
         raise ValueError(
             f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
-            f"({view.nbytes} bytes) minus 1"
+            f"({size} bytes) minus 1"
+        )
+    if count < 0 and (size - offset) % dtype.itemsize:
+        raise ValueError(
+            f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({dtype.itemsize})"
+        )
+    if count * dtype.itemsize > size - offset:
+        raise ValueError(
+            f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
+            f"bytes) must not be greater than actual buffer length ({size} bytes)"
         )
     array = cpu.backend.from_buffer(buffer, native(dtype, cpu), count, offset)
     made = wrap(array, cpu, current().edge)
@@ -363,19 +272,30 @@ def made_of(data: tuple[Any, ...], dtype: dtypes.dtype | None, device: Any) -> T
     TypeError
         If it is neither.
     """
-    if len(data) == 1 and isinstance(data[0], Tensor):
-        made = data[0].detach()
+    only = data[0] if len(data) == 1 else None
+    if isinstance(only, Tensor):
+        made: Tensor = catalogue["alias"].function(only)
         return made if dtype is None else to(made, dtype)
     t = dtypes.get_default_dtype() if dtype is None else dtype
-    if len(data) == 1 and not isinstance(data[0], int) and not isinstance(data[0], Size):
-        return as_new(data[0], t, device)
-    sizes = data[0] if len(data) == 1 and isinstance(data[0], Size) else data
-    if not all(hasattr(n, "__index__") for n in sizes):
+    if isinstance(only, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(only).__name__}'")
+    if isinstance(only, Size):
+        data = tuple(only)
+    elif sequences.sequence(only) and getattr(only, "shape", 1) != ():
+        return as_new(only, t, device)
+    elif len(data) == 1 and (isinstance(only, bool) or not hasattr(only, "__index__")):
+        raise TypeError(
+            f"new(): data must be a sequence (got {type(only).__name__}); use tensor(data)"
+        )
+    if not all(hasattr(n, "__index__") for n in data):
         raise TypeError(
             f"new(): Tensor(...) takes sizes or one sequence of numbers, got {list(data)!r}; "
             "use tensor(data)"
         )
-    return catalogue["empty"].function(*(sizes or (0,)), dtype=t, device=device)
+    sizes = [n.__index__() for n in data] or [0]
+    if max(sizes) >= 2**63:
+        raise TypeError(f"new(): argument 'size' failed to unpack the object: {sizes} is too large")
+    return catalogue["empty"].function(*sizes, dtype=t, device=device)
 
 
 makers.append(made_of)

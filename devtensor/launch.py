@@ -6,15 +6,13 @@ questions that they do not raise.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current
-from devtensor.autograd.node import Leaf
 from devtensor.autograd.saved import record
-from devtensor.autograd.view import edge_of, requires_grad, viewed
+from devtensor.autograd.view import edge_of, viewed
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.expected import check_inputs
@@ -281,120 +279,3 @@ def accept(op: Op, inputs: Sequence[Any], target: dtypes.dtype | None) -> None:
                 f"\"{op.name}_cpu\" not implemented for '{t.legacy}': {op.name}() takes "
                 f"{' and '.join(op.accepts)} tensors; convert with .to()"
             )
-
-
-# ---- the further arguments of a call
-
-
-def create(
-    op: Op,
-    params: dict[str, Any],
-    device: Any = None,
-    requires_grad: bool = False,
-    out: Tensor | None = None,
-) -> Tensor:
-    """Launch an operation without inputs: a factory."""
-    if out is not None:
-        place = out._device
-        if device is not None and resolve(device) is not place:
-            raise RuntimeError(f"device {device} does not match out's device {place}")
-    else:
-        place = resolve(device)
-    dtype = params.get("dtype")
-    if requires_grad and dtype is not None and dtype.kind not in ("float", "complex"):
-        raise RuntimeError(
-            "Only Tensors of floating point and complex dtype can require gradients, got "
-            f"requires_grad=True with {dtype!r}"
-        )
-    tensor: Tensor = launch(op, [], params, place)
-    if out is not None:
-        check_out(op, tensor, out)
-        return write_out(op, tensor, out)
-    if requires_grad:
-        if tensor.dtype.kind not in ("float", "complex"):
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients, got "
-                f"requires_grad=True with {tensor.dtype!r}"
-            )
-        tensor._node = Leaf(tensor, tensor._node is INFERENCE)
-    return tensor
-
-
-def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
-    """Launch, and write the result into the tensor or tensors `out`."""
-    outs = list(out) if isinstance(out, (tuple, list)) else [out]
-    for x in outs:
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{op.shown}(): argument 'out' must be Tensor, not {type(x).__name__}")
-    if current().recording and any(
-        isinstance(x, Tensor) and requires_grad(x) for x in (*inputs, *outs)
-    ):
-        raise RuntimeError(
-            f"{op.name}(): functions with out=... arguments don't support automatic "
-            "differentiation, but one of the arguments requires grad. Leave out= away, or use "
-            "no_grad()."
-        )
-    result = launch(op, inputs, params)
-    if op.outputs is None:
-        check_out(op, result, outs[0])
-        return write_out(op, result, outs[0])
-    if len(outs) != len(result):
-        raise TypeError(
-            f"{op.shown}(): argument 'out' must be a tuple of {len(result)} Tensors, not "
-            f"{len(outs)}"
-        )
-    for value, x in zip(result, outs, strict=True):
-        check_out(op, value, x)
-    for value, x in zip(result, outs, strict=True):
-        write_out(op, value, x)
-    return op.packed(*outs) if op.packed is not list else out
-
-
-def check_out(op: Op, value: Tensor, out: Tensor) -> None:
-    """Refuse an `out` that cannot hold a result.
-
-    Raises
-    ------
-    RuntimeError
-        If it is on another device, or of a type that it cannot be cast to.
-    """
-    if value._device is not out._device:
-        raise RuntimeError(
-            f"Expected out tensor to have device {value._device}, but got {out._device} instead"
-        )
-    if not dtypes.can_cast(value.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {value.dtype.legacy} can't be cast to the desired output type "
-            f"{out.dtype.legacy}: {op.name}() got out={out.dtype!r}"
-        )
-    if op.exact_out and value.dtype is not out.dtype:
-        raise RuntimeError(
-            f"Expected out tensor to have dtype {value.dtype}, but got {out.dtype} instead: "
-            f"{op.shown}() casts nothing"
-        )
-
-
-def write_out(op: Op, value: Tensor, out: Tensor) -> Tensor:
-    """Write a result into `out`, whose shape is changed if it does not fit."""
-    if value._array.shape != out._array.shape:
-        if 0 not in out._array.shape:
-            warnings.warn(
-                f"An output with one or more elements was resized since it had shape "
-                f"{list(out._array.shape)}, which does not match the required output shape "
-                f"{list(value._array.shape)}. This behavior is deprecated, and in a future release "
-                "outputs will not be resized unless they have zero elements.",
-                UserWarning,
-                stacklevel=4,
-            )
-        if out.is_inference() and not current().inference:
-            raise RuntimeError(
-                "Inplace update to inference tensor outside InferenceMode is not allowed: "
-                f"out= of {op.name}()"
-            )
-        backend = out._device.backend
-        place = backend.placed(out._device.index)
-        out._array = backend.xp.empty(value._array.shape, dtype=out._array.dtype, **place)
-        backend.write(out._array, value._array)
-        return out
-    catalogue["copy_"].function(out, value)
-    return out

@@ -200,10 +200,11 @@ class Look:
         if requires_grad(self):
             raise RuntimeError("cannot resize variables that require grad")
         count, wanted = math.prod(self._array.shape), math.prod(shape)
-        xp = self._device.backend.xp
+        backend = self._device.backend
+        xp, place = backend.xp, backend.placed(self._device.index)
         flat = xp.reshape(self._array, (-1,))
         if wanted > count:
-            longer = xp.empty((wanted,), dtype=self._array.dtype)
+            longer = xp.empty((wanted,), dtype=self._array.dtype, **place)
             longer[:count] = flat
             flat = longer
         self._array = xp.reshape(flat[:wanted], shape)

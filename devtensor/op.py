@@ -217,6 +217,7 @@ def returned(name: str, fields: tuple[str, ...]) -> type:
 
 ALIASES = {
     "axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other",
+    "indices": "indices_or_sections", "sections": "indices_or_sections",
 }  # fmt: skip
 """Other names of parameters that PyTorch accepts, too."""
 

@@ -8,8 +8,8 @@ from typing import Any
 from devtensor import printing
 from devtensor.autograd.mode import current
 from devtensor.autograd.view import requires_grad
-from devtensor.host import NUMBERS
 from devtensor.route import Unrouted
+from devtensor.sequences import NUMBERS
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -60,6 +60,31 @@ def to_numpy(tensor: Any, force: bool = False) -> Any:
                 "copy the tensor to host memory first."
             )
     return tensor._device.backend.to_host(tensor._array)
+
+
+def number(tensor: Any, kind: Any) -> Any:
+    """The one element as a Python number of a kind.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one.
+    RuntimeError
+        If it has an imaginary part that would be lost.
+    """
+    if math.prod(tensor._array.shape) != 1:
+        raise ValueError(
+            "only one element tensors can be converted to Python scalars, got shape "
+            f"{list(tensor._array.shape)}; use tolist()"
+        )
+    value = tensor.item()
+    if isinstance(value, complex) and kind is not complex:
+        if value.imag:
+            raise RuntimeError(
+                f"value cannot be converted to type {kind.__name__} without overflow: {value}"
+            )
+        value = value.real
+    return kind(value)
 
 
 @on_tensor
@@ -130,13 +155,13 @@ class Host:
         return bool(self.item())
 
     def __float__(self: Any) -> float:
-        return float(self.item())
+        return number(self, float)
 
     def __int__(self: Any) -> int:
-        return int(self.item())
+        return number(self, int)
 
     def __complex__(self: Any) -> complex:
-        return complex(self.item())
+        return number(self, complex)
 
     def __index__(self: Any) -> int:
         if self.dtype.kind not in ("int", "bool") or math.prod(self._array.shape) != 1:

@@ -26,9 +26,10 @@ FLOORS = [
     ["plan", "tensor"],
     ["route"],
     ["op"],
-    ["space", "expected"],
+    ["space", "expected", "sequences"],
     ["autograd.node", "autograd.view", "autograd.saved"],
     ["launch"],
+    ["options"],
     ["autograd.write"],
     ["written", "reuse"],
     ["fast"],
@@ -284,7 +285,8 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
     "autograd.view", "autograd.write", "fast", "host", "launch", "ledger", "look", "methods",
-    "nn._hooks", "op", "ops.convert", "overrides", "protocols", "route", "tensor", "utils.checkpoint", "",
+    "nn._hooks", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
+    "utils.checkpoint", "",
 }  # fmt: skip
 
 

@@ -579,11 +579,7 @@ ALONE = {
     "view_as", "reshape_as", "expand_as", "broadcast_tensors", "equal", "einsum", "index_put",
     "index_put_", "quantile", "nanquantile", "copy_",
 }  # fmt: skip
-SPREAD = [
-    case
-    for case in KNOWN
-    if several(case) and case.name not in ALONE and not case.name.endswith("_")
-]
+SPREAD = [case for case in KNOWN if several(case) and case.name not in ALONE]
 
 
 @law(SPREAD)
@@ -599,6 +595,21 @@ def test_tensors_on_two_devices(case):
             case.call(xs)
         assert re.search("same device|on the same|device", str(caught.value)), caught.value
         assert list(map(state, xs)) == before
+
+
+@pytest.mark.parametrize("name", ["add_", "mul_", "copy_", "lerp_", "__setitem__", "__iadd__"])
+def test_writing_what_is_on_another_device(name):
+    extra = {"lerp_": (0.5,)}.get(name, ())
+    for here, there in (("cpu", "strict:0"), ("strict:0", "strict:1")):
+        x, y = dt.ones(2, device=here), dt.zeros(2, device=there)
+        args = (slice(None), y) if name == "__setitem__" else (y, *extra)
+        if name in ("copy_", "__setitem__"):  # these carry it over
+            getattr(x, name)(*args)
+            assert x.tolist() == [0, 0]
+            continue
+        with pytest.raises(RuntimeError, match="on the same device"):
+            getattr(x, name)(*args)
+        assert x.tolist() == [1, 1]
 
 
 # ---- keys

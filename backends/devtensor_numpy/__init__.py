@@ -174,8 +174,6 @@ class NumPy(Backend):
         # NumPy 2.4's np.negative reads strided arrays as if they were not, if it is given `out`.
         if kernel is np.negative and not first.flags.c_contiguous:
             return False
-        if kernel is np.reciprocal and first.dtype.kind not in "fc":  # it would cut fractions
-            return False
         try:
             kernel(*arrays, out=first, casting="no")
         except (TypeError, ValueError):  # another type, another shape, or not to be written

@@ -19,7 +19,7 @@ from devtensor.autograd.view import (
     requires_grad,
     retain,
 )
-from devtensor.launch import promote, run
+from devtensor.launch import common_device, promote, run
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, wrap
@@ -101,6 +101,12 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     mode, device = current(), target._device
     tracked = mode.recording and any(isinstance(x, Tensor) and requires_grad(x) for x in inputs)
     check_writable(f"{op.shown}_", target, mode, tracked)
+    common = common_device(op, inputs)
+    if common is not device:  # the target is a number of the host, which operations may join
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but {op.shown}_() would write to "
+            f"{device} what is on {common}; move it there with .to()"
+        )
     operands = promote(op, list(inputs), device)
     edges = [edge_of(x) for x in operands] if tracked else []
     plan = op.plan(tuple([e is not None for e in edges])) if tracked else None
@@ -237,8 +243,12 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
         if mode.recording or alias.__class__ is not Owner or target._node is INFERENCE:
             check_writable(op.name, target, mode, mode.recording and requires_grad(target))
         memories.append(memory_of(target))
+    device = targets[0]._device
+    for x in inputs:
+        if x is not None and x._device is not device:
+            common_device(op, inputs)  # raises, unless it is a number of the host
     arrays = [None if x is None else x._array for x in inputs]
-    results = kernel_for(op, targets[0]._device)(*arrays, *params)
+    results = kernel_for(op, device)(*arrays, *params)
     for target, memory, result in zip(targets, memories, results, strict=True):
         if memory is not None and result is not None:
             if result is not target._array:

@@ -83,7 +83,7 @@ def batched(inner: Device) -> BatchDevice:
     found = _batched.get(inner)
     if found is None:
         found = object.__new__(BatchDevice)
-        found.type, found.index, found._outer = inner.type, inner.index, []
+        found.type, found.index = inner.type, inner.index
         found.inner, found.depth = inner, depth(inner) + 1
         found._backend = BatchBackend(found)  # type: ignore[assignment]
         found = _batched.setdefault(inner, found)

@@ -140,7 +140,7 @@ def _full(
 ) -> Any:
     if dtype is None:
         out = place.get("out")
-        dtype = get_default_dtype() if out is None else out.dtype
+        dtype = out.dtype if isinstance(out, Tensor) else get_default_dtype()
     return filled(_size(name, size), converted(value, dtype), dtype=dtype, **_place(name, place))
 
 

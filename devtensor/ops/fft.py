@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from devtensor.dtype import complex64, complex128, float32, float64, get_default_dtype, of
 from devtensor.example import complexes
-from devtensor.launch import check_out, write_out
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.convert import cast
 from devtensor.ops.create import arange
 from devtensor.ops.elementwise import conj
 from devtensor.ops.shape import cat, narrow, roll
+from devtensor.options import check_out, write_out
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor

@@ -8,8 +8,8 @@ from functools import wraps
 from typing import Any
 
 from devtensor.dtype import can_cast
-from devtensor.launch import write_out
 from devtensor.op import catalogue
+from devtensor.options import write_out
 from devtensor.tensor import Tensor
 
 Function = Callable[..., Any]
