@@ -137,7 +137,11 @@ class Look:
     is_meta = False
     is_mps = False
     name = None
-    layout = strided
+
+    @property
+    def layout(self: Any) -> Any:
+        """How the elements lie in memory: ``strided``, there is no other way here."""
+        return strided
 
     @property
     def is_cpu(self: Any) -> bool:

@@ -47,7 +47,10 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
     elif order is None:
         shown = ", ".join((*inputs, *op.positional, "_surplus"))
-        yield f" if _surplus is not MISSING: return _general({shown})"
+        pairs = [f"({n}, default_{n})" for n in params if n not in op.positional]
+        pairs += ["(out, None)", *(f"({n}, MISSING)" for n in op.others)]
+        more = f"*[v for v, d in ({', '.join(pairs)},) if v is not d]"
+        yield f" if _surplus is not MISSING: return _general({shown}, {more})"
         asked = ["out is not None"]
         # Another name of an input leaves the input itself missing, which is seen below.
         asked += [f"{a} is not MISSING" for a, n in op.others.items() if n in params]
