@@ -85,8 +85,6 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f"  if {name}._device is not _d{same}: {slow}"
     if op.accepts is not None or op.promotes is not None or op.rules:
         yield f" if _t is not _taken and not _take(_t): {slow}"
-    if op.view:
-        yield f" if {lead}._node is INFERENCE: {slow}"
     yield " _m = _mode()"
     yield " _tracked = 0"
     yield " if _m is RECORD:"
@@ -146,6 +144,9 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             yield f" if _d.backend.shares(_r, _a{k}):"
         else:
             yield " if True:"
+        yield f"  if {lead}._node is not None and {lead}._node.inference:"
+        yield "   _o._node = INFERENCE"  # it is free of records, as its base
+        yield "   return _o"
         yield f"  _p = {packed}"
         yield f"  _viewed(_o, {lead}, _op, _p, None, _m.name); _o._node = None"
         yield f" else: _p = {packed}"

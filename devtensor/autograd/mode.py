@@ -28,6 +28,7 @@ class Inference:
     """The place in the graph of tensors made in inference mode: none, for good."""
 
     __slots__ = ()
+    inference = True
 
     def __repr__(self) -> str:
         return "INFERENCE"
