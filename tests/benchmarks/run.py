@@ -277,7 +277,7 @@ SIZES = {"10 elements": (10,), "1,000,000 elements": (1000, 1000)}
 
 def expression(x, w):
     """Six operations, a view of one and a write into one; most results are needed once."""
-    return x.mul(w).add(w).view(2, -1).sin().mul_(0.5).view(-1).mul(w).tanh().add(x)
+    return x.mul(w).add(w).view(2, -1).sin().mul_(0.5).view(x.shape).mul(w).tanh().add(x)
 
 
 def modes(libs, rounds):
