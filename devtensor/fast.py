@@ -20,7 +20,7 @@ from devtensor.autograd.mode import INFERENCE, MODE, RECORD
 from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
-from devtensor.autograd.write import write, write_many, write_straight
+from devtensor.autograd.write import write, write_many, write_recorded, write_straight
 from devtensor.device import device as Device
 from devtensor.expected import check_parameters
 from devtensor.launch import launch
@@ -355,7 +355,10 @@ def in_place_form(op: Op) -> Function:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         plain = straight and not kwargs and len(args) == count and PLAIN[args[0].__class__]
-        if plain and quickly(args[0], args):
+        if plain and (
+            quickly(args[0], args)
+            or (MODE.get() is RECORD and write_recorded(op.function, args[0], args, name))
+        ):
             return args[0]
         inputs, params = op.bind(args, kwargs)
         if routed(inputs):

@@ -7,8 +7,8 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
 from devtensor.autograd.modes import enable_grad, inference_mode
-from devtensor.autograd.node import Call, Leaf, Part
-from devtensor.autograd.saved import record, refuse_inference
+from devtensor.autograd.node import Call, Leaf, Part, tick
+from devtensor.autograd.saved import record, refuse_inference, watch
 from devtensor.autograd.view import (
     Owner,
     View,
@@ -256,6 +256,44 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
             memory.written(op.name)
     for book in mode.ledgers:
         book.add(op, [t for t in targets if t is not None], None, mode, written=True)
+
+
+def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: str) -> bool:
+    """Write in place what a function gives, and its history; False if more is to be asked.
+
+    The function is called with the old value in the target's stead. What it saves of that is
+    copied before it is overwritten, and of the result it is the target's own memory that is saved.
+    """
+    alias, node, array, device = target._alias, target._node, target._array, target._device
+    if target._rest is not None or alias.__class__ is View or isinstance(node, Leaf):
+        return False
+    backend = device.backend
+    if node is INFERENCE or backend.overlaps(array):
+        return False
+    for x in args[1:]:
+        shared = alias and isinstance(x, Tensor) and x is not target and x._alias
+        if shared and x._alias.memory is alias.memory:
+            return False
+    old = wrap(array, device, node)
+    try:
+        result = function(old, *[old if x is target else x for x in args[1:]])
+    except Exception:  # to be said of the form that writes
+        return False
+    made, after = result._array, result._node
+    if after.__class__ is not Call or made.shape != array.shape or made.dtype is not array.dtype:
+        return False
+    memory, plan = memory_of(target), after.plan
+    saved = after.links[plan.edges :]
+    if any(value is old for value in saved):
+        old._array = backend.xp.asarray(array, copy=True)
+    backend.write(array, made)
+    if plan.outs:
+        after.links = tuple([array if value is made else value for value in after.links])
+        watch(after, 0, target)
+    memory.written(name, *users_place(3))
+    after.clock = tick()
+    target._node, target._alias.rebased = after, memory.stamp
+    return True
 
 
 def write_straight(
