@@ -31,6 +31,8 @@ class Backend:
     """Classes of its arrays; the first is what kernels return, others are wrapped into it."""
     packages: tuple[str, ...] = ()
     """Packages whose arrays it takes as its own; by their names the backend is found and loaded."""
+    within: tuple[Any, ...] = ()
+    """Devices whose arrays its arrays are batches of; those of libraries are of none."""
     kernels: ClassVar[dict[str, Callable[..., Any]]] = {}
     """Kernels of its own, by the name of the operation that they replace."""
 

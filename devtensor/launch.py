@@ -163,7 +163,7 @@ def common_device(op: Op, inputs: Sequence[Any]) -> Device:
 def joined(op: Op, inputs: Sequence[Any], one: Device, other: Device) -> Device:
     """Of two devices the one that is within a `vmap` over the other; RuntimeError if none is."""
     for outer, inner in ((one, other), (other, one)):
-        if any(inner is place for place in getattr(outer.backend, "within", ())):
+        if any(inner is place for place in outer.backend.within):
             return outer
     listed = ", ".join(f"{name!r} on {x._device}" for name, x in named_inputs(op, inputs))
     raise RuntimeError(

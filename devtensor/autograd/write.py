@@ -102,7 +102,8 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     tracked = mode.recording and any(isinstance(x, Tensor) and requires_grad(x) for x in inputs)
     check_writable(f"{op.shown}_", target, mode, tracked)
     common = common_device(op, inputs)
-    if common is not device:  # the target is a number of the host, which operations may join
+    # The target is a number of the host, which operations may join; of batches `vmap` speaks.
+    if common is not device and not common.backend.within:
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but {op.shown}_() would write to "
             f"{device} what is on {common}; move it there with .to()"

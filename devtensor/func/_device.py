@@ -103,7 +103,7 @@ class BatchBackend:
     def __init__(self, device: BatchDevice) -> None:
         self.place = device
         self.inner = device.inner.backend
-        self.within = (device.inner, *getattr(self.inner, "within", ()))
+        self.within = (device.inner, *self.inner.within)
         self.make = type("Batch", (Batch,), {"__slots__": (), "inner": space_of(device.inner)})
         self.array_types = (self.make,)
         self.kernels = Kernels(self)
