@@ -122,6 +122,8 @@ def check_inputs(op: Op, inputs: Sequence[Any]) -> None:
     ------
     TypeError, OverflowError
     """
+    if not op.public and op.operator is None:
+        return  # only this package calls it
     for place, value in enumerate(inputs):
         name = op.inputs[min(place, len(op.inputs) - 1)]
         if value is None:

@@ -94,13 +94,6 @@ def script(obj: F, *_: Any, **__: Any) -> F:
     ----------
     obj : callable or Module
         It stays what it is; further arguments have no effect.
-
-    Examples
-    --------
-    >>> import devtensor as dt
-    >>> model = dt.nn.Linear(2, 1)
-    >>> dt.jit.script(model) is model
-    True
     """
     return _as_it_is(obj)
 

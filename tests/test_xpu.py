@@ -453,6 +453,13 @@ MUST_WAIT = {
     "the formula asks for numbers": (
         "floor_divide bitwise_right_shift topk median_all median_dim nanmedian_all "
         "nanmedian_dim is_among nan_to_num angle threshold triangle linalg_matrix_exp "
+        "igamma igammac special_erfcx special_log_ndtr special_ndtri special_modified_bessel_i1 "
+        "special_chebyshev_polynomial_t special_chebyshev_polynomial_u "
+        "special_chebyshev_polynomial_v special_chebyshev_polynomial_w "
+        "special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u "
+        "special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w "
+        "special_hermite_polynomial_h special_hermite_polynomial_he "
+        "special_laguerre_polynomial_l special_legendre_polynomial_p "
     ),
     "oneMKL's solvers and transforms, and what is built on them, wait": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
