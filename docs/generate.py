@@ -131,8 +131,12 @@ def members(name, module, intro):
         names = getattr(home, "__all__", ())
     page = intro + "\n\n" if intro else (inspect.getdoc(home) or "").split("\n\n")[0] + "\n\n"
     page += f".. currentmodule:: {module}\n\n"
+    inner = [m for _, m, _ in MODULES.values() if m and m.startswith(f"{module}.")]
+    elsewhere = {one for m in inner for one in getattr(import_module(m), "__all__", ())}
     for one in names:
         thing = getattr(home, one)
+        if home is not dt and one in elsewhere:
+            continue
         if inspect.ismodule(thing) or (home is not dt and getattr(dt, one, None) is thing):
             continue  # it has a place elsewhere
         if inspect.isclass(thing):

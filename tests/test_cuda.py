@@ -412,7 +412,12 @@ MUST_WAIT = {
     ),
     "the formula asks for numbers": (
         "floor_divide gcd lcm triangle median_all median_dim nanmedian_all nanmedian_dim mode "
-        "is_among linalg_matrix_exp"
+        "is_among linalg_matrix_exp special_chebyshev_polynomial_t special_chebyshev_polynomial_u "
+        "special_chebyshev_polynomial_v special_chebyshev_polynomial_w "
+        "special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u "
+        "special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w "
+        "special_hermite_polynomial_h special_hermite_polynomial_he "
+        "special_laguerre_polynomial_l special_legendre_polynomial_p"
     ),
     "solvers notice what they cannot solve; the stand-in has them, and transforms, on the host": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
