@@ -84,6 +84,9 @@ ALIASES = {
     "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
     "long": int64, "cfloat": complex64, "cdouble": complex128,
 }  # fmt: skip
+NUMBERS = (bool, int, float, complex)
+"""The classes of Python's numbers."""
+
 PYTHON: dict[Any, dtype] = {bool: bool_, int: int64, float: float64, complex: complex128}
 """What Python's types stand for where a dtype is asked for."""
 

@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import devtensor.dtype as dtypes
+from devtensor.dtype import NUMBERS
 from devtensor.op import EMPTY, Op
 from devtensor.tensor import Tensor
 
-NUMBERS = (bool, int, float, complex)
 WHOLE = (
     "chunks", "decimals", "diagonal", "dim0", "dim1", "dim2", "dimension", "index", "k",
     "minlength", "n", "num_classes", "offset", "step",

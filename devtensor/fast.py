@@ -22,6 +22,7 @@ from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many, write_recorded, write_straight
 from devtensor.device import device as Device
+from devtensor.dtype import NUMBERS
 from devtensor.expected import check_parameters
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
@@ -34,7 +35,6 @@ from devtensor.written import written
 
 Function = Callable[..., Any]
 MISSING = object()
-NUMBERS = (bool, int, float, complex)
 PARAMS: dict[str, Any] = {}
 """The parameters of a launch whose rules ask for none."""
 

@@ -15,12 +15,11 @@ from devtensor.autograd.saved import record
 from devtensor.autograd.view import edge_of, viewed
 from devtensor.device import device as Device
 from devtensor.device import resolve
+from devtensor.dtype import NUMBERS
 from devtensor.expected import check_inputs
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, native, natives
 from devtensor.tensor import Tensor, constant, wrap
-
-NUMBERS = (bool, int, float, complex)
 
 
 def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | None = None) -> Any:

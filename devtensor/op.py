@@ -341,7 +341,7 @@ def with_aliases(function: Function) -> Function:
                 kwargs[others[alias]] = kwargs.pop(alias)
             if kwargs.get("dtype").__class__ is type:
                 kwargs["dtype"] = PYTHON.get(kwargs["dtype"], kwargs["dtype"])
-        if routed(args):
+        if routed((*args, *kwargs.values()) if kwargs else args):
             return hand_over(call, args, kwargs)
         try:
             return function(*args, **kwargs)

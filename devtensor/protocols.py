@@ -8,8 +8,8 @@ from typing import Any
 from devtensor import printing
 from devtensor.autograd.mode import current
 from devtensor.autograd.view import requires_grad
+from devtensor.dtype import NUMBERS
 from devtensor.route import Unrouted
-from devtensor.sequences import NUMBERS
 from devtensor.tensor import Tensor, on_tensor
 
 

@@ -7,9 +7,9 @@ from functools import reduce
 from typing import Any
 
 import devtensor.dtype as dtypes
+from devtensor.dtype import NUMBERS
 from devtensor.tensor import Tensor
 
-NUMBERS = (bool, int, float, complex)
 PLAIN = set(NUMBERS)
 DEEPEST = 64
 

@@ -63,7 +63,7 @@ def _standard_normal(shape: Sequence[int], dtype: Any, device: Any) -> Tensor:
 
 def standard_normal(like: Tensor, shape: Sequence[int]) -> Tensor:
     """Normal numbers of a shape, in the dtype and on the device of `like`."""
-    return dt.randn(shape, dtype=like.dtype, device=like.device)
+    return _standard_normal(shape, like.dtype, like.device)
 
 
 def uniform(like: Tensor, shape: Sequence[int]) -> Tensor:

@@ -1,0 +1,137 @@
+"""A call of a user's `Function` as a node of the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from devtensor.autograd.node import FREED, Node, Part, tick
+from devtensor.autograd.saved import Packed, changed, type_of
+from devtensor.autograd.step import anomalous, hooked, look_for_nan, on
+from devtensor.autograd.view import Owner
+from devtensor.tensor import Tensor, wrap
+
+if TYPE_CHECKING:
+    from devtensor.autograd.function import FunctionCtx
+
+
+class FunctionNode(Node):
+    """A call of a `Function` on the tape."""
+
+    __slots__ = (
+        "__weakref__",
+        "backward",
+        "context",
+        "count",
+        "dirty",
+        "label",
+        "links",
+        "outputs",
+        "saved",
+    )
+    outputs: list[tuple[int, ...]]
+
+    def __init__(self, label: str, backward: Any, context: FunctionCtx, links: list[Any]) -> None:
+        self.label, self.backward, self.context, self.links = label, backward, context, links
+        self.extra = None
+        self.saved: list[Any] | None = []
+        self.clock = tick()
+
+    def name(self) -> str:
+        return self.label
+
+    def edges(self) -> tuple[Any, ...]:
+        return tuple(self.links)
+
+    def edge(self, index: int) -> Any:
+        return Part(self, index, self.outputs[index]) if self.count > 1 else self
+
+    def open(self) -> tuple[Any, ...]:
+        """The saved tensors, each in its place in the graph."""
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        opened: list[Any] = []
+        for value in self.saved:
+            if value is None:
+                opened.append(None)
+                continue
+            held, output, memory, time = value
+            if held.__class__ is Packed:
+                held = held.open(self)
+            elif memory is not None and memory.stamp > time:
+                raise changed(self, type_of(held), memory, time)
+            if output is not None:
+                node = self.edge(output)
+                held = wrap(held._array, held._device, node)
+                held._alias = Owner(memory)
+            opened.append(held)
+        return tuple(opened)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "saved_tensors":
+            return self.open()
+        if name.startswith("__") or name == "context":
+            raise AttributeError(name)
+        return getattr(self.context, name)
+
+    def go(self, walk: Any, g: Any) -> Any:
+        """The gradients of the inputs, each with where it goes."""
+        several = isinstance(g, list)
+        gs = list(g) if several else [g]
+        create = walk.create_graph
+        shown: list[Any] = []
+        for number, one in enumerate(gs):
+            if one is not None:
+                shown.append(walk.tensor(one, self))
+            elif self.context.materialize_grads and self.context.dtypes[number] is not None:
+                dtype, here = self.context.dtypes[number], on(self.device)
+                zeros = self.device.backend.xp.zeros(self.outputs[number], dtype=dtype, **here)
+                shown.append(wrap(zeros, self.device))
+            else:
+                shown.append(None)
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        results = self.backward(self.context, *shown)
+        if not walk.keep and self.saved:
+            self.saved = None
+        results = results if isinstance(results, tuple) else (results,)
+        number = len(self.links)
+        if len(results) > number and all(r is None for r in results[number:]):
+            results = results[:number]
+        if len(results) != number:
+            raise RuntimeError(
+                f"function {self.label} returned an incorrect number of gradients "
+                f"(expected {number}, got {len(results)})"
+            )
+        passed: list[tuple[Any, Any]] = []
+        for place, (edge, result) in enumerate(zip(self.links, results, strict=True)):
+            if edge is None or result is None:
+                passed.append((edge, None))
+                continue
+            if not isinstance(result, Tensor):
+                raise TypeError(
+                    f"function {self.label} returned a {type(result).__name__} at index {place}, "
+                    "but expected a Tensor or None"
+                )
+            result = self.fitting(result, edge, place)
+            passed.append((edge, result if create else result._array))
+        if anomalous():
+            look_for_nan(self, [v for _, v in passed])
+        if self.extra is not None and self.extra.hooks:
+            values = hooked(self, walk, [v for e, v in passed if e is not None], g)
+            given = iter(values)
+            passed = [(e, next(given) if e is not None else None) for e, _ in passed]
+        return passed
+
+    def fitting(self, result: Tensor, edge: Any, place: int) -> Tensor:
+        """A gradient from `backward`, if its shape can be summed to that of the input."""
+        shape, wanted = tuple(result._array.shape), tuple(edge.shape)
+        if shape != wanted:
+            tail = shape[len(shape) - len(wanted) :]
+            if len(shape) < len(wanted) or any(
+                m not in (n, 1) for n, m in zip(tail, wanted, strict=True)
+            ):
+                raise RuntimeError(
+                    f"Function {self.label} returned an invalid gradient at index {place} - got "
+                    f"{list(shape)} but expected shape compatible with {list(wanted)}"
+                )
+        return result
