@@ -97,7 +97,7 @@ def pulled(case, arrays, weights=None, device="cpu", create_graph=False):
     return wanted, outs, weights, list(grads)
 
 
-def slope(terms, arrays, place, most, step=1e-5):
+def slope(terms, arrays, place, step=1e-5, most=8):
     """Central differences of a sum for elements of one of the arrays that it depends on.
 
     Returns the numbers of the elements, and the slope for each. The terms are not summed before
@@ -142,7 +142,7 @@ def agree(found, case, place, expected, picked):
     np.testing.assert_allclose(flat, expected, **limits, err_msg=f"input {place}")
 
 
-def check_slope(case, most=8):
+def check_slope(case):
     arrays = case.arrays()
     _, outs, weights, grads = pulled(case, arrays)
     if not outs:
@@ -162,11 +162,11 @@ def check_slope(case, most=8):
         return weighted(found, factors)
 
     for place, g in zip(places_of(case, arrays), grads, strict=True):
-        picked, expected = slope(terms, arrays, place, most)
+        picked, expected = slope(terms, arrays, place)
         agree(g, case, place, expected, picked)
 
 
-def check_second_slope(case, most=5):
+def check_second_slope(case):
     arrays = case.arrays()
     wanted, _, weights, grads = pulled(case, arrays)
     arrived = [i for i, g in enumerate(grads) if g is not None]
@@ -195,7 +195,7 @@ def check_second_slope(case, most=5):
     everything = [*arrays, *factors]
     places = [*places_of(case, arrays), *range(len(arrays), len(everything))]
     for place, g in zip(places, second, strict=True):
-        picked, expected = slope(terms, everything, place, most)
+        picked, expected = slope(terms, everything, place, most=5)
         agree(g, case, place, expected, picked)
 
 
@@ -229,8 +229,8 @@ COMPLEX = [replace(case, complex=True) for case in SMOOTH if case.name not in PH
 @law(COMPLEX)
 def test_complex_gradients_are_slopes(case):
     if takes_complex(case):
-        check_slope(case, 4)
-        check_second_slope(case, 3)
+        check_slope(case)
+        check_second_slope(case)
 
 
 @pytest.mark.parametrize("name", ["linalg_eigh", "linalg_svd"])
@@ -291,10 +291,10 @@ def test_other_devices_agree_with_the_cpu(case, other_device):
         # A private operation may number things in the type that suits the library.
         assert one.dtype == two.dtype or not (case.entry.public or one.is_floating_point())
         assert one.shape == two.shape
-        limits = {"rtol": 1e-7, "atol": 1e-9}
-        if one.dtype in (dt.float32, dt.complex64):  # functions are rounded in one way or the other
-            limits = {"rtol": 1e-6, "atol": 1e-7}
-        np.testing.assert_allclose(samples.numpy(one), samples.numpy(two), **limits)
+        near = 1e-7
+        if one.dtype in (dt.float32, dt.complex64):  # the last bit may be rounded either way
+            near = float(np.finfo(np.float32).eps)
+        np.testing.assert_allclose(samples.numpy(one), samples.numpy(two), rtol=near, atol=1e-9)
 
 
 # ---- what is saved

@@ -81,7 +81,7 @@ def casts() -> dict[str, Cast]:
 class Untouched(Block):
     """A block in which nothing is cast: the inside of a function that has been given its types."""
 
-    kind = "ledger"
+    kind = "cast"
 
     def __init__(self) -> None:
         super().__init__(Cast(None, None, False, False))

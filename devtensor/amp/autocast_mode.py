@@ -109,7 +109,7 @@ class autocast(Block):
     torch.float16 torch.float32
     """
 
-    kind = "ledger"
+    kind = "cast"
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Entry:
     Attributes
     ----------
     kind : str
-        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``,
+        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"cast"``,
         ``"function"``, ``"anomaly"``.
     value : object
         What the block sets.
@@ -116,7 +116,7 @@ class Mode:
     hooks : tuple or str or None
         The innermost pair (pack, unpack) for saved tensors, or why there may be none.
     ledgers : tuple
-        The ledgers that are open.
+        What is told of every launch: the ledgers that are open, and casts, which note nothing.
     functions : tuple
         The objects that are asked what functions do.
     anomaly : bool
@@ -166,7 +166,7 @@ class Mode:
                 setter = entry
             elif kind == "hooks":
                 hooks = value
-            elif kind == "ledger":
+            elif kind in ("ledger", "cast"):
                 ledgers = (*ledgers, value)
             elif kind == "function":
                 functions = functions[:-1] if value is None else (*functions, value)
