@@ -315,12 +315,13 @@ def test_rows_are_fast():
         pass
 
     def seconds(source):
-        start = time.perf_counter()
+        start = time.process_time()  # of this process alone, whatever else runs
         for _ in itertools.islice(ours.DataLoader(source, 64, shuffle=True), 40):
             pass
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    assert min(seconds(dataset) for _ in range(5)) < min(seconds(Same(x, x)) for _ in range(5)) / 3
+    turns = [(seconds(dataset), seconds(Same(x, x))) for _ in range(8)]
+    assert min(rows for rows, _ in turns) < min(singly for _, singly in turns) / 3
 
 
 def test_nothing_keeps_a_dropped_loader():
