@@ -140,7 +140,7 @@ class Backend:
         return True
 
     def added(self, into: Any, other: Any) -> Any:
-        """The sum of two arrays, written into the first if that is possible."""
+        """The sum of two arrays of one shape, in the first's memory if that is possible."""
         return into + other
 
     def placed(self, index: int | None) -> dict[str, Any]:

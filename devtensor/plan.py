@@ -39,8 +39,10 @@ class Plan:
     pull : callable
         ``pull(xp, g, saved, params)`` gives the wanted gradients as a tuple.
     back : callable or None
-        The same for bare arrays and the links of a node: it opens what was saved and delivers
-        the gradients; False if something must be looked at more closely.
+        The same for bare arrays and the links of a node: it opens what was saved, delivers the
+        gradients, and returns the first; `LATER` if something must be looked at more closely.
+    even : bool
+        Whether each gradient has the shape of the result, or of the input that it is for.
     uses_params : bool
     holds : int
         How many values it saves, besides shapes and types.
@@ -55,11 +57,12 @@ class Plan:
     """
 
     __slots__ = (
-        "back", "edges", "holds", "link", "op", "outs", "plain", "pull", "saves", "source",
+        "back", "edges", "even", "holds", "link", "op", "outs", "plain", "pull", "saves", "source",
         "turned", "uses_params", "wanted",
     )  # fmt: skip
     back: Function | None
     edges: int
+    even: bool
     holds: int
     link: Function | None
     op: Op
@@ -125,6 +128,7 @@ class Plan:
         self.holds = sum(not save.part for save in found)
         self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
+        self.even = op.elementwise
         self.outs = any(save.place < 0 and not save.part for save in found)
         self.turned = None
         return self
@@ -197,32 +201,35 @@ def backward(
     taken = [*(f"e{i}" for i in range(edges)), *(f"v{k}" for k in range(len(saves)))]
     lines = ["def back(xp, g, links, clock, p, deliver):"]
     if saves:
-        lines.append(f" if len(links) != {len(taken)}: return False")
+        lines.append(f" if len(links) != {len(taken)}: return LATER")
     lines.append(f" {', '.join(taken)}, = links")
     for k, save in enumerate(saves):
         if save.part:
             continue
         if save.place < 0:
-            lines.append(f" if v{k}.__class__ is Packed: return False")
+            lines.append(f" if v{k}.__class__ is Packed: return LATER")
             continue
         lines.append(f" if v{k} is not None:" if op.inputs[save.place] in op.defaults else " if 1:")
-        lines.append(f"  if v{k}.__class__ is Packed: return False")
+        lines.append(f"  if v{k}.__class__ is Packed: return LATER")
         lines.append(f"  a = v{k}._alias")
-        lines.append("  if a is not None and a.memory.stamp > clock: return False")
+        lines.append("  if a is not None and a.memory.stamp > clock: return LATER")
         lines.append(f"  v{k} = v{k}._array")
     first, each = calls
     if first:
         lines.append(f" r = {first}")
-    lines += [f" deliver(e{i}, {one})" for i, one in enumerate(each)]
-    lines.append(" return True")
+    lines += [f" deliver(e{i}, {one})" for i, one in enumerate(each) if i]
+    lines.append(f" return {each[0]}")
     source = "\n".join(lines)
     for k in range(len(saves)):
         source = source.replace(f"s[{k}]", f"v{k}")
-    space = {**scope, "Packed": packed[0]}
+    space = {**scope, "LATER": LATER, "Packed": packed[0]}
     exec(source, space)
     made: Function = space["back"]
     return made
 
+
+LATER: Any = object()
+"""What `Plan.back` returns when it has done nothing."""
 
 packed: list[type] = []
 """The class of what hooks have put away; `devtensor.autograd.saved` puts it here."""

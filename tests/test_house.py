@@ -36,6 +36,7 @@ FLOORS = [
     ["ops", "random"],
     ["autograd.tensorspace"],
     ["autograd.step"],
+    ["autograd.settle"],
     ["autograd.engine"],
     ["autograd.passes"],
     [
@@ -290,7 +291,7 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.functionnode",
     "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
-    "autograd.view", "autograd.write", "fast", "host", "launch", "ledger", "look", "methods",
+    "autograd.settle", "autograd.view", "autograd.write", "fast", "host", "launch", "ledger", "look", "methods",
     "nn._hooks", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
     "utils.checkpoint", "",
 }  # fmt: skip

@@ -186,8 +186,9 @@ class NumPy(Backend):
 
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""
-        if into.__class__ is np.ndarray and into.shape == other.shape and into.dtype == other.dtype:
-            return np.add(into, other, out=into)
+        if into.__class__ is np.ndarray and into.dtype is other.dtype:
+            into += other
+            return into
         return into + other
 
 

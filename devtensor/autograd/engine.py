@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
@@ -10,17 +9,16 @@ from typing import Any
 
 from devtensor.autograd.mode import Block, current
 from devtensor.autograd.node import Call, Leaf, Node, Part
-from devtensor.autograd.step import _anomaly, on, pull
+from devtensor.autograd.settle import settle
+from devtensor.autograd.step import _anomaly, pull
 from devtensor.autograd.tensorspace import TENSORS
-from devtensor.autograd.view import memory_of
 from devtensor.device import device as Device
-from devtensor.op import catalogue
 from devtensor.ops.shape import spread
+from devtensor.plan import LATER
 from devtensor.route import Unrouted
 from devtensor.space import natives, space_of
-from devtensor.tensor import Constant, Tensor, rest_of, wrap
+from devtensor.tensor import Constant, Tensor, wrap
 
-_leaf_lock = threading.Lock()
 _running = threading.local()
 """The pass that is under way in a thread."""
 
@@ -152,16 +150,18 @@ class Walk:
         for edge, g in roots:
             deliver(edge, g)
         roots.clear()
+        node: Any = None
         edge = g = None
         common = not self.create_graph and not self.captures and not _anomaly[0]
-        keep, space, device = self.keep, None, None
-        while heap:
-            node: Any = heappop(heap)[1]
-            g = arrived.pop(node)
+        keep, needed, space, device = self.keep, self.needed, None, None
+        while node is not None or heap:
+            if node is None:
+                node = heappop(heap)[1]
+                g = arrived.pop(node)
+                if owned:
+                    owned.discard(node)
             if node.device is not self.device:
                 self.enter(node.device)
-            if owned:
-                owned.discard(node)
             if common and node.__class__ is Call and node.extra is None:
                 plan, links = node.plan, node.links
                 if plan.back is not None:
@@ -169,12 +169,26 @@ class Walk:
                         device = node.device
                         space = space_of(device)
                     params = natives(node.params, device) if plan.uses_params else None
-                    if plan.back(space, g, links, node.clock, params, deliver):
+                    one = plan.back(space, g, links, node.clock, params, deliver)
+                    if one is not LATER:
                         if not keep and plan.holds:
                             if links[-1].__class__ is Constant:
                                 node.free()
                             else:
                                 node.links = links[: plan.edges]
+                        edge, g = links[0], one
+                        # What would be the first to be taken again need not be put down.
+                        if (
+                            edge.__class__ is Call
+                            and (not heap or edge.clock > -heap[0][0])
+                            and one is not None
+                            and (node.shape if plan.even else one.shape) == edge.shape
+                            and (needed is None or edge in needed)
+                        ):
+                            node = edge
+                        else:
+                            node = None
+                            deliver(edge, one)
                         continue
             if node.extra is not None or node in self.captures:
                 g = self.observed(node, g)
@@ -185,6 +199,8 @@ class Walk:
                 for edge, one in steps:
                     if edge is not None:
                         deliver(edge, one)
+            node = None
+        one = None  # `settle` looks at who else holds a gradient
         for leaf in self.leaves:
             g = arrived.pop(leaf)
             if leaf.device is not self.device:
@@ -194,11 +210,11 @@ class Walk:
             if leaf in self.captures:
                 continue
             if leaf.extra is None:
-                self.settle(leaf, g, leaf in owned)
+                settle(leaf, g, leaf in owned, self.create_graph)
             else:
                 if leaf.extra.prehooks:
                     g = self.prehooked(leaf, g)
-                self.settle(leaf, g, False)  # what hooks have seen they may have kept
+                settle(leaf, g, False, self.create_graph)  # what hooks have seen they may have kept
                 for hook in list(leaf.extra.hooks.values()):
                     hook((), (self.tensor(g, leaf),))
         for finish in self.ends:
@@ -268,72 +284,6 @@ class Walk:
     def value(self, tensor: Tensor) -> Any:
         """A tensor from a hook as the walk carries it."""
         return tensor if self.create_graph else tensor._array
-
-    # ---- gradients that have arrived
-
-    def settle(self, leaf: Leaf, g: Any, owned: bool) -> None:
-        """Add a gradient to the ``.grad`` of a leaf."""
-        tensor = leaf.tensor()
-        if tensor is None:
-            return
-        native = tensor._array.dtype
-        with _leaf_lock:
-            rest = rest_of(tensor)
-            old = rest.grad
-            if self.create_graph:
-                if g.dtype is not tensor.dtype:
-                    g = g.to(tensor.dtype)
-                rest.grad = catalogue["duplicate"].function(g) if old is None else old + g
-            else:
-                backend = leaf.device.backend
-                if old is None:
-                    if g.dtype != native or not (owned or alone(backend, g)):
-                        g = backend.xp.asarray(g, dtype=native, copy=True)
-                    if not backend.in_rows(g):
-                        fresh = backend.xp.empty(g.shape, dtype=native, **on(leaf.device))
-                        backend.write(fresh, g)
-                        g = fresh
-                    elif g.__class__ is not backend.array_types[0]:
-                        g = backend.xp.asarray(g)
-                    rest.grad = wrap(g, leaf.device, current().edge)
-                elif old.is_inference() and not current().inference:
-                    raise RuntimeError(
-                        "Inplace update to inference tensor outside InferenceMode is not allowed: "
-                        "the .grad of a leaf was made in inference mode; set it to None first"
-                    )
-                else:
-                    backend.write(old._array, old._array + g)
-                    memory_of(old).written("the accumulation of gradients")
-        if rest.post_hooks:
-            for hook in list(rest.post_hooks.values()):
-                hook(tensor)
-
-
-def alone(backend: Any, array: Any) -> bool:
-    """Whether nobody but the walk holds `array`, nor memory that it shares."""
-    return sys.getrefcount(array) <= _HELD and bool(backend.owns(array))
-
-
-def _calibrate() -> int:
-    """How often a gradient that only `settle` holds is counted inside `alone`."""
-
-    class Thing:
-        pass
-
-    def inner(backend: Any, array: Any) -> int:
-        return sys.getrefcount(array)
-
-    def settle(g: Any, owned: bool) -> int:
-        return inner(None, g)
-
-    def run(arrived: dict[int, Any]) -> int:
-        g = arrived.pop(0)
-        return settle(g, False)
-
-    return run({0: Thing()})
-
-
-_HELD = _calibrate() if getattr(sys, "_is_gil_enabled", lambda: True)() else -1
 
 
 def mark_needed(roots: Sequence[Node], targets: set[Node]) -> dict[Node, bool]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.engine import GradBlock, Walk, walk_from
+from devtensor.autograd.engine import GradBlock, walk_from
 from devtensor.autograd.mode import current, tell
 from devtensor.autograd.node import GradientEdge, Leaf
+from devtensor.autograd.settle import settle
 from devtensor.autograd.step import on
 from devtensor.autograd.view import edge_of
 from devtensor.op import catalogue
@@ -171,7 +172,7 @@ def backward(
     for x, g in zip(wanted, found, strict=True):
         if g is not None and not x.retains_grad:
             with GradBlock(create_graph):
-                Walk(create_graph, keep).settle(Leaf(x), g, False)
+                settle(Leaf(x), g, False, create_graph)
 
 
 def grad(

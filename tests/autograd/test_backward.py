@@ -11,7 +11,11 @@ import pytest
 import torch
 
 import devtensor as dt
+from devtensor.autograd.engine import Walk
+from devtensor.autograd.node import Call
+from devtensor.autograd.step import pull
 from devtensor.tensor import Constant
+from samples import cases, law, tracked
 from sides import SIDES, leaf, nested
 
 # ---- where a pass begins
@@ -879,3 +883,34 @@ def test_order_of_nodes_is_that_of_the_forward_reversed():
         late.append(early)
     sum(late).sum().backward()
     assert seen == [4, 3, 2, 1, 0]
+
+
+# ---- what the pass takes for granted
+
+
+@law(cases(lambda entry: entry.op is not None and entry.op.elementwise and bool(entry.op.rules)))
+def test_elementwise_rules_give_gradients_as_large_as_the_result_or_the_input(case):
+    for out in tracked(case.call(case.tensors("cpu", True))):
+        node = out.grad_fn
+        if node.__class__ is Call and node.plan.even:
+            for edge, g in pull(node, Walk(create_graph=False, keep=True), np.ones(node.shape)):
+                assert g is None or g.shape in (node.shape, edge.shape)
+
+
+@SIDES
+def test_the_latest_node_goes_first_wherever_gradients_come_from(lib):
+    # Straight chains, forks that join again, and a node that waits while a later one is reached.
+    x = leaf(lib, 1.0, 2.0)
+    first = x * 2
+    early = first * 3
+    late = first.exp()
+    later = late * early
+    seen = []
+    for name, y in (("first", first), ("early", early), ("late", late), ("later", later)):
+        y.register_hook(lambda g, name=name: seen.append(name))
+    (early + later * late).sum().backward()
+    assert seen == ["later", "late", "early", "first"]
+    expected = 6 * (1 + np.exp(2 * x.detach().numpy()) ** 2) + 6 * np.array([1.0, 2.0]) * 4 * (
+        np.exp(2 * x.detach().numpy()) ** 2
+    )
+    np.testing.assert_allclose(x.grad.numpy(), expected)
