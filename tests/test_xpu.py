@@ -30,7 +30,7 @@ import dpctl  # noqa: E402
 import dpnp  # noqa: E402
 from dpctl import memory as usm  # noqa: E402
 
-from devtensor_dpnp import elementwise, fuse, guarded, launch, pool, runtime  # noqa: E402
+from devtensor_dpnp import elementwise, extremes, fuse, guarded, launch, pool, runtime  # noqa: E402
 
 QUEUE = runtime.QUEUES[0]
 TWO = pytest.mark.skipif(len(runtime.QUEUES) < 2, reason="there is one xpu device")
@@ -907,6 +907,10 @@ def half_precision_means_overflow():
     return not np.isfinite(float(dpnp.mean(dpnp.full(100, 6e4, dtype="f2", sycl_queue=QUEUE))))
 
 
+def places_of_several_nans_are_any():
+    return int(dpnp.argmax(there(np.array([np.nan, np.nan])))) != 0
+
+
 def permutation_does_nothing():
     dpnp.random.seed(0)
     x = dpnp.arange(100, sycl_queue=QUEUE)
@@ -982,6 +986,7 @@ def another_queue_is_no_error_of_pytorchs():
         matmul_of_broadcast_operands,
         indices_are_clipped,
         half_precision_means_overflow,
+        places_of_several_nans_are_any,
         permutation_does_nothing,
         floats_saturate_small_integers,
         sizes_overflow,
@@ -997,6 +1002,47 @@ def another_queue_is_no_error_of_pytorchs():
 )
 def test_dpnp_still_has_the_defect(defect):
     assert defect(), f"dpnp no longer has the defect {defect.__name__}; its cure here can go"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int16", "bool"])
+@pytest.mark.parametrize("shape", [(1,), (3, 1500, 2), (0, 4)])
+@pytest.mark.parametrize("source", [True, False])
+def test_places_of_extremes_are_the_first(dtype, shape, source, monkeypatch):
+    if not source:
+        monkeypatch.setattr(extremes, "takes_source", lambda x: False)
+    random = np.random.default_rng(0)
+    for missing in (0.02, 1):
+        x = random.integers(0, 3, shape).astype(dtype)  # most numbers are there several times
+        if x.dtype.kind == "f":
+            x[random.random(shape) < missing] = np.nan
+        for array in (x, x.T):
+            for axis, keepdims in ((None, False), (0, True), (-1, False)):
+                for ours, theirs in ((extremes.argmax, np.argmax), (extremes.argmin, np.argmin)):
+                    place = (
+                        there(x)
+                        if array is x
+                        else dpnp.permute_dims(there(x), tuple(range(x.ndim))[::-1])
+                    )
+                    try:
+                        wanted = theirs(array, axis=axis, keepdims=keepdims)
+                    except ValueError:
+                        with pytest.raises(ValueError):
+                            ours(place, axis=axis, keepdims=keepdims)
+                        continue
+                    found = ours(place, axis=axis, keepdims=keepdims)
+                    assert found.dtype == np.int64
+                    np.testing.assert_array_equal(found.asnumpy(), wanted)
+
+
+def test_the_largest_of_nans_is_the_first():
+    for numbers in ([np.nan, np.nan], [1.0, np.nan, 3.0, np.nan]):
+        x, wanted = dt.tensor(numbers, device="xpu"), torch.tensor(numbers)
+        for name in ("argmax", "argmin"):
+            assert getattr(x, name)().item() == getattr(wanted, name)().item()
+        for name in ("max", "min"):
+            values, places = getattr(x, name)(0)
+            assert np.isnan(values.item())
+            assert places.item() == getattr(wanted, name)(0).indices.item()
 
 
 def test_guards():
