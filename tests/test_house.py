@@ -41,6 +41,7 @@ FLOORS = [
     ["autograd.passes"],
     [
         "autograd.anomaly",
+        "autograd.context",
         "autograd.functionnode",
         "autograd.function",
         "autograd.graph",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from devtensor.autograd.context import FORTH, FunctionCtx
 from devtensor.autograd.functionnode import FunctionNode
 from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
@@ -15,69 +17,6 @@ from devtensor.autograd.saved import Packed
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.tensor import Tensor, wrap
-
-
-class FunctionCtx:
-    """What `forward` and `backward` of a `Function` share: the `ctx`."""
-
-    def __init__(self) -> None:
-        self.to_save: tuple[Any, ...] = ()
-        self.dirty: tuple[Any, ...] = ()
-        self.non_differentiable: tuple[Any, ...] = ()
-        self.materialize_grads = True
-        self.needs_input_grad: tuple[bool, ...] = ()
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for `backward`, which finds them in ``ctx.saved_tensors``.
-
-        Raises
-        ------
-        TypeError
-            If one is neither a tensor nor None.
-        """
-        for number, x in enumerate(tensors):
-            if x is not None and not isinstance(x, Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {number} is of type "
-                    f"{type(x).__name__}"
-                )
-        self.to_save = tensors
-
-    save_for_forward = save_for_backward
-
-    def mark_dirty(self, *args: Any) -> None:
-        """Say which inputs `forward` has written in place; it must return them."""
-        self.dirty = args
-
-    def mark_non_differentiable(self, *args: Any) -> None:
-        """Say which outputs have no gradient."""
-        self.non_differentiable = args
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros for outputs without a gradient, instead of None."""
-        self.materialize_grads = value
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        """What was saved, as long as the graph is not freed."""
-        return self.node().open()
-
-    node: Callable[[], FunctionNode]
-    dtypes: list[Any]
-
-    def name(self) -> str:
-        """The name of the node."""
-        return self.node().name()
-
-    @property
-    def next_functions(self) -> Any:
-        """The edges of the node."""
-        return self.node().next_functions
-
-    @property
-    def metadata(self) -> dict[Any, Any]:
-        """A dictionary for users."""
-        return self.node().metadata
 
 
 class FunctionMeta(type):
@@ -96,6 +35,11 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     Write `forward` and `backward` as static methods, and call ``YourFunction.apply(...)``. Either
     ``forward(ctx, *args)`` saves what `backward` needs, or ``forward(*args)`` does not know `ctx`
     and ``setup_context(ctx, inputs, output)`` saves it.
+
+    Of use, but not needed: ``jvp(ctx, *tangents)``, the derivative in a direction, which otherwise
+    is that of `backward`; and ``vmap(info, in_dims, *args)``, which calls the operation for a whole
+    batch at once and returns the outputs and the dimensions of their examples. Without it `forward`
+    is called on batches, as with ``generate_vmap_rule = True``.
 
     Examples
     --------
@@ -137,31 +81,65 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Give the derivative of each output along tangents of the arguments."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
+        """Give the outputs for a batch of examples, and where in them these are."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or "
+            "set generate_vmap_rule=True."
+        )
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the operation."""
         return apply(cls, args, kwargs)
 
 
+batching: list[Callable[..., Any]] = []
+"""What `devtensor.func` adds for batches: calls the `vmap` of a Function; levels its arguments."""
+
+
 def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run `forward`, and put the call on the tape."""
     mode = current()
+    forward, separate = cls.forward, cls.setup_context is not Function.setup_context
+    if separate and (told := defaults_of(forward)) is not None and len(args) < told[1]:
+        bound = told[0].bind(*args, **kwargs)
+        bound.apply_defaults()
+        args, kwargs = bound.args, bound.kwargs
+    if batching and cls.vmap is not Function.vmap:
+        made = batching[0](cls, args, kwargs)
+        if made is not None:
+            (output,) = made
+            parts = output if isinstance(output, (tuple, list)) else (output,)
+            if not separate or any(isinstance(x, Tensor) and requires_grad(x) for x in parts):
+                return output
+            # What a rule has computed outside of the graph gets its gradient by `backward`.
+            forward = _given(output)
+    if batching and len({x._device for x in args if isinstance(x, Tensor)}) > 1:
+        args = batching[1](args)
     edges = [edge_of(x) if isinstance(x, Tensor) else None for x in args]
     wanted = mode.recording and any(edge is not None for edge in edges)
     ctx = context_class(cls)()
     needs = [isinstance(x, Tensor) and requires_grad(x) for x in args]
     ctx.needs_input_grad = tuple([n and mode.recording for n in needs])
-    separate = cls.setup_context is not Function.setup_context
     with no_grad():
         if separate:
-            output = cls.forward(*args, **kwargs)
+            output = forward(*args, **kwargs)
             cls.setup_context(ctx, args, output)
         else:
-            output = cls.forward(ctx, *args, **kwargs)
+            output = forward(ctx, *args, **kwargs)
     several = isinstance(output, (tuple, list))
     outputs = list(output) if several else [output]
-    backward = cls.backward if cls.backward is not Function.backward else cls.vjp
-    node = FunctionNode(f"{cls.__name__}Backward", backward, ctx, edges)
+    node = FunctionNode(f"{cls.__name__}Backward", way_back(cls), ctx, edges)
     ctx.node = weakref.ref(node)
     outs = [finished(node, ctx, x, number, args, wanted, mode) for number, x in enumerate(outputs)]
     tensors = [x for x in outs if isinstance(x, Tensor)]
@@ -183,14 +161,108 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             from devtensor.autograd.node import extra_of
 
             extra_of(node).line = line_at(*users_place(2))
+        if cls.jvp is not Function.jvp:
+            ctx.kinds = [(tuple(x.shape), x.dtype, x._device) if isinstance(x, Tensor) else None
+                         for x in args]  # fmt: skip
+            ctx.writes = bool(ctx.dirty)
         keep(node, ctx, outputs, outs, mode)
         ctx.dirty = ctx.non_differentiable = ()  # they lead back to the node
     else:
         node.saved = [None if x is None else (x, None, None, 0) for x in ctx.to_save]
+        node.split = len(node.saved)
         node.count = len(outs)
     for book in mode.ledgers:
         book.add_function(cls, tensors, node if wanted else None, mode)
     return tuple(outs) if several else outs[0]
+
+
+@functools.lru_cache(None)
+def defaults_of(forward: Callable[..., Any]) -> tuple[inspect.Signature, int] | None:
+    """How a `forward` is called, and by how many positions; None if none has a default."""
+    signature = inspect.signature(forward)
+    positions = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if all(p.default is p.empty for p in positions):
+        return None
+    return signature, len(positions)
+
+
+def _given(output: Any) -> Callable[..., Any]:
+    """A `forward` whose output is known."""
+    return lambda *args, **kwargs: output
+
+
+@functools.lru_cache(None)
+def way_back(cls: Any) -> Callable[..., Any]:
+    """The rule of a Function's node: its `backward`, and for the forward mode its `jvp`."""
+    backward: Callable[..., Any] = (
+        cls.backward if cls.backward is not Function.backward else cls.vjp
+    )
+    if cls.jvp is Function.jvp:
+        return backward
+
+    def rule(ctx: Any, *gs: Any) -> Any:
+        if not FORTH.get():
+            return backward(ctx, *gs)
+        node = ctx.node()
+        made = Transposed.apply(cls.jvp, node, *gs)
+        place = next((x._node for x in made if x is not None), None)
+        if place is not None:  # a derivative along a direction depends on the arguments, too
+            place.node.links += node.links
+        return made
+
+    return rule
+
+
+class Transposed(Function):
+    """A linear way back of which only its own way back is asked: a Function's `jvp`."""
+
+    @staticmethod
+    def forward(ctx: Any, jvp: Any, source: FunctionNode, *gs: Any) -> tuple[Any, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.jvp, ctx.source = jvp, source
+        zeros = catalogue["zeros"].function
+        return tuple([
+            zeros(kind[0], dtype=kind[1], device=kind[2])
+            if edge is not None and kind[1].kind in ("float", "complex") else None
+            for edge, kind in zip(source.links, source.context.kinds, strict=True)
+        ])  # fmt: skip
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Any) -> Any:
+        context = ctx.source.context
+        given = []
+        for t, kind in zip(tangents, context.kinds, strict=True):
+            wanted = kind is not None and kind[1].kind in ("float", "complex")
+            if t is None and wanted and context.materialize_grads:
+                t = catalogue["zeros"].function(kind[0], dtype=kind[1], device=kind[2])
+            given.append(t.clone() if context.writes and t is not None else t)
+        token = FORTH.set(True)
+        try:
+            found = ctx.jvp(context, *given)
+        finally:
+            FORTH.reset(token)
+        found = found if isinstance(found, tuple) else (found,)
+        count = ctx.source.count
+        if len(found) != count:
+            raise RuntimeError(
+                "Function's jvp returned an invalid number of forward gradients (expected "
+                f"{count} but got {len(found)}): {ctx.source.label}"
+            )
+        for number, (t, shape) in enumerate(zip(found, ctx.source.outputs, strict=True)):
+            if t is None:
+                continue
+            if not isinstance(t, Tensor):
+                raise RuntimeError(
+                    f"expected Variable or None (got {type(t).__name__}) for grad output {number}."
+                )
+            if tuple(t.shape) != shape:
+                raise RuntimeError(
+                    "Trying to set a forward gradient that has a different size than that of the "
+                    f"original Tensor, this is not supported. Tensor is of size {list(shape)} "
+                    f"while the given forward gradient is of size {list(t.shape)}: the jvp of "
+                    f"{ctx.source.label} returned it for output {number}"
+                )
+        return None, None, *found, *[None] * len(ctx.source.links)
 
 
 @functools.lru_cache(None)
@@ -257,7 +329,8 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...]) ->
 def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode: Any) -> None:
     """Hold what `forward` saved."""
     node.saved = []
-    for x in ctx.to_save:
+    node.split = len(ctx.to_save)
+    for x in (*ctx.to_save, *(ctx.for_jvp or ())):
         if x is None:
             node.saved.append(None)
             continue
@@ -274,6 +347,8 @@ def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode
         held = wrap(x._array, x._device) if output is not None else x
         node.saved.append((held, output, memory, tick()))
     ctx.to_save = ()
+    if ctx.for_jvp is not None:
+        ctx.for_jvp = ()
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:

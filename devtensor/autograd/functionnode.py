@@ -11,7 +11,7 @@ from devtensor.autograd.view import Owner
 from devtensor.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
-    from devtensor.autograd.function import FunctionCtx
+    from devtensor.autograd.context import FunctionCtx
 
 
 class FunctionNode(Node):
@@ -27,6 +27,7 @@ class FunctionNode(Node):
         "links",
         "outputs",
         "saved",
+        "split",
     )
     outputs: list[tuple[int, ...]]
 
@@ -34,6 +35,7 @@ class FunctionNode(Node):
         self.label, self.backward, self.context, self.links = label, backward, context, links
         self.extra = None
         self.saved: list[Any] | None = []
+        self.split = 0  # what was saved for `jvp` alone stands behind
         self.clock = tick()
 
     def name(self) -> str:
@@ -45,12 +47,13 @@ class FunctionNode(Node):
     def edge(self, index: int) -> Any:
         return Part(self, index, self.outputs[index]) if self.count > 1 else self
 
-    def open(self) -> tuple[Any, ...]:
-        """The saved tensors, each in its place in the graph."""
+    def open(self, forth: bool = False) -> tuple[Any, ...]:
+        """The tensors saved for the way back, or forth, each in its place in the graph."""
         if self.saved is None:
             raise RuntimeError(FREED)
         opened: list[Any] = []
-        for value in self.saved:
+        forth = forth and self.context.for_jvp is not None
+        for value in self.saved[self.split :] if forth else self.saved[: self.split]:
             if value is None:
                 opened.append(None)
                 continue

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import devtensor as dt
+from devtensor.autograd.context import FORTH
 from devtensor.autograd.engine import GradBlock, Walk, mark_needed
 from devtensor.autograd.function import Function
 from devtensor.autograd.node import Leaf
@@ -178,7 +179,11 @@ class Pushforward:
                 weight._node = Leaf(weight)
                 evaluation.ends.add(weight._node)
                 self.weights.append(weight)
-            self.pulled = evaluation.pull(tracked, self.weights, record=True)
+            token = FORTH.set(True)
+            try:
+                self.pulled = evaluation.pull(tracked, self.weights, record=True)
+            finally:
+                FORTH.reset(token)
         self.reached = tuple([edge_of(x) is not None for x in outputs])
 
     def __call__(self, tangents: Tensors) -> list[Any]:
