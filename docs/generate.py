@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -121,6 +122,45 @@ def saving(op):
     return "Saves " + "; ".join(parts) + "."
 
 
+def held():
+    """What the generic tests hold of each operation, as the tests themselves say."""
+    tests = Path(__file__).parent.parent / "tests"
+    sys.path.append(str(tests))
+    try:
+        said = import_module("held")
+    finally:
+        sys.path.remove(str(tests))
+    page = titled("What is held")
+    page += (
+        "Generic tests try the examples of every operation. Their examples and exceptions are read "
+        "here, so the table says what is run:\n\n"
+    )
+    for law in said.LAWS:
+        page += (
+            f"* {', '.join(law.columns)} on {', '.join(law.devices)}: {law.words} "
+            f"(``{law.test.__name__}``)\n"
+        )
+    page += (
+        "\n``strict`` is array-api-strict, ``cuda`` CuPy on the stand-in for CUDA. Numbers such as "
+        "1/2 are examples that are tried and all that there are; a dash means that there is "
+        "nothing to hold. What else is tried of an operation has tests of its own.\n\n"
+        ".. list-table::\n   :header-rows: 1\n\n"
+    )
+    page += line(["operation", *said.COLUMNS, "why not"])
+    for row in said.rows():
+        cells = [said.shown(row, column) for column in said.COLUMNS]
+        page += line([f"``{row.name}``", *cells, "; ".join(row.notes)])
+    return page
+
+
+def line(cells):
+    """A row of a list of cells."""
+    return "".join(
+        f"   {'*' if first else ' '} - {cell}\n"
+        for first, cell in zip([True] + [False] * len(cells), cells, strict=False)
+    )
+
+
 def members(name, module, intro):
     """The public names of a module."""
     if module is None:
@@ -198,6 +238,7 @@ def write(source):
         "name.\n\n.. toctree::\n\n" + "".join(f"   {name}\n" for name in sorted(pages))
     )
     pages["operations"] = index
+    pages["held"] = held()
     for name, (title, module, intro) in MODULES.items():
         pages[name] = titled(title) + members(name, module, intro)
     for name in ("CHANGELOG", "CONTRIBUTING"):

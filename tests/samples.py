@@ -259,6 +259,7 @@ def law(listed):
             function.__doc__,
             function.__module__,
         )
+        test.groups = groups
         named = parameters[0].replace(name="name")
         test.__signature__ = inspect.Signature([named, *parameters[1:]])
         return pytest.mark.parametrize("name", groups)(test)

@@ -25,14 +25,18 @@ DYNAMIC = {
 DYNAMIC_EXAMPLES = {"where-2", "index-2", "one_hot-0", "one_hot-1"}
 # With a value that wants gradients, which indices are named twice must be known.
 DYNAMIC_EXAMPLES |= {"index_fill-1"}
-# A stack of single results cannot be had for these, or they look at the memory of their neighbours.
-ALONE = {"as_strided", "as_strided_copy", "bincount"}
+ALONE = {
+    "as_strided": "it looks at the memory of its neighbours",
+    "as_strided_copy": "it looks at the memory of its neighbours",
+    "bincount": "a stack of single results cannot be had",
+}
+APART = {**dict.fromkeys(DYNAMIC | DYNAMIC_EXAMPLES, "refused, it depends on values"), **ALONE}
 EVERY = [
     case
     for case in cases(plain)
     if case.samples()
-    and case.name not in DYNAMIC | ALONE
-    and case.id not in DYNAMIC_EXAMPLES
+    and case.name not in APART
+    and case.id not in APART
     and "empty" not in case.name
 ]
 
