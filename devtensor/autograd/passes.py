@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.engine import GradBlock, walk_from
+from devtensor.autograd.engine import GradBlock, Walk, mark_needed, walk_from
 from devtensor.autograd.mode import current, tell
+from devtensor.autograd.modes import inference_mode
 from devtensor.autograd.node import GradientEdge, Leaf
 from devtensor.autograd.settle import settle
 from devtensor.autograd.step import on
 from devtensor.autograd.view import edge_of
+from devtensor.later import find
 from devtensor.op import catalogue
+from devtensor.route import Unrouted
 from devtensor.size import Size
 from devtensor.space import native
 from devtensor.tensor import Tensor, wrap
+
+TRANSFORMED: ContextVar[bool] = ContextVar("transformed", default=False)
+"""Whether a function is being called by a transform of `devtensor.func`."""
 
 
 def roots_of(
@@ -124,12 +131,20 @@ def backward(
     Raises
     ------
     RuntimeError
-        If a tensor has no graph, or the graph was freed, or a saved value overwritten.
+        If a tensor has no graph, or the graph was freed, or a saved value overwritten; or within
+        a function that a transform of `devtensor.func` calls.
 
     Notes
     -----
     PyTorch's ``torch.autograd.backward``.
     """
+    if TRANSFORMED.get():
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use "
+            "functorch.grad or functorch.vjp instead or call backward() outside of functorch "
+            "transforms. Here these are devtensor.func.grad and devtensor.func.vjp; "
+            "autograd.grad() works inside, too"
+        )
     outputs = as_tuple(tensors)
     if grad_variables is not None:
         text = "`grad_variables` is deprecated. Use `grad_tensors` instead."
@@ -203,7 +218,8 @@ def grad(
         Whether an input that `outputs` do not depend on has the gradient None instead of an
         error; as `materialize_grads` by default.
     is_grads_batched : bool
-        Whether `grad_outputs` have a first dimension to go through one by one.
+        Whether `grad_outputs` have a first dimension of examples. The gradients have it, too; all
+        are computed at once, as by :func:`devtensor.vmap`.
     materialize_grads : bool
         Whether such an input has a gradient of zeros.
 
@@ -238,9 +254,7 @@ def grad(
     if len(grads) != len(outs):
         raise RuntimeError(f"got {len(outs)} outputs and {len(grads)} gradients")
     keep = create_graph if retain_graph is None else retain_graph
-    if is_grads_batched:
-        return batched(outs, ins, grads, keep, create_graph, allow, materialize_grads)
-    roots = roots_of(outs, grads, create_graph, "grad()")
+    roots = None if is_grads_batched else roots_of(outs, grads, create_graph, "grad()")
     edges = []
     for number, x in enumerate(ins):
         edge = place_of(x, "grad()", f"inputs[{number}]")
@@ -250,7 +264,10 @@ def grad(
                 f"inputs[{number}] of shape {list(x.shape)}"
             )
         edges.append(edge)
-    found = walk_from(roots, create_graph, keep, edges)
+    if roots is None:
+        found = batched(outs, edges, grads, keep, create_graph)
+    else:
+        found = walk_from(roots, create_graph, keep, edges)
     results: list[Any] = []
     by_edge: dict[tuple[int, int], Any] = {}
     for edge, g in zip(edges, found, strict=True):
@@ -267,7 +284,7 @@ def grad(
                     "in the graph. Set allow_unused=True if this is the desired behavior."
                 )
             g = zeros_at(x, edge) if materialize_grads else None
-        elif not create_graph:
+        elif not isinstance(g, Tensor):
             device = edge.node.device
             dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
             copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
@@ -283,16 +300,24 @@ def zeros_at(value: Any, edge: Any) -> Any:
     return catalogue["zeros"].function(tuple(edge.shape), device=edge.node.device)
 
 
+def walked(
+    starts: list[tuple[Any, Any]], edges: Sequence[Any], record: bool, keep: bool = True
+) -> list[Any]:
+    """Gradients by rules on tensors, which may have further axes of examples or be recorded."""
+    walk = Walk(True, keep)
+    walk.starts = [edge.node for edge, _ in starts]
+    for number, edge in enumerate(edges):
+        walk.captures.setdefault(edge.node, {})[edge.index] = number
+    walk.needed = mark_needed(walk.starts, {edge.node for edge in edges})
+    with inference_mode(False), GradBlock(record), Unrouted():
+        walk.run(starts)
+    return [walk.captured.get(number) for number in range(len(edges))]
+
+
 def batched(
-    outs: tuple[Any, ...],
-    ins: tuple[Any, ...],
-    grads: Sequence[Any],
-    keep: bool,
-    create_graph: bool,
-    allow: bool,
-    materialize: bool,
-) -> tuple[Any, ...]:
-    """`grad` for each entry of the first dimension of the gradients."""
+    outs: tuple[Any, ...], edges: list[Any], grads: Sequence[Any], keep: bool, create_graph: bool
+) -> list[Any]:
+    """The gradients for each entry of the first dimension of the given ones, by one walk."""
     for number, g in enumerate(grads):
         if not isinstance(g, Tensor):
             raise RuntimeError(
@@ -309,22 +334,33 @@ def batched(
             "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as "
             f"the batch dimension, but its sizes are {sorted(sizes)}"
         )
+    starts = []
     for number, (g, out) in enumerate(zip(grads, outs, strict=True)):
-        shape = place_of(out, "grad()", f"output {number}").shape
-        if tuple(g.shape[1:]) != tuple(shape):
+        edge = place_of(out, "grad()", f"output {number}")
+        if edge is None:
+            raise RuntimeError(
+                f"element {number} of tensors does not require grad and does not have a grad_fn"
+            )
+        if tuple(g.shape[1:]) != tuple(edge.shape):
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
                 "as the batch dimension. The sizes of the remaining dimensions are expected to "
                 f"match the shape of corresponding output, but Mismatch in shape: "
-                f"grad_output[{number}] has a shape of {g.shape} and output[{number}] of {shape}"
+                f"grad_output[{number}] has a shape of {g.shape} and output[{number}] of "
+                f"{tuple(edge.shape)}"
             )
-    size = sizes.pop()
-    rows = []
-    for i in range(size):
-        row = [g[i] for g in grads]
-        last = keep or i < size - 1
-        rows.append(grad(outs, ins, row, last, create_graph, True, allow, False, materialize))
-    stack = catalogue["stack"].function
-    return tuple(
-        [None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)]
-    )
+        starts.append(edge)
+    reached: list[bool] = []
+
+    def row(*gs: Any) -> tuple[Any, ...]:
+        cast = catalogue["cast"].function
+        given = [
+            cast(g, out.dtype) if isinstance(out, Tensor) and g.dtype is not out.dtype else g
+            for g, out in zip(gs, outs, strict=True)
+        ]
+        found = walked(list(zip(starts, given, strict=True)), edges, create_graph, keep)
+        reached[:] = [g is not None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    found = iter(find("vmap")(row)(*grads))
+    return [next(found) if got else None for got in reached]

@@ -14,9 +14,9 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.autograd.context import FORTH
-from devtensor.autograd.engine import GradBlock, Walk, mark_needed
 from devtensor.autograd.function import Function
 from devtensor.autograd.node import Leaf
+from devtensor.autograd.passes import TRANSFORMED, walked
 from devtensor.autograd.view import edge_of
 from devtensor.func._device import depth
 from devtensor.func._levels import LEVELS, share, unwritten, within
@@ -83,8 +83,12 @@ class Evaluation:
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call with recording on, whatever the mode outside is."""
-        with dt.inference_mode(False), unwritten(self.inputs), dt.enable_grad():
-            return function(*args, **kwargs)
+        token = TRANSFORMED.set(True)
+        try:
+            with dt.inference_mode(False), unwritten(self.inputs), dt.enable_grad():
+                return function(*args, **kwargs)
+        finally:
+            TRANSFORMED.reset(token)
 
     def outer(self, tensors: Tensors) -> bool:
         """Whether tensors depend on something else that wants gradients."""
@@ -142,22 +146,9 @@ class Evaluation:
                 with dt.inference_mode(False):
                     found = list(dt.autograd.grad(outs, list(targets), gs, True, allow_unused=True))
             else:
-                found = walked(roots, targets, record)
+                starts = [(edge_of(x), g) for x, g in roots]
+                found = walked(starts, [edge_of(x) for x in targets], record)
         return [dt.zeros_like(x) if g is None else g for g, x in zip(found, targets, strict=True)]
-
-
-def walked(roots: Sequence[tuple[Tensor, Tensor]], targets: Tensors, record: bool) -> list[Any]:
-    """Gradients by rules on tensors, which may have further axes of examples or be recorded."""
-    places = [edge_of(x) for x in targets]
-    walk = Walk(True, True)
-    starts = [(edge_of(x), g) for x, g in roots]
-    walk.starts = [edge.node for edge, _ in starts]
-    for number, edge in enumerate(places):
-        walk.captures.setdefault(edge.node, {})[edge.index] = number
-    walk.needed = mark_needed(walk.starts, {edge.node for edge in places})
-    with dt.inference_mode(False), GradBlock(record):
-        walk.run(starts)
-    return [walk.captured.get(number) for number in range(len(targets))]
 
 
 class Pushforward:

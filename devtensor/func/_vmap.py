@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor as dt
+from devtensor.autograd.passes import TRANSFORMED
 from devtensor.func import _random as _random  # what draws ask while a vmap runs
 from devtensor.func._device import depth
 from devtensor.func._levels import LEVELS, Level, dropped, enter, leave, share, unwritten
@@ -190,7 +191,7 @@ def run(
     """Call `func` within; returns the leaves of its results, their nesting and dimensions."""
     outer = LEVELS.get()
     level = len(outer)
-    token = LEVELS.set((*outer, Level(size, randomness)))
+    token, flag = LEVELS.set((*outer, Level(size, randomness))), TRANSFORMED.set(True)
     try:
         inside = [
             x if dim is None else enter(share(inside_of(x, level), level), 0, dim)
@@ -204,6 +205,7 @@ def run(
         return outputs(func, result, out_dims, level, size)
     finally:
         LEVELS.reset(token)
+        TRANSFORMED.reset(flag)
 
 
 def inside_of(x: Tensor, level: int) -> Tensor:

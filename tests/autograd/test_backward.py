@@ -623,6 +623,33 @@ def test_batched_gradients(lib):
     y = x * 2
     found = lib.autograd.grad(y, [x, w], eye, is_grads_batched=True, allow_unused=True)
     assert nested(found) == [(np.eye(3) * 2).tolist(), None]
+    y = x * 2
+    given = {"is_grads_batched": True, "retain_graph": True}
+    found = lib.autograd.grad(y, [x, w], eye, materialize_grads=True, **given)
+    assert nested(found) == [(np.eye(3) * 2).tolist(), [0.0]]
+    with pytest.raises(RuntimeError, match="not have been used"):
+        lib.autograd.grad(y, [x, w], eye, **given)
+    several = [eye, lib.ones(3, dtype=lib.float64)]
+    (found,) = lib.autograd.grad([y, y.sum()], x, several, **given)
+    assert found.tolist() == (np.eye(3) * 2 + 2).tolist()
+    lib.autograd.grad(y, x, eye, is_grads_batched=True)
+    y = (x * x).exp()
+    lib.autograd.grad(y, x, eye, is_grads_batched=True)
+    with pytest.raises(RuntimeError, match="second time"):
+        lib.autograd.grad(y, x, eye, is_grads_batched=True)
+
+
+def test_batched_gradients_take_one_walk():
+    calls = []
+    x = leaf(dt, *range(50))
+    y = x.sin()
+    y.register_hook(lambda g: calls.append(g.shape))
+    (g,) = dt.autograd.grad(y, x, dt.eye(50, dtype=dt.float64), is_grads_batched=True)
+    assert calls == [(50,)]
+    np.testing.assert_allclose(g.numpy(), np.diag(np.cos(np.arange(50.0))))
+    y = x * 2
+    (g,) = dt.autograd.grad(y, x, y.new_zeros(0, 50), is_grads_batched=True)
+    assert g.shape == (0, 50)
 
 
 def test_batched_gradients_are_refused_as_others():

@@ -6,7 +6,7 @@ import torch
 
 import devtensor as dt
 from devtensor import func
-from sides import freed
+from sides import SIDES, freed
 from transformed import beside
 
 
@@ -359,3 +359,20 @@ def test_hooks_within():
     found = func.vmap(func.grad(call))(dt.tensor(A))
     np.testing.assert_allclose(found.numpy(), np.full((3, 4), 20.0))
     assert seen == [dt.Size([4])] * 2
+
+
+@SIDES
+@pytest.mark.parametrize("name", ["grad", "vmap", "vjp", "jacrev"])
+def test_backward_within_is_refused(lib, name):
+    x = lib.ones(2, requires_grad=True)
+
+    def program(a):
+        (x * 2).sum().backward()
+        return a.sum()
+
+    transform = getattr(lib.func, name)
+    with pytest.raises(RuntimeError, match=r"backward\(\) called inside a functorch transform"):
+        transform(program, x.detach()) if name == "vjp" else transform(program)(x.detach())
+    assert x.grad is None
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
