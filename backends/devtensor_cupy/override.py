@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.ops import linalg, reduce
+from devtensor.ops.arguments import over
+
 from .kernels import elementwise
 from .runtime import cupy
 
@@ -23,4 +26,21 @@ def philox(xp: Any, count: int, seed: int, offset: int, stream: int = 0) -> Any:
     return words
 
 
-KERNELS: dict[str, Callable[..., Any]] = {"philox": philox}
+def sum(
+    xp: Any, input: Any, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """`sum`, with little before the launch where nothing is converted."""
+    if dtype is not None or input.dtype.char not in "fd":
+        return reduce.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
+    return input.sum(None if dim is None else over(dim, input.ndim), None, None, keepdim)
+
+
+def matmul(xp: Any, input: Any, other: Any, /) -> Any:
+    """`matmul`; the operator of two matrices starts sooner than CuPy's function."""
+    left, right = input.shape, other.shape
+    if len(left) == len(right) == 2 and left[1] == right[0] and input.dtype == other.dtype:
+        return input @ other
+    return linalg.matmul.kernel(xp, input, other)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {"matmul": matmul, "philox": philox, "sum": sum}
