@@ -11,7 +11,7 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.nn import functional as F
-from devtensor.nn.rnn_cell import next_state
+from devtensor.nn.rnn_cell import all_states
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -192,7 +192,8 @@ def step(mode: str, input: Tensor, state: tuple[Tensor, ...], weights: Sequence[
     """The next state of a cell, with weights from outside."""
     w_ih, w_hh, b_ih, b_hh = weights
     assert w_ih is not None and w_hh is not None
-    return next_state(mode, F.linear(input, w_ih, b_ih), state, w_hh, b_hh, None)
+    gates = F.linear(input, w_ih, b_ih).unsqueeze(0)
+    return all_states(mode, gates, state, w_hh, b_hh, None)[1]
 
 
 def lstm_cell(

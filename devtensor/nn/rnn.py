@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import groupby
 from typing import Any
 
 import devtensor as dt
@@ -11,13 +12,23 @@ from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
-from devtensor.nn.rnn_cell import next_state
+from devtensor.nn.rnn_cell import all_states
 from devtensor.nn.utils.rnn import PackedSequence
 from devtensor.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
+
+
+def runs(gates: Tensor, counts: list[int]) -> list[Tensor]:
+    """Packed steps as pieces of shape (steps, sequences, size) with equally many sequences each."""
+    lengths = [(count, len(list(group))) for count, group in groupby(counts)]
+    parts = gates.split([count * steps for count, steps in lengths])
+    return [
+        part.unflatten(0, (steps, count))
+        for part, (count, steps) in zip(parts, lengths, strict=True)
+    ]
 
 
 class RNNBase(Module):
@@ -69,10 +80,14 @@ class RNNBase(Module):
                 "dropout should be a number in range [0, 1] representing the probability of an "
                 f"element being zeroed, got {dropout}"
             )
-        if not isinstance(hidden_size, int):
-            raise TypeError(f"hidden_size should be of type int, got: {type(hidden_size).__name__}")
-        if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
+        for name, value in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+        for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(value, int):
+                raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+            if value <= 0:
+                raise ValueError(f"{name} must be greater than zero, got {value}")
         if num_layers <= 0:
             raise ValueError("num_layers must be greater than zero")
         if proj_size < 0:
@@ -141,6 +156,12 @@ class RNNBase(Module):
                 f"{self._get_name()}: Expected input to be 2D or 3D, got {x.ndim}D instead"
             )
         batched = packed is not None or x.ndim == 3
+        own = next(self.parameters()).dtype
+        if x.dtype is not own and not dt.is_autocast_enabled(x.device.type):
+            raise ValueError(
+                f"RNN input dtype ({x.dtype}) does not match weight dtype ({own}). "
+                f"Convert input: input.to({own}), or convert model: model.to({x.dtype})"
+            )
         if x.shape[-1] != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. "
@@ -155,6 +176,11 @@ class RNNBase(Module):
             elif self.batch_first:
                 x = x.transpose(0, 1)
             counts, size = None, x.shape[1]
+            if x.shape[0] == 0:
+                raise RuntimeError(
+                    "Expected sequence length to be larger than 0 in RNN: the input of shape "
+                    f"{list(input.shape)} has no steps"
+                )
         states = self._first_states(hx, size, batched, x)
         if packed is not None and packed.sorted_indices is not None and hx is not None:
             states = tuple(s.index_select(1, packed.sorted_indices) for s in states)
@@ -229,15 +255,18 @@ class RNNBase(Module):
         weights = [getattr(self, name) for name in self._all_weights[place]]
         shrink = weights.pop() if self.proj_size else None
         w_ih, w_hh, b_ih, b_hh = weights if self.bias else (*weights, None, None)
+        if self.bias and self.mode != "GRU":  # which resets what is added to one of them
+            b_ih, b_hh = b_ih + b_hh, None
         gates = F.linear(x, w_ih, b_ih)  # one product for all steps
-        steps = list(gates.unbind(0) if counts is None else gates.split(counts))
+        # Steps of equally many sequences go together: all of them unless they are packed.
+        pieces = [gates] if counts is None else runs(gates, counts)
         if backwards:
-            steps.reverse()
-        state = tuple(s[: steps[0].shape[0]] for s in start) if steps and counts else start
+            pieces = [piece.flip(0) for piece in reversed(pieces)]
+        state = tuple(s[: pieces[0].shape[1]] for s in start) if pieces and counts else start
         outputs: list[Tensor] = []
         ended: list[tuple[Tensor, ...]] = []
-        for step in steps:
-            here, now = step.shape[0], state[0].shape[0]
+        for piece in pieces:
+            here, now = piece.shape[1], state[0].shape[0]
             if here < now:  # some sequences have come to their end
                 ended.append(tuple(s[here:] for s in state))
                 state = tuple(s[:here] for s in state)
@@ -245,14 +274,16 @@ class RNNBase(Module):
                 state = tuple(
                     dt.cat([s, first[now:here]]) for s, first in zip(state, start, strict=True)
                 )
-            state = next_state(self.mode, step, state, w_hh, b_hh, shrink)
-            outputs.append(state[0])
+            output, state = all_states(self.mode, piece, state, w_hh, b_hh, shrink)
+            outputs.append(output.flip(0) if backwards else output)
         if ended:
             parts = zip(state, *reversed(ended), strict=True)
             state = tuple(dt.cat(list(part)) for part in parts)
         if backwards:
             outputs.reverse()
-        return (dt.stack(outputs) if counts is None else dt.cat(outputs)), state
+        if counts is None:
+            return outputs[0], state
+        return dt.cat([output.flatten(0, 1) for output in outputs]), state
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"

@@ -10,9 +10,49 @@ from devtensor.nn import functional as F
 from devtensor.nn import init
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
+from devtensor.op import catalogue
 from devtensor.tensor import Tensor
 
-__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase", "next_state"]
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase", "all_states"]
+
+
+def all_states(
+    mode: str, gates: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Any, shrink: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Take all steps.
+
+    Parameters
+    ----------
+    mode : str
+        ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``.
+    gates : Tensor
+        The input times its weights, shape (steps, N, gates * hidden).
+    state : tuple of Tensor
+        What to begin with, each of shape (N, size).
+    weight, bias : Tensor
+        Of the hidden state.
+    shrink : Tensor or None
+        Maps the output of an LSTM to its projection.
+
+    Returns
+    -------
+    tuple
+        The output of each step, and the state after the last.
+    """
+    alike = all(s.dtype is gates.dtype for s in (*state, weight))
+    if alike and gates.shape[0] and shrink is None:
+        if mode == "LSTM":
+            gates = gates if bias is None else gates + bias
+            output, memory, _ = catalogue["lstm_layer"].function(gates, *state, weight)
+            return output, (output[-1], memory[-1])
+        if mode == "GRU":
+            output = catalogue["gru_layer"].function(gates, *state, weight, bias)[0]
+            return output, (output[-1],)
+    outputs: list[Tensor] = []
+    for step in gates.unbind(0):
+        state = next_state(mode, step, state, weight, bias, shrink)
+        outputs.append(state[0])
+    return (dt.stack(outputs) if outputs else gates[..., : state[0].shape[-1]]), state
 
 
 def next_state(
@@ -107,7 +147,8 @@ class RNNCellBase(Module):
                     )
             state = given if input.ndim == 2 else tuple(s.unsqueeze(0) for s in given)
         gates = F.linear(x, self.weight_ih, self.bias_ih)
-        state = next_state(self.mode, gates, state, self.weight_hh, self.bias_hh, None)
+        gates = gates.unsqueeze(0)
+        state = all_states(self.mode, gates, state, self.weight_hh, self.bias_hh, None)[1]
         if input.ndim == 1:
             state = tuple(s.squeeze(0) for s in state)
         return state if states == 2 else state[0]

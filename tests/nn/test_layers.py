@@ -477,6 +477,45 @@ def test_packed_sequences(name, is_sorted):
         assert sizes.tolist() == tsizes.tolist()
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "LSTM, projected", "GRU"])
+def test_recurrent_layers_can_be_differentiated_twice(name, bias):
+    kwargs = {"bidirectional": True, "bias": bias}
+    if name.endswith("projected"):
+        kwargs["proj_size"] = 2
+    kind = name.split(",")[0]
+    theirs = getattr(torch.nn, kind)(3, 4, dtype=torch.float64, **kwargs)
+    ours = getattr(nn, kind)(3, 4, dtype=dt.float64, **kwargs)
+    copy_state(ours, theirs)
+    x = np.random.default_rng(1).standard_normal((4, 3, 3))
+    for lengths in (None, [4, 2, 3]):
+        found = []
+        for lib, layer in ((torch, theirs), (dt, ours)):
+            given = lib.tensor(x, requires_grad=True)
+            wanted = [given, *layer.parameters()]
+            rnn = lib.nn.utils.rnn
+            if lengths is None:
+                out, final = layer(given)
+            else:
+                packed = rnn.pack_padded_sequence(given, lengths, enforce_sorted=False)
+                out, final = layer(packed)
+                out = rnn.pad_packed_sequence(out)[0]
+            loss = out.sin().sum() + sum((state * state).sum() for state in flat(final))
+            first = lib.autograd.grad(loss, wanted, create_graph=True)
+            second = lib.autograd.grad(sum((g * g).sum() for g in first), wanted, allow_unused=True)
+            found.append([out, *flat(final), *first, *second])
+        for b, a in zip(*found, strict=True):
+            if a is None or b is None:
+                assert a is b
+            else:
+                np.testing.assert_allclose(array(a), b.detach().numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_a_sequence_without_steps_is_refused():
+    with pytest.raises(RuntimeError, match="sequence length to be larger than 0"):
+        nn.LSTM(3, 4)(dt.zeros(0, 2, 3))
+
+
 def test_dropout_between_recurrent_layers_only_in_training():
     layer = nn.LSTM(3, 5, 2, dropout=0.9)
     x = dt.tensor(floats(4, 2, 3))
@@ -625,3 +664,28 @@ def test_bad_inputs_raise_what_pytorch_raises():
             make(torch.nn)(*[torch.tensor(x) for x in inputs])
         with pytest.raises(theirs.type):
             make(nn)(*[dt.tensor(x) for x in inputs])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: t.nn.CircularPad1d(3)(t.ones(2, 3, 4, 5)),
+        lambda t: t.nn.CircularPad2d(3)(t.ones(2, 3)),
+        lambda t: t.nn.CircularPad3d(3)(t.ones(2, 3)),
+        lambda t: t.nn.HuberLoss(delta=1 + 0j),
+        lambda t: t.nn.GRU(3, 4, bias=0),
+        lambda t: t.nn.LSTM(3, 4, batch_first=1),
+        lambda t: t.nn.RNN(3.0, 4),
+        lambda t: t.nn.RNN(0, 4),
+        lambda t: t.nn.RNN(3, 4)(t.ones(2, 5, 3).double()),
+        lambda t: t.nn.GRU(3, 4)(t.nn.utils.rnn.pack_sequence([t.ones(2, 3).double()])),
+    ],
+)
+def test_layers_refuse_what_pytorchs_refuse(call):
+    errors = []
+    for t in (torch, dt):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call(t)
+        errors.append(caught.value)
+    assert type(errors[0]) is type(errors[1])
+    assert str(errors[1]).startswith(str(errors[0]))
