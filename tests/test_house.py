@@ -73,6 +73,8 @@ FLOORS = [
         "",
         "autograd.check",
         "autograd.jacobians",
+        "autograd.evaluation",
+        "autograd.forthcheck",
         "autograd.functional",
         "autograd.forward_ad",
         "nn",
@@ -214,7 +216,6 @@ LONGEST = 400
 # Files that are longer than the law allows, and may only become shorter.
 LONG = {
     "autograd/check.py": 450,
-    "autograd/functional.py": 500,
     "stub.py": 660,
     "utils/checkpoint.py": 480,
 }

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import devtensor as dt
+from devtensor.autograd import forthcheck
 from devtensor.autograd.function import Function
 from devtensor.autograd.jacobians import (
     GradcheckError,
@@ -17,9 +18,12 @@ from devtensor.autograd.jacobians import (
     Tensors,
     analytical,
     as_tuple,
+    differentiable,
     numerical,
     pulled,
+    random_like,
     slopes,
+    tracked,
 )  # fmt: skip
 from devtensor.autograd.modes import enable_grad
 from devtensor.autograd.passes import grad
@@ -68,6 +72,10 @@ def gradcheck(
         Whether gradients must have the type of their input.
     check_batched_grad : bool
         Whether ``grad(..., is_grads_batched=True)`` must agree with single calls.
+    check_forward_ad : bool
+        Whether derivatives along directions of the inputs are held against differences, too.
+    check_batched_forward_grad : bool
+        Whether those of a batch of directions (`vmap` of `jvp`) must agree with single ones.
     check_backward_ad : bool
         Whether to check the backward at all.
     fast_mode : bool
@@ -86,8 +94,6 @@ def gradcheck(
         If they do not, and `raise_exception` is true.
     ValueError
         If no input requires gradients.
-    NotImplementedError
-        If `check_forward_ad` is asked for: there is no forward mode.
 
     Examples
     --------
@@ -108,11 +114,14 @@ def gradcheck(
         raise AssertionError(
             "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
         )
-    if check_forward_ad:
-        raise NotImplementedError("gradcheck: there is no forward mode to check")
     limits = Limits(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode)
+    given = as_tuple(inputs)
     try:
-        check(func, as_tuple(inputs), limits, check_undefined_grad, check_batched_grad)
+        check_inputs(given)
+        if check_backward_ad:
+            check(func, given, limits, check_undefined_grad, check_batched_grad)
+        if check_forward_ad:
+            forthcheck.check(func, given, limits, check_undefined_grad, check_batched_forward_grad)
     except GradcheckError:
         if raise_exception:
             raise
@@ -150,10 +159,8 @@ def gradgradcheck(
         The gradients of the outputs; random ones if not given.
     gen_non_contig_grad_outputs : bool
         Whether the random ones have gaps between their elements.
-    check_fwd_over_rev : bool
-        There is no forward mode, so True raises NotImplementedError.
-    check_rev_over_rev : bool
-        Whether to check at all.
+    check_fwd_over_rev, check_rev_over_rev : bool
+        Whether to check the derivatives of the backward along directions, and its own backward.
     eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, check_grad_dtypes, \
 check_batched_grad, fast_mode, masked
         As in :func:`gradcheck`.
@@ -220,23 +227,6 @@ check_batched_grad, fast_mode, masked
 # ---- inputs and outputs
 
 
-def tracked(value: Any) -> bool:
-    """Whether it is a tensor that requires gradients."""
-    return isinstance(value, Tensor) and bool(value.requires_grad)
-
-
-def differentiable(outputs: Any) -> Tensors:
-    """The outputs that a backward pass can begin at."""
-    return tuple(x for x in as_tuple(outputs) if tracked(x))
-
-
-def random_like(tensor: Any, generator: Any, gaps: bool) -> Any:
-    """Numbers from -1 to 1 in the shape of a tensor, perhaps with gaps between them in memory."""
-    shape = (*tensor.shape, 2) if gaps else tuple(tensor.shape)
-    made = dt.rand(shape, generator=generator, dtype=tensor.dtype, device=tensor.device) * 2 - 1
-    return (made[..., 0] if gaps else made).detach()
-
-
 def check_inputs(inputs: Tensors) -> None:
     """Refuse inputs for which finite differences would be wrong."""
     for place, x in enumerate(inputs):
@@ -267,8 +257,7 @@ def check_inputs(inputs: Tensors) -> None:
 
 
 def check(func: Any, inputs: Tensors, limits: Limits, undefined: bool, batched: bool) -> None:
-    """Make all checks."""
-    check_inputs(inputs)
+    """Make all checks of the backward."""
     with enable_grad():
         outputs = differentiable(func(*inputs))
         if not outputs:

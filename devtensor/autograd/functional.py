@@ -7,15 +7,22 @@ connects output and input is an error instead of zeros.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import devtensor as dt
+from devtensor.autograd.evaluation import (
+    INDEPENDENT,
+    OUTPUTS,
+    Evaluation,
+    Function,
+    Tensors,
+    as_tuple,
+    gradients,
+    zeros_for_none,
+)  # fmt: skip
+from devtensor.func._jacobian import forward
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
-
-Tensors = tuple[Any, ...]
-Function = Callable[..., Any]
 
 
 def vjp(
@@ -139,9 +146,10 @@ def jacobian(
     strict : bool
         Raise if an output does not depend on an input.
     vectorize : bool
-        Accepted; the result is the same.
+        Compute all rows at once, as :func:`devtensor.vmap` does, instead of one after another.
     strategy : {"reverse-mode", "forward-mode"}
-        Accepted; the result is the same.
+        With `vectorize`, whether to go back from the outputs, or forth from the inputs, which is
+        better where these are few.
 
     Returns
     -------
@@ -154,23 +162,35 @@ def jacobian(
     TypeError
         If `inputs` or the outputs are no Tensors.
     RuntimeError
-        If something is independent in strict mode, or `inference_mode` is on.
+        If something is independent in strict mode, options exclude each other, or
+        `inference_mode` is on.
+    NotImplementedError
+        For ``"forward-mode"`` with `create_graph`, or without `vectorize`.
     """
     check_strategy(strategy)
-    if strategy == "forward-mode" and create_graph:
-        raise NotImplementedError(
-            'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` '
-            "are not supported together (yet). Set `create_graph=False` or "
-            '`strategy="reverse-mode"`.'
-        )
+    if strategy == "forward-mode":
+        for name, given in (("create_graph", create_graph), ("strict", strict)):
+            if given:
+                error = NotImplementedError if name == "create_graph" else RuntimeError
+                raise error(
+                    f"torch.autograd.functional.jacobian: `{name}=True` and "
+                    '`strategy="forward-mode"` are not supported together (yet). Please either '
+                    f'set `{name}=False` or `strategy="reverse-mode"`.'
+                )
+        if not vectorize:
+            raise NotImplementedError(
+                "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
+                "implemented for `vectorize=True`."
+            )
+        return forth(func, inputs)
     if vectorize and strict:
         raise RuntimeError(
             "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
-            "supported together. Set `strict=False` or `vectorize=False`."
+            "supported together. Please either set `strict=False` or `vectorize=False`."
         )
     at = Evaluation("jacobian", inputs, create_graph, strict)
     outputs = at.call(func)
-    blocks = tuple(at.rows(number, out) for number, out in enumerate(outputs))
+    blocks = tuple(at.rows(number, out, vectorize) for number, out in enumerate(outputs))
     blocks = tuple(at.returned(block, at.one_input) for block in blocks)
     return blocks[0] if at.one_output else blocks
 
@@ -194,10 +214,8 @@ def hessian(
         Make a result that can be differentiated again.
     strict : bool
         Raise if the output or its derivative does not depend on an input.
-    vectorize : bool
-        Accepted; the result is the same.
-    outer_jacobian_strategy : {"reverse-mode", "forward-mode"}
-        Accepted; the result is the same.
+    vectorize, outer_jacobian_strategy
+        As those of :func:`jacobian`, for the derivatives of the gradient.
 
     Returns
     -------
@@ -323,7 +341,6 @@ def hvp(
     return at.returned((out,), True), at.returned(product, at.one_input)
 
 
-INDEPENDENT = "The output of the user-provided function is independent of input {}."
 JACOBIAN_CONSTANT = (
     "While computing the hessian, found that the jacobian of the user-provided function with "
     "respect to input {} is independent of the input, as a linear function's is."
@@ -339,160 +356,14 @@ def check_strategy(strategy: str) -> None:
         )
 
 
-def as_tuple(value: Any, what: str, name: str) -> tuple[bool, Tensors]:
-    """Whether `value` is one Tensor, and it as a tuple."""
-    one = not isinstance(value, tuple)
-    values = (value,) if one else value
-    for index, item in enumerate(values):
-        if not isinstance(item, dt.Tensor):
-            which = f"given {what} has" if one else f"value at index {index} has"
-            raise TypeError(
-                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the "
-                f"{which} type {type(item)}."
-            )
-    return one, tuple(values)
+def forth(func: Function, inputs: Any) -> Any:
+    """The Jacobian from directions of the inputs."""
+    at = Evaluation("jacobian", inputs, False, False)
 
-
-def gradients(
-    outputs: Tensors, inputs: Tensors, weights: Tensors | None, create_graph: bool
-) -> Tensors:
-    """Gradients of those `outputs` that have any; None where nothing connects."""
-    weighted: Sequence[Any] = weights or (None,) * len(outputs)
-    pairs = [
-        (out, weight)
-        for out, weight in zip(outputs, weighted, strict=True)
-        if out is not None and out.requires_grad
-    ]
-    if not pairs:
-        return (None,) * len(inputs)
-    found: Tensors = dt.autograd.grad(
-        [out for out, _ in pairs],
-        inputs,
-        [weight for _, weight in pairs],
-        retain_graph=True,
-        create_graph=create_graph,
-        allow_unused=True,
-    )
-    return found
-
-
-def zeros_for_none(found: Tensors, like: Tensors) -> Tensors:
-    """`found`, with zeros where it has None."""
-    pairs = zip(found, like, strict=True)
-    return tuple(dt.zeros_like(other) if x is None else x for x, other in pairs)
-
-
-class Evaluation:
-    """One function at one point, on tensors of our own so that no other history gets in."""
-
-    def __init__(self, name: str, inputs: Any, create_graph: bool, strict: bool) -> None:
-        if dt.is_inference_mode_enabled():
-            raise RuntimeError(
-                f"{name}: inference_mode records nothing, so every derivative would be zero. "
-                f"Call it outside, or inside `with inference_mode(False):`; no_grad does no harm."
-            )
-        self.name, self.create_graph, self.strict = name, create_graph, strict
-        self.one_input, given = as_tuple(inputs, "inputs", name)
-        self.inputs = self.own(given, track=True)
-        self.one_output = True
-
-    def own(self, tensors: Tensors, track: bool) -> Tensors:
-        """New tensors of the same values, with history only if the graph goes on."""
-        with dt.enable_grad():
-            return tuple(
-                x.view_as(x)
-                if self.create_graph and x.requires_grad
-                else x.detach().requires_grad_(track)
-                for x in tensors
-            )
-
-    def vector(self, v: Any, like: Tensors, one: bool) -> Tensors:
-        """`v` as a tuple that fits `like`."""
-        _, given = as_tuple(v, "v", self.name)
-        if len(given) != len(like):
-            raise RuntimeError(
-                "The given v should contain a single Tensor."
-                if one
-                else f"v is a tuple of invalid length: should be {len(like)} but got {len(given)}."
-            )
-        for index, (x, other) in enumerate(zip(given, like, strict=True)):
-            if x.shape != other.shape:
-                entry = "" if one else f"Entry {index} in "
-                raise RuntimeError(
-                    f"{entry}v has invalid size: should be {other.shape} but got {x.shape}."
-                )
-        return self.own(given, track=False)
-
-    def input_vector(self, v: Any) -> Tensors | None:
-        """`v` as a tuple that fits the inputs."""
-        if v is not None:
-            return self.vector(v, self.inputs, self.one_input)
-        if len(self.inputs) != 1 or self.inputs[0].numel() != 1:
-            raise RuntimeError(
-                "The vector v can only be None if the input to the user-provided function "
-                "is a single Tensor with a single element."
-            )
-        return None
-
-    def call(self, func: Function) -> Tensors:
-        """The outputs, as a tuple."""
-        with dt.enable_grad():
-            out = func(*self.inputs)
-        what = "outputs of the user-provided function"
-        self.one_output, outputs = as_tuple(out, what, self.name)
-        self.check(
-            outputs,
-            "Output {} of the user-provided function does not require gradients: it is not "
-            "computed in a differentiable manner from the input.",
-        )
+    def call(*inputs: Any) -> Tensors:
+        at.one_output, outputs = as_tuple(func(*inputs), OUTPUTS, "jacobian")
         return outputs
 
-    def call_for_number(self, func: Function) -> Any:
-        """The output, which must be one Tensor with one element."""
-        outputs = self.call(func)
-        if not self.one_output:
-            raise RuntimeError(f"The function given to {self.name} should return a single Tensor")
-        if outputs[0].numel() != 1:
-            raise RuntimeError(
-                f"The Tensor returned by the function given to {self.name} should contain a single "
-                f"element, but has shape {outputs[0].shape}"
-            )
-        return outputs[0]
-
-    def check(self, found: Tensors, complaint: str) -> None:
-        """In strict mode, raise at the first that is missing or has no history."""
-        for index, x in enumerate(found) if self.strict else ():
-            if x is None or not x.requires_grad:
-                text = INDEPENDENT if x is None else complaint
-                raise RuntimeError(text.format(index) + " This is not allowed in strict mode.")
-
-    def filled(self, found: Tensors, like: Tensors, complaint: str, derivative: str) -> Tensors:
-        """`found` with zeros where it has None, which in strict mode is an error."""
-        for index, x in enumerate(found) if self.strict else ():
-            if x is None:
-                raise RuntimeError(complaint.format(index) + " This is not allowed in strict mode.")
-            if self.create_graph and not x.requires_grad:
-                raise RuntimeError(
-                    f"The {derivative} of the user-provided function is independent of input "
-                    f"{index}. This is not allowed in strict mode when create_graph=True."
-                )
-        return zeros_for_none(found, like)
-
-    def rows(self, number: int, out: Any) -> Tensors:
-        """The derivatives of output `number` to every input."""
-        complaint = f"Output {number} of the user-provided function is independent of input {{}}."
-        basis = dt.eye(out.numel(), dtype=out.dtype, device=out.device)
-        found = []
-        for row in basis:
-            pulled = gradients((out,), self.inputs, (row.reshape(out.shape),), self.create_graph)
-            found.append(self.filled(pulled, self.inputs, complaint, "jacobian"))
-        if not found:
-            return tuple(x.new_zeros(out.shape + x.shape) for x in self.inputs)
-        blocks = zip(self.inputs, zip(*found, strict=True), strict=True)
-        return tuple(dt.stack(column).reshape(out.shape + x.shape) for x, column in blocks)
-
-    def returned(self, tensors: Tensors, one: bool) -> Any:
-        """What the user gets: detached unless the graph goes on, and no tuple if none was given."""
-        if not self.create_graph:
-            tensors = tuple(x.detach() for x in tensors)
-        return tensors[0] if one else tensors
+    blocks, _, _ = forward(call, tuple([x.detach() for x in at.inputs]), False, real=False)
+    found = tuple([at.returned(tuple(block), at.one_input) for block in blocks])
+    return found[0] if at.one_output else found

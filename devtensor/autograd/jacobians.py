@@ -44,6 +44,23 @@ def as_tuple(value: Any) -> Tensors:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
+def tracked(value: Any) -> bool:
+    """Whether it is a tensor that requires gradients."""
+    return isinstance(value, Tensor) and bool(value.requires_grad)
+
+
+def differentiable(outputs: Any) -> Tensors:
+    """The outputs that a backward pass can begin at."""
+    return tuple(x for x in as_tuple(outputs) if tracked(x))
+
+
+def random_like(tensor: Any, generator: Any, gaps: bool) -> Any:
+    """Numbers from -1 to 1 in the shape of a tensor, perhaps with gaps between them in memory."""
+    shape = (*tensor.shape, 2) if gaps else tuple(tensor.shape)
+    made = dt.rand(shape, generator=generator, dtype=tensor.dtype, device=tensor.device) * 2 - 1
+    return (made[..., 0] if gaps else made).detach()
+
+
 def elements(tensor: Any) -> Iterator[tuple[int, ...]]:
     """The index of every element."""
     return product(*(range(n) for n in tensor.shape))

@@ -119,6 +119,30 @@ def jacrev(
     return wrapped
 
 
+def forward(
+    func: Function, primals: tuple[Any, ...], has_aux: bool, real: bool = True
+) -> tuple[list[list[Any]], Any, Any]:
+    """For each output the derivatives by each input, from directions; the nesting; what is aux."""
+    told = "jvp(f, primals, tangents)"
+    inputs, _, outputs, nesting, push, aux = pushed(func, primals, has_aux, told)
+    if real:
+        check_real("jacfwd", "output", outputs)
+    columns, sizes = basis(inputs)
+    if sum(sizes):
+        found = vmap(lambda *ts: push(ts), out_dims=-1)(*columns)
+    else:
+        found = [out.new_zeros((*out.shape, 0)) for out in outputs]
+    blocks = []
+    for whole in found:
+        pieces, start = [], 0
+        for x, size in zip(inputs, sizes, strict=True):
+            piece = whole.narrow(-1, start, size)
+            pieces.append(piece.reshape((*whole.shape[:-1], *x.shape)))
+            start += size
+        blocks.append(pieces)
+    return blocks, nesting, aux
+
+
 def jacfwd(
     func: Function, argnums: Numbers = 0, has_aux: bool = False, *, randomness: str = "error"
 ) -> Function:
@@ -155,23 +179,9 @@ def jacfwd(
         def call(new: Any) -> Any:
             return func(*replaced(args, numbers, argnums, new), **kwargs)
 
-        told = "jvp(f, primals, tangents)"
-        inputs, _, outputs, nesting, push, aux = pushed(call, (picked,), has_aux, told)
-        check_real("jacfwd", "output", outputs)
         shape = flatten(picked)[1]
-        columns, sizes = basis(inputs)
-        if sum(sizes):
-            found = vmap(lambda *ts: push(ts), out_dims=-1)(*columns)
-        else:
-            found = [out.new_zeros((*out.shape, 0)) for out in outputs]
-        blocks = []
-        for whole in found:
-            pieces, start = [], 0
-            for x, size in zip(inputs, sizes, strict=True):
-                piece = whole.narrow(-1, start, size)
-                pieces.append(piece.reshape((*whole.shape[:-1], *x.shape)))
-                start += size
-            blocks.append(unflatten(pieces, shape))
+        found, nesting, aux = forward(call, (picked,), has_aux)
+        blocks = [unflatten(pieces, shape) for pieces in found]
         result = unflatten(blocks, nesting)
         return (result, aux) if has_aux else result
 

@@ -292,12 +292,124 @@ def test_function_whose_shape_depends_on_its_values(lib):
         first(lambda x: x[x >= 1.0], (x,))
 
 
-def test_forward_mode_is_refused_with_a_reason():
-    x = point(dt, 0.5)
-    with pytest.raises(NotImplementedError, match="forward mode"):
-        gradcheck(dt.sin, (x,), check_forward_ad=True)
-    with pytest.raises(NotImplementedError, match="forward mode"):
-        gradgradcheck(dt.sin, (x,), check_fwd_over_rev=True)
+# PyTorch's forward mode compiles its rules, and says that it should not, when it is first used.
+FORTH = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+FORWARD = {"check_forward_ad": True, "check_batched_grad": True}
+BATCHED = {**FORWARD, "check_batched_forward_grad": True}
+
+
+@SIDES
+@FORTH
+@pytest.mark.parametrize("fast", [False, True])
+def test_right_directions_pass(lib, fast):
+    first, second = checks(lib)
+    x, y = point(lib, 0.5, 1.5), point(lib, 2.0, -1.0)
+    z = lib.tensor([0.5 + 1j, -1.0], dtype=lib.complex128, requires_grad=True)
+    for function, inputs, options in (
+        (lib.sin, (x,), BATCHED),
+        (lambda a, n: a * n, (x, 3), BATCHED),
+        (lambda a, b: (a * b, (a + b).sum(), lib.ones(2)), (x, y), BATCHED),
+        (lambda a: a.max(), (x,), BATCHED),
+        (lambda z: z.abs(), (z,), FORWARD),
+        (lambda z, x: z * z.conj().exp() * x, (z, x), FORWARD),
+    ):
+        assert first(function, inputs, fast_mode=fast, **options) is True
+    forth = {"check_fwd_over_rev": True, "fast_mode": fast}
+    assert second(lambda a, b: a * b + b.exp(), (x, y), **forth) is True
+    alone = {"check_rev_over_rev": False, "check_undefined_grad": False}
+    assert second(lib.sin, (x,), **forth, **alone) is True
+
+
+def along(lib, jvp):
+    """A Function with the slope of the sine, and a `jvp` that says something of its own."""
+
+    class Sine(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.slope = x.detach().cos()
+            return x.sin()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.slope
+
+    Sine.jvp = staticmethod(jvp)
+    return Sine.apply
+
+
+@SIDES
+@FORTH
+@pytest.mark.parametrize("fast", [False, True])
+def test_wrong_directions_are_found(lib, fast):
+    first, _ = checks(lib)
+    x = point(lib, 0.5, 1.5)
+    right = along(lib, lambda ctx, t: t * ctx.slope)
+    assert first(right, (x,), check_forward_ad=True, fast_mode=fast)
+    wrong = along(lib, lambda ctx, t: t * 2)
+    assert first(wrong, (x,), fast_mode=fast)
+    words = "Jacobian computed with forward mode mismatch for output 0 with respect to input 0"
+    with pytest.raises(RuntimeError, match=words):
+        first(wrong, (x,), check_forward_ad=True, fast_mode=fast)
+    assert not first(wrong, (x,), check_forward_ad=True, fast_mode=fast, raise_exception=False)
+    if not fast:
+        z = lib.tensor([0.5 + 1j, -1.0], dtype=lib.complex128, requires_grad=True)
+        turned = along(lib, lambda ctx, t: t.conj() * ctx.slope)
+        with pytest.raises(RuntimeError, match="While considering the imaginary part of complex"):
+            first(turned, (z,), check_forward_ad=True, check_backward_ad=False,
+                  check_undefined_grad=False)  # fmt: skip
+
+
+@SIDES
+@FORTH
+def test_directions_that_fail_for_batches(lib):
+    first, _ = checks(lib)
+
+    class Values(lib.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x.sin(), x.cos()
+
+        @staticmethod
+        def setup_context(ctx, inputs, outputs):
+            ctx.slope = outputs[1]
+            ctx.mark_non_differentiable(outputs[1])
+
+        @staticmethod
+        def backward(ctx, g, _):
+            return g * ctx.slope
+
+        @staticmethod
+        def jvp(ctx, t):
+            if float(t.sum()) > 100:
+                return t, t
+            return t * ctx.slope, None
+
+    with pytest.raises(RuntimeError, match="While computing batched gradients, got"):
+        first(lambda x: Values.apply(x)[0], (point(lib, 0.5, 1.5),), check_forward_ad=True,
+              check_backward_ad=False, check_undefined_grad=False,
+              check_batched_forward_grad=True)  # fmt: skip
+
+
+def test_inputs_without_a_direction():
+    class Product(Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.set_materialize_grads(False)
+            ctx.save_for_forward(x, y)
+            return x * y
+
+        @staticmethod
+        def jvp(ctx, t, u):
+            x, y = ctx.saved_tensors
+            if u is None or t is None:
+                return x * 0
+            return t * y + u * x
+
+    inputs = point(dt, 0.5, 1.5), point(dt, 2.0, -1.0)
+    options = {"check_forward_ad": True, "check_backward_ad": False}
+    assert gradcheck(Product.apply, inputs, check_undefined_grad=False, **options)
+    with pytest.raises(RuntimeError, match="inputs without a tangent"):
+        gradcheck(Product.apply, inputs, **options)
 
 
 def test_random_numbers_of_the_program_are_left_alone():

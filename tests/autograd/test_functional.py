@@ -217,20 +217,87 @@ def test_what_is_refused(lib):
             call()
 
 
+FORTH = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+BACK, ALONG = {"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}
+
+
 @SIDES
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-def test_strategies_give_the_same(lib):
-    x = point(lib, "x")
+@FORTH
+@pytest.mark.parametrize("options", [BACK, ALONG], ids=["back", "forth"])
+def test_rows_at_once(lib, options):
+    x, y = point(lib, "x"), lib.tensor([[1.0], [2.0]], dtype=lib.float64)
+    calls = []
+
+    def function(x, y):
+        calls.append(1)
+        return x.sin() * y, (x * x[0]).sum(), lib.ones(2), y * 2
+
     jacobian = lib.autograd.functional.jacobian
-    expected = jacobian(lambda x: x.sin() * x[0], x).tolist()
-    for options in ({"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}):
-        found = jacobian(lambda x: x.sin() * x[0], x, **options).tolist()
-        np.testing.assert_allclose(found, expected)
+    expected = jacobian(function, (x, y))
+    calls.clear()
+    found = jacobian(function, (x, y), **options)
+    assert len(calls) == 1
+    assert isinstance(found, (tuple, list)) and len(found) == 4
+    for row, other in zip(found, expected, strict=True):
+        for one, two in zip(row, other, strict=True):
+            assert one.shape == two.shape and not one.requires_grad
+            np.testing.assert_allclose(one.numpy(), two.numpy())
+    assert jacobian(lambda x: x[0] * x[1], x, **options).tolist() == [x[1], x[0], 0]
+
+
+@SIDES
+@FORTH
+@pytest.mark.parametrize("strategy", ["reverse-mode", "forward-mode"])
+def test_second_derivatives_at_once(lib, strategy):
+    x, y = point(lib, "x"), lib.tensor(2.0, dtype=lib.float64)
+    hessian = lib.autograd.functional.hessian
+    expected = hessian(lambda x, y: (x**3).sum() * y, (x, y))
+    options = {"vectorize": True, "outer_jacobian_strategy": strategy}
+    found = hessian(lambda x, y: (x**3).sum() * y, (x, y), **options)
+    for row, other in zip(found, expected, strict=True):
+        for one, two in zip(row, other, strict=True):
+            np.testing.assert_allclose(one.detach().numpy(), two.numpy())
+
+
+@SIDES
+def test_rows_at_once_can_be_differentiated(lib):
+    x = point(lib, "x").requires_grad_()
+    found = lib.autograd.functional.jacobian(lambda x: x**3, x, create_graph=True, vectorize=True)
+    (second,) = lib.autograd.grad(found.sum(), x)
+    np.testing.assert_allclose(second.detach().numpy(), 6 * np.array(POINTS["x"]))
+
+
+@SIDES
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"strategy": "forward-mode"}, NotImplementedError, "implemented for"),
+        ({**ALONG, "strict": True}, RuntimeError, "not supported together"),
+        ({**ALONG, "create_graph": True}, NotImplementedError, "not supported together"),
+        ({**BACK, "strict": True}, RuntimeError, "not supported together"),
+    ],
+)
+def test_options_that_exclude_each_other(lib, options, error, words):
+    with pytest.raises(error, match=words):
+        lib.autograd.functional.jacobian(lambda x: x * 2, point(lib, "x"), **options)
+
+
+@FORTH
+def test_complex_rows_at_once():
+    z = [1 + 2j, 0.5 - 1j]
+    for options in (BACK, ALONG):
+        found, expected = (
+            lib.autograd.functional.jacobian(lambda z: z * z * 2j, lib.tensor(z), **options)
+            for lib in (dt, torch)
+        )
+        np.testing.assert_allclose(found.numpy(), expected.resolve_conj().numpy())
 
 
 def test_empty_outputs():
     x = point(dt, "x")  # PyTorch refuses these
-    assert tuple(dt.autograd.functional.jacobian(lambda x: x[:0], x).shape) == (0, 3)
+    for options in ({}, BACK, ALONG):
+        found = dt.autograd.functional.jacobian(lambda x: x[:0], x, **options)
+        assert tuple(found.shape) == (0, 3)
 
 
 def test_on_devices(device):
