@@ -364,6 +364,18 @@ def test_older_names_for_cuda():
     assert scaler.get_scale() == 1.0 and scaler.state_dict() == {}
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["bfloat16", "float32", "float64"])
+def test_pads_on_the_host_have_pytorchs_types(mode, dims, kind):
+    types = []
+    for t in (torch, dt):
+        with t.autocast("cpu"):
+            x = t.ones((1, 1) + (4,) * dims, dtype=getattr(t, kind))
+            types.append(str(t.nn.functional.pad(x, (1, 1) * dims, mode=mode).dtype))
+    assert types[0] == types[1]
+
+
 # ---- Functions
 
 

@@ -113,6 +113,8 @@ def converted(name: str, values: list[Any], given: dict[str, Any]) -> list[Any] 
         return None
     kind = found[0].device.type
     policy = (CPU if kind == "cpu" else OTHERS).get(name)
+    if callable(policy):
+        policy = policy(*values[: len(values) - len(given)], **given)
     if policy is None:
         return None
     if policy == "refused":

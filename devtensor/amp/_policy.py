@@ -20,7 +20,10 @@ def listed(home: str, names: str) -> list[str]:
     return [f"{home}{name}" for name in names.split()]
 
 
-def table(lower: list[str], full: list[str], widest: list[str]) -> dict[str, str]:
+Policy = str | Callable[..., str | None]
+
+
+def table(lower: list[str], full: list[str], widest: list[str]) -> dict[str, Policy]:
     """A name's policy."""
     return {
         **dict.fromkeys(lower, "lower"),
@@ -96,7 +99,17 @@ OTHERS = table(
     ),
 )
 OTHERS["nn.functional.binary_cross_entropy"] = "refused"
-"""A name under `devtensor` to its policy; `CPU` has those of the host."""
+"""A name under `devtensor` to its policy; `CPU` has those of the host.
+
+Where the policy depends on the arguments it is a function of them."""
+
+
+def padding(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> str | None:
+    """Mirrored and repeated borders are made in float32, save where volumes are mirrored."""
+    return "float32" if mode == "replicate" or (mode == "reflect" and len(pad) < 6) else None
+
+
+CPU["nn.functional.pad"] = padding
 
 
 def function_of(name: str) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from devtensor.nn import (
     _functional_distance,
     _functional_forms,
     _functional_image,
+    _functional_linear_loss,
     _functional_resize,
     _functional_window,
 )
@@ -35,6 +36,7 @@ def gather() -> dict[str, Any]:
         _functional_ctc,
         _functional_distance,
         _functional_image,
+        _functional_linear_loss,
         _functional_resize,
         _functional_window,
     ):

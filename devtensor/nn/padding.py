@@ -63,6 +63,15 @@ class CircularPad(Padding):
 
     mode = "circular"
 
+    def forward(self, input: Tensor) -> Tensor:
+        least = self.dims + 1
+        if input.ndim not in (least, least + 1):
+            raise ValueError(
+                f"expected {least}D or {least + 1}D input (got {input.ndim}D input): "
+                f"{self._get_name()} takes (C, ...) or (N, C, ...)"
+            )
+        return super().forward(input)
+
 
 class ReflectionPad(Padding):
     """Pads with the mirror image of the input."""

@@ -93,3 +93,35 @@ def test_places_of_pytorch():
 
     assert Module is nn.Module
     assert nn.modules.conv.Conv2d is nn.Conv2d
+
+
+def test_an_optimizer_goes_on_with_the_parameter_that_is_parametrized():
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+        def right_inverse(self, x):
+            return x / 2
+
+    layer = nn.Linear(2, 1)
+    weight = layer.weight
+    before = layer.weight.detach().clone()
+    parametrize.register_parametrization(layer, "weight", Doubled())
+    assert layer.parametrizations.weight.original is weight
+    dt.testing.assert_close(layer.weight, before)
+
+
+def test_an_inverse_that_is_not_there_is_the_identity():
+    class Oneway(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+        def right_inverse(self, x):
+            raise NotImplementedError
+
+    layer = nn.Linear(2, 1)
+    before = layer.weight.detach().clone()
+    parametrize.register_parametrization(layer, "weight", Oneway())
+    dt.testing.assert_close(layer.weight, before * 2)
+    with pytest.raises(NotImplementedError):
+        layer.weight = before

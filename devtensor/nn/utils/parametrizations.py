@@ -1,4 +1,4 @@
-"""Weight normalization and spectral normalization."""
+"""Orthogonal weights, weight normalization and spectral normalization."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.module import Module
+from devtensor.nn.utils._orthogonal import orthogonal
 from devtensor.nn.utils.parametrize import register_parametrization
 from devtensor.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except(v: Tensor, dim: int | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import Any
 
 import devtensor as dt
@@ -34,7 +35,8 @@ class ParametrizationList(ModuleList):
         with dt.no_grad():
             for module in reversed(modules):
                 if hasattr(module, "right_inverse"):
-                    new = module.right_inverse(new)
+                    with suppress(NotImplementedError):  # then the value is the original
+                        new = module.right_inverse(new)
         self.is_tensor = isinstance(new, Tensor)
         self.ntensors = 1 if self.is_tensor else len(new)
         if self.is_tensor:
@@ -42,9 +44,11 @@ class ParametrizationList(ModuleList):
         else:
             for number, part in enumerate(new):
                 self._keep(f"original{number}", part, original)
+        if unsafe:
+            return
         with dt.no_grad():
             result = self()
-        if not unsafe and result.shape != original.shape:
+        if result.shape != original.shape:
             raise ValueError(
                 "Registering a parametrization may not change the shape of the tensor, unless "
                 f"`unsafe` flag is enabled: it was {tuple(original.shape)} and would become "
@@ -53,7 +57,8 @@ class ParametrizationList(ModuleList):
 
     def _keep(self, name: str, value: Tensor, original: Tensor) -> None:
         if isinstance(original, Parameter):
-            if self.is_tensor and value is original:
+            if self.is_tensor:  # the same parameter, so that an optimizer goes on with it
+                original.data = value.detach()
                 kept = original
             else:
                 kept = Parameter(value.detach(), requires_grad=original.requires_grad)
