@@ -662,3 +662,119 @@ def xlogy(input: _Tensor | _Number, other: _Tensor | _Number, *, out: _Tensor | 
 def zero_(input: _Tensor) -> _Tensor: ...
 def zeros(*size: _Dims, dtype: _dtype | None = None, **place: _Any) -> _Tensor: ...
 def zeros_like(input: _Tensor, *, dtype: _dtype | None = None, **place: _Any) -> _Tensor: ...
+from devtensor import alias as alias
+from devtensor import amp as amp
+from devtensor import array_api as array_api
+from devtensor import backends as backends
+from devtensor import compiler as compiler
+from devtensor import cpu as cpu
+from devtensor import cuda as cuda
+from devtensor import distributed as distributed
+from devtensor import distributions as distributions
+from devtensor import fft as fft
+from devtensor import func as func
+from devtensor import functional as functional
+from devtensor import futures as futures
+from devtensor import fx as fx
+from devtensor import hub as hub
+from devtensor import jit as jit
+from devtensor import library as library
+from devtensor import masked as masked
+from devtensor import multiprocessing as multiprocessing
+from devtensor import nested as nested
+from devtensor import onnx as onnx
+from devtensor import overrides as overrides
+from devtensor import profiler as profiler
+from devtensor import signal as signal
+from devtensor import sparse as sparse
+from devtensor import storage as storage
+from devtensor import testing as testing
+from devtensor import types as types
+from devtensor import version as version
+from devtensor.futures import Future as Future
+from devtensor.amp.grad_scaler import GradScaler as GradScaler
+from devtensor.storage import PyTorchFileReader as PyTorchFileReader
+from devtensor.storage import PyTorchFileWriter as PyTorchFileWriter
+from devtensor.jit import ScriptFunction as ScriptFunction
+from devtensor.jit import ScriptModule as ScriptModule
+from devtensor.storage import TypedStorage as TypedStorage
+from devtensor.storage import UntypedStorage as UntypedStorage
+from devtensor.native import adaptive_max_pool1d as adaptive_max_pool1d
+from devtensor.native import affine_grid_generator as affine_grid_generator
+from devtensor.native import alpha_dropout as alpha_dropout
+from devtensor.amp.autocast_mode import autocast as autocast
+from devtensor.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
+from devtensor.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
+from devtensor.native import batch_norm as batch_norm
+from devtensor.nn.functional import bilinear as bilinear
+from devtensor.native import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from devtensor.nn.functional import channel_shuffle as channel_shuffle
+from devtensor.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from devtensor.native import cosine_embedding_loss as cosine_embedding_loss
+from devtensor.nn.functional import cosine_similarity as cosine_similarity
+from devtensor.native import ctc_loss as ctc_loss
+from devtensor.native import embedding as embedding
+from devtensor.native import feature_alpha_dropout as feature_alpha_dropout
+from devtensor.native import frobenius_norm as frobenius_norm
+from devtensor.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from devtensor.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
+from devtensor.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from devtensor.native import grid_sampler as grid_sampler
+from devtensor.native import grid_sampler_2d as grid_sampler_2d
+from devtensor.native import grid_sampler_3d as grid_sampler_3d
+from devtensor.native import group_norm as group_norm
+from devtensor.native import gru as gru
+from devtensor.native import gru_cell as gru_cell
+from devtensor.native import hinge_embedding_loss as hinge_embedding_loss
+from devtensor.sparse import hspmm as hspmm
+from devtensor.native import instance_norm as instance_norm
+from devtensor.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
+from devtensor.amp.autocast_mode import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from devtensor.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
+from devtensor.native import kl_div as kl_div
+from devtensor.native import layer_norm as layer_norm
+from devtensor.native import lstm as lstm
+from devtensor.native import lstm_cell as lstm_cell
+from devtensor.native import margin_ranking_loss as margin_ranking_loss
+from devtensor.native import norm_except_dim as norm_except_dim
+from devtensor.native import nuclear_norm as nuclear_norm
+from devtensor.nn.functional import pairwise_distance as pairwise_distance
+from devtensor.nn.functional import pdist as pdist
+from devtensor.nn.functional import pixel_shuffle as pixel_shuffle
+from devtensor.nn.functional import pixel_unshuffle as pixel_unshuffle
+from devtensor.native import poisson_nll_loss as poisson_nll_loss
+from devtensor.native import rms_norm as rms_norm
+from devtensor.native import rnn_relu as rnn_relu
+from devtensor.native import rnn_relu_cell as rnn_relu_cell
+from devtensor.native import rnn_tanh as rnn_tanh
+from devtensor.native import rnn_tanh_cell as rnn_tanh_cell
+from devtensor.nn.functional import rrelu_ as rrelu_
+from devtensor.amp.autocast_mode import set_autocast_cache_enabled as set_autocast_cache_enabled
+from devtensor.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+from devtensor.sparse import sparse_bsc_tensor as sparse_bsc_tensor
+from devtensor.sparse import sparse_bsr_tensor as sparse_bsr_tensor
+from devtensor.sparse import sparse_compressed_tensor as sparse_compressed_tensor
+from devtensor.sparse import sparse_coo_tensor as sparse_coo_tensor
+from devtensor.sparse import sparse_csc_tensor as sparse_csc_tensor
+from devtensor.sparse import sparse_csr_tensor as sparse_csr_tensor
+from devtensor.sparse import spmm as spmm
+from devtensor.native import triplet_margin_loss as triplet_margin_loss
+from devtensor.func import vmap as vmap
+addmv_ = _Tensor.addmv_
+clamp_ = _Tensor.clamp_
+clamp_max_ = _Tensor.clamp_max_
+clamp_min_ = _Tensor.clamp_min_
+clip_ = _Tensor.clip_
+detach_ = _Tensor.detach_
+gcd_ = _Tensor.gcd_
+get_device = _Tensor.get_device
+is_conj = _Tensor.is_conj
+is_neg = _Tensor.is_neg
+is_same_size = _Tensor.is_same_size
+is_signed = _Tensor.is_signed
+lcm_ = _Tensor.lcm_
+ldexp_ = _Tensor.ldexp_
+resize_as_ = _Tensor.resize_as_
+unsafe_chunk = _Tensor.unsafe_chunk
+unsafe_split = _Tensor.unsafe_split
+xlogy_ = _Tensor.xlogy_

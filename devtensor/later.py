@@ -79,7 +79,7 @@ METHODS = {
 ELSEWHERE = {"torch": "devtensor", "_custom_ops": "devtensor.library"}
 """Modules by names that PyTorch has, too: ``torch.torch`` is written in some programs."""
 
-_HOME = {name: module for module, names in HOMES.items() for name in names.split()}
+HOME = {name: module for module, names in HOMES.items() for name in names.split()}
 
 
 def find(name: str) -> Any:
@@ -90,8 +90,8 @@ def find(name: str) -> Any:
     AttributeError
         If that is nothing.
     """
-    if name in _HOME:
-        return getattr(import_module(f"devtensor.{_HOME[name]}"), name)
+    if name in HOME:
+        return getattr(import_module(f"devtensor.{HOME[name]}"), name)
     if name in METHODS:
         return getattr(import_module("devtensor.tensor").Tensor, name)
     if name in ELSEWHERE:

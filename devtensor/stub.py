@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import devtensor as dt
+from devtensor import later
 from devtensor.example import Sample
 from devtensor.op import Entry, catalogue
 from devtensor.tensor import Tensor
@@ -414,6 +415,11 @@ class Makers:
                 value = getattr(dt, name)
                 if inspect.isfunction(value):
                     lines += self.define(name, value, dt)
+        shown = [name for name in later.MODULES if not name.startswith("_")]
+        lines += [f"from devtensor import {name} as {name}" for name in sorted(shown)]
+        homes = [(f"devtensor.{module}", name) for name, module in sorted(later.HOME.items())]
+        lines += [x for home, name in homes if name[0] != "_" for x in imported(home, name, name)]
+        lines += [f"{name} = _Tensor.{name}" for name in sorted(later.METHODS)]
         return self.file(lines)
 
     def module(self, name: str) -> str:

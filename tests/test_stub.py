@@ -84,6 +84,12 @@ assert_type(x.is_leaf, bool)
 assert_type([row for row in x][0], Tensor)
 assert_type(dt.special.erf(x), Tensor)
 assert_type(dt.float16, dt.dtype)
+assert_type(dt.cuda.is_available(), bool)
+assert_type(dt.distributions.Normal(0.0, 1.0).sample(), Tensor)
+assert_type(dt.resize_as_(x, x), Tensor)
+dt.vmap(dt.func.grad(lambda x: x.sin().sum()), chunk_size=2)(x)
+with dt.autocast("cpu"), dt.amp.autocast("cpu"):
+    dt.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, False)
 
 net = Net()
 optimizer = dt.optim.SGD(net.parameters(), lr=0.1)
@@ -97,6 +103,7 @@ dt.autograd.grad(x.sum(), [x])
 
 # What is wrong is said to be wrong: under --strict, a note that is not needed is an error.
 x.sinn()  # type: ignore[attr-defined]
+dt.vmap(3)  # type: ignore[arg-type]
 dt.sinn(x)  # type: ignore[attr-defined]
 x.sum("no")  # type: ignore[arg-type]
 dt.sin("no")  # type: ignore[arg-type]
