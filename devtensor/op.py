@@ -56,6 +56,8 @@ class Op:
         The inputs that may be Python numbers beside a tensor; None if all may, and without one.
     exact_out : bool
         Whether ``out=`` must be of the result's own type, not of one that it can be cast to.
+    ordered : bool
+        Whether results are put in row order if the kernel has left them in that of its inputs.
     function : callable
         What users call.
     shown : str
@@ -75,6 +77,7 @@ class Op:
         refuses: Function | None = None,
         numbers: tuple[str, ...] | None = None,
         exact_out: bool = False,
+        ordered: bool = False,
         view: bool | str = False,
         outputs: Any = None,
         inplace: bool | None = None,
@@ -95,7 +98,7 @@ class Op:
         self.examples, self.oracle = tuple(examples), oracle
         self.elementwise, self.promotes, self.among = elementwise, promotes, among
         self.accepts, self.refusal, self.refuses = accepts, refusal, refuses
-        self.exact_out = exact_out
+        self.exact_out, self.ordered = exact_out, ordered
         self.view, self.outputs, self.writes, self.varargs = view, outputs, writes, varargs
         self.inplace = elementwise if inplace is None else inplace
         self.operator, self.public, self.home, self.aliases = operator, public, home, aliases

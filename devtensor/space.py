@@ -109,6 +109,8 @@ def kernel_for(op: Op, device: Device) -> Callable[..., Any]:
         kernel = backend.kernels.get(op.name, op.kernel)
         direct = None if op.params else library_function(kernel, space, len(op.inputs))
         ready = direct or MethodType(kernel, space)
+        if op.ordered:
+            ready = in_order(ready, op, space)
         ready = op.bound[device] = backend.bind(ready, device.index)
         return ready
 
@@ -118,9 +120,21 @@ def plain_for(op: Op, device: Device) -> Callable[..., Any]:
     backend = device.backend
     kernel = backend.kernels.get(op.name, op.kernel)
     direct = None
-    if all(default is not EMPTY for default in op.params.values()):
+    if not op.ordered and all(default is not EMPTY for default in op.params.values()):
         direct = library_function(kernel, space_of(device), len(op.inputs))
     return backend.bind(direct, device.index) if direct else kernel_for(op, device)
+
+
+def in_order(kernel: Callable[..., Any], op: Op, space: Space) -> Callable[..., Any]:
+    """A kernel whose results lie in row order, as PyTorch's do, whatever its inputs' order is."""
+    in_rows, contiguous = space._device.backend.in_rows, space.contiguous
+
+    def placed(array: Any) -> Any:
+        return array if in_rows(array) else contiguous(array)
+
+    if op.outputs is None:
+        return lambda *arrays, **params: placed(kernel(*arrays, **params))
+    return lambda *arrays, **params: [placed(array) for array in kernel(*arrays, **params)]
 
 
 class _Probe:

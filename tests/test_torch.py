@@ -328,6 +328,52 @@ def test_shapes(case):
 _ = (Case, tensors)
 
 
+# ---- the order of memory
+
+
+def turned(array, module, device=None):
+    """A tensor whose memory has the dimensions the other way round."""
+    made = np.ascontiguousarray(np.transpose(array)) if array.ndim > 1 else array
+    x = torch.from_numpy(np.array(made)) if module is torch else dt.tensor(made, device=device)
+    return x.permute(tuple(reversed(range(array.ndim))))
+
+
+def lie_in_order(outs, module):
+    return [x.is_contiguous() for x in leaves(outs) if isinstance(x, module.Tensor)]
+
+
+COMPUTED = [
+    case
+    for case in KNOWN
+    if case.op is not None
+    and case.op.inputs
+    and not (case.op.view or (case.op.elementwise and not case.op.ordered))
+]
+
+
+@law(COMPUTED)
+def test_results_lie_in_order_where_pytorchs_do(case, device):
+    """Else ``view()`` of them would fail."""
+    arrays = case.arrays()
+    theirs = lie_in_order(call_torch(case, [turned(x, torch) for x in arrays]), torch)
+    with dt.device(device):
+        ours = lie_in_order(case.call([turned(x, dt, device) for x in arrays]), dt)
+    assert all(one >= two for one, two in zip(ours, theirs, strict=True)), (ours, theirs)
+
+
+REDUCTIONS = ("sum", "mean", "amax", "amin", "prod", "all", "any", "std", "var", "logsumexp",
+              "argmax", "max", "median", "nansum", "count_nonzero", "norm")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_what_is_left_of_three_dimensions_lies_in_order(name):
+    array = np.arange(24.0).reshape(2, 3, 4) % 7
+    for dim in range(3):
+        found = getattr(turned(array, dt), name)(dim=dim)
+        assert all(lie_in_order(found, dt)), dim
+        compare(leaves(found)[0], leaves(getattr(turned(array, torch), name)(dim=dim))[0])
+
+
 # ---- names of nodes
 
 # Operations that are one step here and several there, or the other way round, and so have the name

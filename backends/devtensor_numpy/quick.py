@@ -88,8 +88,9 @@ _and: Any = np.logical_and.reduce
 
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The sum."""
-    return _add(x, axis, dtype, None, keepdims)
+    """The sum, in row order whatever the order of the numbers is."""
+    out = _add(x, axis, dtype, None, keepdims)
+    return out if out.ndim < 2 or out.flags.c_contiguous else np.array(out, order="C")
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:

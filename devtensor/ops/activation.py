@@ -609,6 +609,7 @@ def inexact(xp: Any, name: str, input: Any, dtype: Any) -> Any:
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     examples=[
@@ -675,6 +676,7 @@ derivative(softmax_slope, input=lambda xp, g, y, dim: xp.softmax_slope(g, y, dim
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     examples=[

@@ -377,6 +377,7 @@ def equal(input: Any, other: Any) -> bool:
 
 
 @op(
+    ordered=True,
     public=False,
     accepts=("float", "int"),
     refusal="Unsupported input type encountered for isin()",

@@ -39,6 +39,7 @@ INVERSE = {"none": "forward", "root": "ortho", "all": "backward"}
 
 
 @op(
+    ordered=True,
     public=False,
     promotes=None,
     accepts=("complex",),
@@ -65,6 +66,7 @@ derivative(
 
 
 @op(
+    ordered=True,
     public=False,
     promotes=None,
     accepts=("float",),
@@ -95,6 +97,7 @@ derivative(fft_r2c, input=r2c_rule)
 
 
 @op(
+    ordered=True,
     public=False,
     promotes=None,
     accepts=("complex",),

@@ -621,6 +621,7 @@ def _mesh(xp: Any, index: Any, dim: int) -> tuple[Any, ...]:
 
 
 @op(
+    ordered=True,
     promotes=None,
     public=False,
     node="GatherBackward0",
@@ -1587,6 +1588,7 @@ def _fits(input: Any, mask: Any, value: Any) -> None:
 
 
 @op(
+    ordered=True,
     elementwise=True,
     among=("input",),
     refuses=_fits,

@@ -2135,6 +2135,7 @@ PADE = (
 
 
 @op(
+    ordered=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -2480,6 +2481,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVa
 
 
 @op(
+    ordered=True,
     exact_out=True,
     home="linalg",
     method=False,

@@ -572,6 +572,7 @@ def channels(x: Any) -> tuple[int, int, int]:
 
 
 @op(
+    ordered=True,
     public=False,
     promotes=None,
     accepts=("float",),

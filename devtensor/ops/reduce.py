@@ -261,6 +261,7 @@ def others(xp: Any, x: Any, dim: int) -> Any:
 
 
 @op(
+    ordered=True,
     promotes=None,
     examples=[
         ((2, 3),),
@@ -326,6 +327,7 @@ def centred(xp: Any, input: Any, where: tuple[int, ...]) -> Any:
 
 
 @op(
+    ordered=True,
     public=False,
     accepts=("float", "complex"),
     refusal="std and var only support floating point and complex dtypes",
@@ -420,6 +422,7 @@ def var(
 
 
 @op(
+    ordered=True,
     public=False,
     accepts=("float", "complex"),
     refusal="std and var only support floating point and complex dtypes",
@@ -525,7 +528,7 @@ EXTREME_EXAMPLES = [
 ]
 
 
-@op(promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
+@op(ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
 def amax(xp, input, /, dim=(), keepdim=False):
     """The largest number. Several that are equal share its gradient.
 
@@ -549,7 +552,7 @@ def amax(xp, input, /, dim=(), keepdim=False):
 derivative(amax, input=shared)
 
 
-@op(promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
+@op(ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
 def amin(xp, input, /, dim=(), keepdim=False):
     """The smallest number; the rest is as for :func:`amax`."""
     require_some("amin", input, dim)
@@ -723,6 +726,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     accepts=ORDERED,
@@ -839,7 +843,7 @@ TRUTH_EXAMPLES = [
 ]
 
 
-@op(exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
+@op(ordered=True, exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
 def all(xp, input, /, dim=None, keepdim=False):
     """Whether all elements are true (not 0).
 
@@ -859,13 +863,14 @@ def all(xp, input, /, dim=None, keepdim=False):
     return truths(xp, xp.all, input, dim, keepdim)
 
 
-@op(exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
+@op(ordered=True, exact_out=True, promotes=None, examples=TRUTH_EXAMPLES)
 def any(xp, input, /, dim=None, keepdim=False):
     """Whether one element at least is true (not 0); the rest is as for :func:`all`."""
     return truths(xp, xp.any, input, dim, keepdim)
 
 
 @op(
+    ordered=True,
     promotes=None,
     examples=[
         (ints(2, 3, high=2),),
@@ -1053,6 +1058,7 @@ def backwards_sum(xp: Any, g: Any, dim: int) -> Any:
 
 
 @op(
+    ordered=True,
     promotes=None,
     inplace=True,
     examples=[
@@ -1120,6 +1126,7 @@ derivative(recur, input=recur_turned, factor=recur_factor_rule)
 
 
 @op(
+    ordered=True,
     promotes=None,
     inplace=True,
     examples=[
@@ -1163,6 +1170,7 @@ derivative(cumprod, input=cumprod_rule)
 
 
 @op(
+    ordered=True,
     exact_out=True,
     accepts=("float", "complex"),
     examples=[((2, 3), 1), ((2, 3), -2), ((), 0), ((0, 3), 0), (fixed([-90.0, 90.0, 80.0]), 0)],
@@ -1231,6 +1239,7 @@ RUNNING_EXAMPLES = [
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     accepts=ORDERED,
@@ -1252,6 +1261,7 @@ derivative(cummax, input=running_rule)
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     accepts=ORDERED,

@@ -924,6 +924,7 @@ def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2:
 
 
 @op(
+    ordered=True,
     promotes=None,
     examples=[((3,),), ((2, 3), {"offset": 1}), ((2, 3), {"offset": -1, "dim1": 0, "dim2": 2})],
 )
@@ -981,6 +982,7 @@ def _matrices(input: Any, name: str) -> Any:
 
 
 @op(
+    ordered=True,
     promotes=None,
     inplace=True,
     examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})],
@@ -994,6 +996,7 @@ derivative(tril, input=lambda xp, g, diagonal: xp.tril(g, k=diagonal))
 
 
 @op(
+    ordered=True,
     promotes=None,
     inplace=True,
     examples=[((3, 4),), ((2, 3, 3), {"diagonal": -1}), ((3, 4), {"diagonal": 2})],
@@ -1374,6 +1377,7 @@ def _gathered(tensors: Any) -> tuple[Any, ...]:
 
 
 @op(
+    ordered=True,
     promotes="same",
     aliases=("concat", "concatenate"),
     method=False,
@@ -1445,6 +1449,7 @@ derivative(cat, tensors=_cat_rule)
 
 
 @op(
+    ordered=True,
     promotes="same",
     method=False,
     examples=[
@@ -1715,6 +1720,7 @@ def _opposite(shifts: Any) -> Any:
 
 
 @op(
+    ordered=True,
     promotes=None,
     examples=[
         ((5,), {"shifts": 2}),

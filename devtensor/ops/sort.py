@@ -122,6 +122,7 @@ def msort(input: Any) -> Any:
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     outputs=("values", "indices"),
@@ -168,6 +169,7 @@ derivative(topk, input=_unsorted)
 
 
 @op(
+    ordered=True,
     exact_out=True,
     promotes=None,
     outputs=("values", "indices"),

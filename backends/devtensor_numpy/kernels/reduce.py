@@ -10,6 +10,7 @@ import numpy as np
 from devtensor.ops import reduce as common
 from devtensor.ops.arguments import axis, over
 
+from ..quick import sum as add_up
 from .linalg import Array, is_half, ones
 
 SHORT = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
@@ -20,7 +21,7 @@ def fast_sum(x: Array, where: tuple[int, ...], keepdim: bool) -> Array:
     """The sum of floats over some dimensions."""
     ndim = x.ndim
     if x.size < SMALL or x.dtype.kind != "f" or not x.flags.c_contiguous or not where:
-        return np.add.reduce(x, axis=where, keepdims=keepdim)
+        return add_up(x, axis=where, keepdims=keepdim)
     where = tuple(sorted(where))
     shape = x.shape
     if len(where) == ndim:
@@ -38,7 +39,7 @@ def fast_sum(x: Array, where: tuple[int, ...], keepdim: bool) -> Array:
     elif where[-1] == len(where) - 1:  # The first ones.
         count = math.prod(shape[: len(where)])
         return np.matmul(ones(count, x.dtype), x.reshape(count, -1)).reshape(kept)
-    return np.add.reduce(x, axis=where, keepdims=keepdim)
+    return add_up(x, axis=where, keepdims=keepdim)
 
 
 def sum_all(flat: Array) -> Array:
