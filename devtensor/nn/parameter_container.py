@@ -80,11 +80,10 @@ class ParameterList(Module):
             self.append(value)
         return self
 
-    def __repr__(self) -> str:
-        lines = [
-            f"\n    ({i}): {described(value, lambda x: x.dtype)}" for i, value in enumerate(self)
-        ]
-        return f"{self._get_name()}({''.join(lines)}\n)" if lines else f"{self._get_name()}()"
+    def extra_repr(self) -> str:
+        return "\n".join(
+            f"  ({i}): {described(value, lambda x: x.dtype)}" for i, value in enumerate(self)
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterList should not be called.")
@@ -208,11 +207,10 @@ class ParameterDict(Module):
         self.update(other)
         return self
 
-    def __repr__(self) -> str:
-        lines = [
-            f"\n    ({key}): {described(value, lambda x: x.type())}" for key, value in self.items()
-        ]
-        return f"{self._get_name()}({''.join(lines)}\n)" if lines else f"{self._get_name()}()"
+    def extra_repr(self) -> str:
+        return "\n".join(
+            f"  ({key}): {described(value, lambda x: x.type())}" for key, value in self.items()
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

@@ -541,6 +541,9 @@ def test_texts_are_those_of_pytorch():
         yield nn.ModuleDict({"a": nn.ReLU(), "b": nn.ModuleDict()})
         yield nn.ParameterList([lib.ones(2, 3), nn.Parameter(lib.ones(3)), 3, "a"])
         yield nn.ParameterDict({"a": lib.ones(2, 3), "c": 3})
+        yield from (nn.ParameterList(), nn.ParameterDict())  # one line for none or one
+        yield from (nn.ParameterList([lib.ones(2)]), nn.ParameterDict({"a": lib.ones(2)}))
+        yield nn.ParameterList([nn.Linear(1, 1), lib.ones(2)])
         yield nn.Module()
 
     for ours, theirs in zip(texts(dt, nn), texts(torch, torch.nn), strict=True):
