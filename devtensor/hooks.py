@@ -12,10 +12,26 @@ numbers = itertools.count()
 
 
 class HookDict(dict[int, Any]):
-    """Hooks by number; a dict that can be referred to weakly."""
+    """Hooks by number; a dict that can be referred to weakly.
+
+    Attributes
+    ----------
+    marks : dict
+        What else was asked for a hook at its registration, by its number.
+    """
+
+    def __init__(self, hooks: Any = (), marks: Any = None) -> None:
+        super().__init__(hooks)
+        self.marks: dict[int, tuple[str, ...]] = dict(
+            getattr(hooks, "marks", ()) if marks is None else marks
+        )
+
+    def marked(self) -> list[tuple[int, Any, tuple[str, ...]]]:
+        """The hooks there are now, with their numbers and what was asked for them."""
+        return [(number, hook, self.marks.get(number, ())) for number, hook in self.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return HookDict, (dict(self),)
+        return HookDict, (dict(self), self.marks)
 
 
 class RemovableHandle:
@@ -26,10 +42,15 @@ class RemovableHandle:
         self.id = next(numbers)
 
     @classmethod
-    def add(cls, hooks: dict[int, Any], hook: Any, first: bool = False) -> RemovableHandle:
+    def add(
+        cls, hooks: dict[int, Any], hook: Any, first: bool = False, **asked: bool
+    ) -> RemovableHandle:
         """Put `hook` among `hooks`, `first` or last, and return its handle."""
         assert isinstance(hooks, HookDict)
         handle = cls(hooks)
+        marks = tuple(name for name, wanted in asked.items() if wanted)
+        if marks:
+            hooks.marks[handle.id] = marks
         if first:
             others = dict(hooks)
             hooks.clear()
@@ -44,6 +65,7 @@ class RemovableHandle:
         hooks = self.hooks()
         if hooks is not None:
             hooks.pop(self.id, None)
+            hooks.marks.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -20,9 +20,9 @@ class Everywhere:
         self.post = HookDict()
         self.any = False
 
-    def add(self, hooks: HookDict, hook: Any) -> RemovableHandle:
+    def add(self, hooks: HookDict, hook: Any, **asked: bool) -> RemovableHandle:
         self.any = True
-        return RemovableHandle.add(hooks, hook)
+        return RemovableHandle.add(hooks, hook, **asked)
 
 
 everywhere = Everywhere()
@@ -32,8 +32,8 @@ def run_pre_hooks(
     module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Let the hooks before the forward see and replace its arguments."""
-    for hook, with_kwargs in (*everywhere.pre.values(), *module._forward_pre_hooks.values()):
-        if with_kwargs:
+    for _, hook, marks in (*everywhere.pre.marked(), *module._forward_pre_hooks.marked()):
+        if "with_kwargs" in marks:
             result = hook(module, args, kwargs)
             if result is not None:
                 if not (isinstance(result, tuple) and len(result) == 2):
@@ -61,13 +61,13 @@ def run_forward_hooks(
 
     After a failure only those registered with `always_call` that have not run yet are called.
     """
-    for number, entry in (*everywhere.post.items(), *module._forward_hooks.items()):
-        hook, with_kwargs, always = entry
-        if failed and (not always or number in done):
+    for number, hook, marks in (*everywhere.post.marked(), *module._forward_hooks.marked()):
+        if failed and ("always_call" not in marks or number in done):
             continue
         done.add(number)
+        given = (args, kwargs) if "with_kwargs" in marks else (args,)
         try:
-            new = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+            new = hook(module, *given, result)
         except Exception as error:
             if not failed:
                 raise

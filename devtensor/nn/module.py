@@ -38,10 +38,10 @@ class Module(State):
     training: bool
     # True once a hook was registered: a module without hooks pays for one look at this.
     _hooked: bool = False
-    _forward_pre_hooks: dict[int, tuple[Callable[..., Any], bool]]
-    _forward_hooks: dict[int, tuple[Callable[..., Any], bool, bool]]
-    _backward_pre_hooks: dict[int, Callable[..., Any]]
-    _backward_hooks: dict[int, Callable[..., Any]]
+    _forward_pre_hooks: HookDict
+    _forward_hooks: HookDict
+    _backward_pre_hooks: HookDict
+    _backward_hooks: HookDict
 
     def __init__(self) -> None:
         self.__dict__.update(
@@ -96,7 +96,7 @@ class Module(State):
         With `with_kwargs` the hook is called as `hook(module, args, kwargs)` and returns both.
         """
         self.__dict__["_hooked"] = True
-        return RemovableHandle.add(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+        return RemovableHandle.add(self._forward_pre_hooks, hook, prepend, with_kwargs=with_kwargs)
 
     def register_forward_hook(
         self,
@@ -112,8 +112,8 @@ class Module(State):
         `always_call` it runs even if `forward` raised, with None as the output.
         """
         self.__dict__["_hooked"] = True
-        entry = (hook, with_kwargs, always_call)
-        return RemovableHandle.add(self._forward_hooks, entry, prepend)
+        asked = {"with_kwargs": with_kwargs, "always_call": always_call}
+        return RemovableHandle.add(self._forward_hooks, hook, prepend, **asked)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -323,11 +323,12 @@ def parse_to(
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, args)` before the forward of every module."""
-    return everywhere.add(everywhere.pre, (hook, False))
+    return everywhere.add(everywhere.pre, hook)
 
 
 def register_module_forward_hook(
     hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
 ) -> RemovableHandle:
     """Call `hook(module, args, output)` after the forward of every module."""
-    return everywhere.add(everywhere.post, (hook, with_kwargs, always_call))
+    asked = {"with_kwargs": with_kwargs, "always_call": always_call}
+    return everywhere.add(everywhere.post, hook, **asked)

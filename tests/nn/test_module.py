@@ -359,6 +359,35 @@ def test_a_module_without_forward():
         nn.Module()(1)
 
 
+def test_hooks_are_found_under_their_numbers():
+    m, hooks = nn.Linear(1, 1), [lambda *_: None for _ in range(3)]
+    handles = [
+        m.register_forward_hook(hooks[0], with_kwargs=True, always_call=True),
+        m.register_forward_pre_hook(hooks[1], with_kwargs=True),
+        m.register_full_backward_hook(hooks[2]),
+    ]
+    assert m._forward_hooks == {handles[0].id: hooks[0]}
+    assert m._forward_pre_hooks == {handles[1].id: hooks[1]}
+    assert m._backward_hooks == {handles[2].id: hooks[2]}
+    m._forward_hooks.clear()
+    assert m(dt.ones(1)).shape == (1,)
+
+
+class Told:
+    """A hook that a copy of its module has, too."""
+
+    def __call__(self, module, args, kwargs, output):
+        module.told = kwargs
+
+
+def test_a_copied_hook_is_given_what_it_asked_for():
+    m = nn.Bilinear(1, 1, 1)
+    m.register_forward_hook(Told(), with_kwargs=True)
+    for copied in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
+        copied(dt.ones(1), input2=dt.ones(1))
+        assert list(copied.told) == ["input2"]
+
+
 def test_forward_hooks():
     class Twice(nn.Module):
         def forward(self, x, y=1):

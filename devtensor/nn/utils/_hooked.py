@@ -11,7 +11,7 @@ def hooks(module: Any, kind: type, name: str | None = None) -> list[tuple[int, A
     """The hooks of a class, with their keys; those for the parameter `name` if that is given."""
     return [
         (key, hook)
-        for key, (hook, _) in module._forward_pre_hooks.items()
+        for key, hook in module._forward_pre_hooks.items()
         if isinstance(hook, kind) and name in (None, name_of(hook))
     ]
 
