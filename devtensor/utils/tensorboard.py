@@ -8,7 +8,6 @@ import socket
 import struct
 import time
 import wave
-import zlib
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from devtensor.tensor import Tensor
 
 try:
     from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -29,105 +28,13 @@ except ImportError as error:
         f"({error}): pip install tensorboard"
     ) from error
 
+from devtensor.utils._tensorboard_plots import PlotWriter
+from devtensor.utils._tensorboard_values import content, histogram, numbers, picture, plugin, png
+
 __all__ = ["SummaryWriter"]
 
 
-def numbers(values: Any) -> Tensor:
-    """Values as a tensor of the host, whatever they were."""
-    made = values if isinstance(values, Tensor) else dt.as_tensor(values)
-    return made.detach().cpu()
-
-
-def png(image: Tensor) -> bytes:
-    """An image of bytes, of shape (height, width, 1 or 3 or 4), as a file's content."""
-    height, width, channels = image.shape
-    rows = bytes(image.reshape(-1).tolist())
-    stride = width * channels
-    lines = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + check
-
-    colours = {1: 0, 3: 2, 4: 6}[channels]
-    head = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
-
-
-def picture(image: Any, dataformats: str) -> Tensor:
-    """An image as bytes in the order height, width, colour; several of them side by side.
-
-    Raises
-    ------
-    ValueError
-        If the letters do not fit the shape.
-    """
-    values = numbers(image)
-    letters = dataformats.upper()
-    if len(letters) != values.ndim or len(set(letters)) != len(letters) or set(letters) - {*"NCHW"}:
-        raise ValueError(
-            f"dataformats={dataformats!r} does not describe an image of shape {values.shape}: it "
-            "has one of the letters N, C, H, W to each dimension"
-        )
-    for missing in (letter for letter in "NCHW" if letter not in letters):
-        values, letters = values.unsqueeze(0), missing + letters
-    values = values.permute(*(letters.index(letter) for letter in "NHWC"))
-    if values.dtype is not dt.uint8:
-        values = (values.double() * 255).clamp(0, 255).to(dt.uint8)
-    count = len(values)
-    columns = min(count, 8)
-    blank = (-count) % columns
-    if blank:
-        values = dt.cat([values, dt.zeros((blank, *values.shape[1:]), dtype=dt.uint8)])
-    rows = [dt.cat(list(values[i : i + columns]), dim=1) for i in range(0, len(values), columns)]
-    made: Tensor = dt.cat(rows)
-    return made.repeat(1, 1, 3) if made.shape[2] == 1 else made
-
-
-def histogram(values: Any, bins: Any, max_bins: int | None) -> Any:
-    """The counts of values.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
-    data = numbers(values).reshape(-1).double()
-    if not data.numel():
-        raise ValueError("The input has no element.")
-    if bins == "tensorflow":
-        steps = [1e-12 * 1.1**k for k in range(774)]
-        edges = dt.tensor([*(-x for x in reversed(steps)), 0.0, *steps], dtype=dt.float64)
-    elif isinstance(bins, (str, int)):
-        count = bins if isinstance(bins, int) else max(1, round(data.numel() ** 0.5))
-        low, high = data.min(), data.max()
-        apart = dt.linspace(0, 1, min(count, max_bins or count) + 1, dtype=dt.float64)
-        edges = low + apart * ((high - low) if high > low else 1.0)
-    else:
-        edges = numbers(bins).double()
-    places = dt.searchsorted(edges, data, right=True)
-    places = dt.where(data == edges[-1], len(edges) - 1, places)  # the last bin has both its ends
-    counts = dt.bincount(places, minlength=len(edges) + 1)[1:-1]
-    filled = counts.nonzero().reshape(-1).tolist()
-    if not filled:
-        raise ValueError("The histogram is empty, please file a bug report.")
-    first, last = filled[0], filled[-1]
-    kept = counts[first : last + 1].tolist()
-    limits = edges[first + 1 : last + 2].tolist()
-    # An empty bin before the first one, so that where it begins is known.
-    return HistogramProto(
-        min=data.min().item(), max=data.max().item(), num=data.numel(), sum=data.sum().item(),
-        sum_squares=(data * data).sum().item(), bucket_limit=[edges[first].item(), *limits],
-        bucket=[0, *kept],
-    )  # fmt: skip
-
-
-class SummaryWriter:
+class SummaryWriter(PlotWriter):
     """Writes numbers, images and texts for TensorBoard into a folder.
 
     Parameters
@@ -147,12 +54,8 @@ class SummaryWriter:
     PyTorch's ``torch.utils.tensorboard.SummaryWriter``. It needs the package tensorboard.
     """
 
-    add_graph = refused("utils.tensorboard.add_graph", "programs are not turned into graphs")
     add_video = refused("utils.tensorboard.add_video", "no encoder is here; add its images")
     add_mesh = refused("utils.tensorboard.add_mesh", "meshes are not written; save them in a file")
-    add_embedding = refused(
-        "utils.tensorboard.add_embedding", "embeddings are not written; save them in a file"
-    )
 
     def __init__(
         self,
@@ -235,6 +138,31 @@ class SummaryWriter:
             TensorBoard's own, a number of equal ones, or their edges.
         """
         self._value(global_step, walltime, tag=tag, histo=histogram(values, bins, max_bins))
+
+    def add_histogram_raw(
+        self, tag: str, min: float, max: float, num: int, sum: float, sum_squares: float,
+        bucket_limits: Any, bucket_counts: Any, global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write counts that were made elsewhere, and the upper ends of their bins."""
+        if len(bucket_limits) != len(bucket_counts):
+            raise ValueError(
+                "len(bucket_limits) != len(bucket_counts), see the document: they are "
+                f"{len(bucket_limits)} and {len(bucket_counts)}"
+            )
+        made = HistogramProto(
+            min=min, max=max, num=num, sum=sum, sum_squares=sum_squares,
+            bucket_limit=[*map(float, bucket_limits)], bucket=[*map(float, bucket_counts)],
+        )  # fmt: skip
+        self._value(global_step, walltime, tag=tag, histo=made)
+
+    def add_tensor(
+        self, tag: str, tensor: Tensor, global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:  # fmt: skip
+        """Write a tensor as it is."""
+        made = content(tensor, tag)
+        self._value(global_step, walltime, tag=tag, metadata=plugin("tensor"), tensor=made)
 
     def add_image(
         self, tag: str, img_tensor: Any, global_step: int | None = None,
@@ -381,10 +309,3 @@ class SummaryWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def plugin(name: str, content: bytes = b"") -> Any:
-    """The note that says which part of TensorBoard shows a value."""
-    return SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(plugin_name=name, content=content)
-    )

@@ -135,8 +135,8 @@ def test_texts_settings_and_sounds(tmp_path):
         assert writer.get_logdir() == str(tmp_path / "sound")
         with pytest.raises(ValueError, match="value should be one of"):
             writer.add_hparams({"x": [1]}, {})
-        with pytest.raises(NotImplementedError, match="not turned into graphs"):
-            writer.add_graph(None)
+        with pytest.raises(NotImplementedError, match="no encoder is here"):
+            writer.add_video("video", None)
 
 
 def test_without_the_package_the_cure_is_told():
