@@ -8,29 +8,29 @@ it is first called, so that importing the catalogue costs nothing.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from threading import get_ident
 from types import FunctionType
 from typing import Any
 
-import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
 from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
-from devtensor.autograd.write import write, write_many, write_recorded, write_straight
+from devtensor.autograd.write import write, write_many, write_recorded, write_result, write_straight
+from devtensor.brisk import brisk, brisk_factory
 from devtensor.device import device as Device
 from devtensor.dtype import NUMBERS
 from devtensor.expected import check_parameters
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
+from devtensor.operands import SCALARS, TRACKS, scalar, several, takes
 from devtensor.options import create, into
 from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
 from devtensor.space import kernel_for, plain_for
-from devtensor.tensor import Tensor, constant, new, wrap
+from devtensor.tensor import Tensor, new, wrap
 from devtensor.written import written
 
 Function = Callable[..., Any]
@@ -43,18 +43,10 @@ PARAMS: dict[str, Any] = {}
 
 
 def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
-    """Whether an operation computes in a native type as it is; the last such type is kept."""
-    known: dict[Any, bool] = {}
+    """`takes`, the last such type being kept."""
+    known = takes(op)
 
     def taken(native: Any) -> bool:
-        if native not in known:
-            dtype = dtypes.of(native)
-            kind = dtype.kind
-            fits = op.accepts is None or kind in op.accepts
-            floats = op.promotes != "float" or kind in ("float", "complex")
-            # Complex gradients, and bfloat16 beside Python's numbers, need a second look.
-            easy = dtype is not dtypes.bfloat16 and not (kind == "complex" and op.rules)
-            known[native] = fits and floats and easy
         if known[native]:
             space["_taken"] = native
         return known[native]
@@ -86,45 +78,6 @@ class Plans(dict[int, Any]):
         return plan
 
 
-_scalars: dict[Any, Tensor] = {}
-
-
-def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
-    """A number as a 0-d tensor of a native type; None if it would change the type."""
-    t = dtypes.of(dtype)
-    if t.kind == "bool" or (t.kind == "int" and number.__class__ is float):
-        return None
-    if number.__class__ is int and not -(2**63) <= number < 2**64:
-        return None
-    low = -(2 ** (8 * t.itemsize - 1)) if t.is_signed else 0
-    if t.kind == "int" and not low <= number < low + 2 ** (8 * t.itemsize):
-        return None  # it would wrap, also where the integers are about to become floats
-    try:
-        made = constant(device.backend.array(number, dtype, device.index), device)
-    except (OverflowError, RuntimeError):
-        return None
-    # 0.0 and -0.0 would share a place, and NaN would find none.
-    if number.__class__ is int or (number and not math.isnan(number)):
-        if len(_scalars) > 4096:
-            _scalars.clear()
-        _scalars[number, number.__class__, dtype, device] = made
-    return made
-
-
-def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
-    """Tensors around the arrays that a kernel returned."""
-    cls = device.backend.array_types[0]
-    outs: list[Tensor | None] = []
-    for array in arrays:
-        if array is None:
-            outs.append(None)
-            continue
-        if array.__class__ is not cls:
-            array = device.backend.xp.asarray(array)
-        outs.append(wrap(array, device, edge))
-    return outs
-
-
 def follow(
     plan: Any, links: tuple[Any, ...], outs: list[Tensor | None], device: Device, params: Any
 ) -> None:
@@ -140,17 +93,6 @@ def follow(
             out._node = Part(node, index, shapes[index])
         elif plan.outs and any(s.place == ~index and not s.part for s in plan.saves):
             watch(node, index, out)
-
-
-class Tracks(dict[Any, bool]):
-    """Whether results of a native type carry gradients, found when first asked."""
-
-    def __missing__(self, native: Any) -> bool:
-        self[native] = dtypes.of(native).kind in ("float", "complex")
-        return self[native]
-
-
-TRACKS = Tracks()
 
 
 def operand(value: Any) -> bool:
@@ -209,6 +151,10 @@ def factory(op: Op) -> Function:
     def call(
         *args: Any, device: Any = None, requires_grad: bool = False, out: Any = None, **kwargs: Any
     ) -> Any:
+        if out is None and not requires_grad:
+            made = brisk_factory(op, args, kwargs, device)
+            if made is not None:
+                return made
         _, params = op.bind(args, kwargs)
         check_parameters(op, params)
         return create(op, params, device, requires_grad, out)
@@ -252,7 +198,7 @@ SHARED: dict[str, Any] = {
     "Call": Call, "DYING": DYING, "INFERENCE": INFERENCE, "MISSING": MISSING, "PARAMS": PARAMS,
     "RECORD": RECORD, "Tensor": Tensor, "_follow": follow, "_get_ident": get_ident,
     "_mode": MODE.get, "_new": new, "_plain": PLAIN, "_refs": sys.getrefcount, "_reuse": reuse,
-    "_scalar": scalar, "_scalars": _scalars, "_several": several, "_tick": tick,
+    "_scalar": scalar, "_scalars": SCALARS, "_several": several, "_tick": tick,
     "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
 }  # fmt: skip
 """Globals of the written functions. Names of parameters begin with no underscore."""
@@ -309,7 +255,7 @@ def form(op: Op) -> Function:
         return factory(op)
     listed = op.outputs is list or (op.view and op.outputs is not None)
     if op.star is not None or listed or op.among is not None:
-        return general(op)
+        return brisk(op, general(op))
     return quick(op)
 
 
@@ -325,6 +271,7 @@ def in_place_form(op: Op) -> Function:
     star = op.star
     count = len(op.inputs)
     straight = op.elementwise and op.among is None and op.outputs is None and count < 3
+    single = op.outputs is None and not op.view
     kernels: dict[Device, Function] = {}
 
     def quickly(target: Tensor, args: tuple[Any, ...]) -> bool:
@@ -340,7 +287,7 @@ def in_place_form(op: Op) -> Function:
             other = args[1]
             kind = other.__class__
             if kind is float or kind is int:
-                other = _scalars.get((other, kind, array.dtype, device)) or scalar(
+                other = SCALARS.get((other, kind, array.dtype, device)) or scalar(
                     other, array.dtype, device
                 )
                 if other is None:
@@ -354,12 +301,15 @@ def in_place_form(op: Op) -> Function:
         return write_straight(kernel, arrays, target, name, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        plain = straight and not kwargs and len(args) == count and PLAIN[args[0].__class__]
-        if plain and (
-            quickly(args[0], args)
-            or (MODE.get() is RECORD and write_recorded(op.function, args[0], args, name))
-        ):
-            return args[0]
+        if args and PLAIN[args[0].__class__]:
+            common = straight and not kwargs and len(args) == count
+            if (
+                (common and quickly(args[0], args))
+                or (single and write_result(op.function, args, kwargs, name))
+                or (common and MODE.get() is RECORD
+                    and write_recorded(op.function, args[0], args, name))
+            ):  # fmt: skip
+                return args[0]
         inputs, params = op.bind(args, kwargs)
         if routed(inputs):
             return hand_over(call, *as_given(op, inputs, params, None))

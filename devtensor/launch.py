@@ -84,11 +84,13 @@ def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> An
 
 def shortened(arrays: list[Any], params: dict[str, Any], result: Any, device: Device) -> Any:
     """A result in bfloat16 again: beside Python's numbers libraries compute it in float32."""
-    types = {dtypes.of(a.dtype) for a in arrays if a is not None}
-    asked = any("dtype" in name and value is not None for name, value in params.items())
-    if dtypes.bfloat16 not in types or asked or dtypes.of(result.dtype) is not dtypes.float32:
+    if dtypes.of(result.dtype) is not dtypes.float32:
         return result
-    if any(t.kind in ("float", "complex") and t is not dtypes.bfloat16 for t in types):
+    types = {dtypes.of(a.dtype) for a in arrays if a is not None}
+    if dtypes.bfloat16 not in types:
+        return result
+    asked = any("dtype" in name and value is not None for name, value in params.items())
+    if asked or any(t.kind in ("float", "complex") and t is not dtypes.bfloat16 for t in types):
         return result
     return device.backend.xp.astype(result, native(dtypes.bfloat16, device))
 

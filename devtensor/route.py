@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from devtensor.autograd.mode import Block, current
+from devtensor.autograd.mode import MODE, RECORD, Block, current
 from devtensor.tensor import Constant, Tensor, on_tensor
 
 Function = Callable[..., Any]
@@ -76,7 +76,17 @@ def actors(values: Iterable[Any]) -> list[Any]:
 
 def routed(values: Sequence[Any]) -> bool:
     """Whether a call with these arguments goes to somebody else."""
-    return bool(actors(values)) or bool(current().functions)
+    for value in values:
+        cls = value.__class__
+        acts = any(map(acting, value)) if cls is list or cls is tuple else ACTING[cls]
+        if acts and not _off.get():
+            return True
+    return MODE.get() is not RECORD and bool(current().functions)
+
+
+def acting(value: Any) -> bool:
+    """Whether an object is asked what a function does with it."""
+    return ACTING[value.__class__]
 
 
 def hand_over(

@@ -63,13 +63,12 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     for i, name in enumerate(inputs):
         if name == lead:
             continue
+        either = "if"
         if name in op.defaults:
             yield f" if {name} is None: _a{i} = None"
-            yield f" elif not _plain[{name}.__class__]: {slow}"
-            yield " else:"
-        elif numbers and (op.numbers is None or name in op.numbers):
-            yield f" _c = {name}.__class__"
-            yield " if _c is float or _c is int:"
+            either = "elif"
+        if op.promotes is not None and count > 1 and (op.numbers is None or name in op.numbers):
+            yield f" {either} (_c := {name}.__class__) is float or _c is int:"
             yield f"  _x = _scalars.get(({name}, _c, _t, _d))"
             yield "  if _x is None:"
             yield f"   _x = _scalar({name}, _t, _d)"
@@ -78,7 +77,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
             yield f" elif _c is not Tensor and not _plain[_c]: {slow}"
             yield " else:"
         else:
-            yield f" if not _plain[{name}.__class__]: {slow}"
+            yield f" {either} not _plain[{name}.__class__]: {slow}"
             yield " else:"
         yield f"  _a{i} = {name}._array"
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""

@@ -31,7 +31,8 @@ FLOORS = [
     ["launch"],
     ["options"],
     ["autograd.write"],
-    ["written", "reuse"],
+    ["operands"],
+    ["written", "reuse", "brisk"],
     ["fast"],
     ["ops", "random"],
     ["autograd.tensorspace"],
@@ -293,7 +294,7 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.functionnode",
     "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
-    "autograd.settle", "autograd.view", "autograd.write", "fast", "host", "launch", "ledger", "look", "methods",
+    "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch", "ledger", "look", "methods",
     "nn._hooks", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
     "utils.checkpoint", "",
 }  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
+from devtensor.autograd.mode import INFERENCE, MODE, RECORD, Mode, current, users_place
 from devtensor.autograd.modes import enable_grad, inference_mode
 from devtensor.autograd.node import Call, Leaf, Part, tick
 from devtensor.autograd.saved import record, refuse_inference, watch
@@ -21,6 +22,7 @@ from devtensor.autograd.view import (
 )
 from devtensor.launch import common_device, promote, run
 from devtensor.op import Op, catalogue
+from devtensor.route import PLAIN
 from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, wrap
 
@@ -297,20 +299,77 @@ def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: s
     return True
 
 
+def write_plainly(target: Tensor, source: Tensor, name: str) -> bool:
+    """Copy a tensor of that type there over another if that is all; False if it may be more."""
+    mode = MODE.get()
+    if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
+        return False
+    if not PLAIN[target.__class__] or not PLAIN[source.__class__]:
+        return False
+    array, value, alias = target._array, source._array, target._alias
+    device = target._device
+    if source._device is not device or value.dtype is not array.dtype:
+        return False
+    if value.ndim and (value.shape != array.shape or (alias is not None and source._alias)):
+        return False  # it may lie in the same memory
+    if free_of_records(target, mode) and (mode is not RECORD or not requires_grad(source)):
+        backend = device.backend
+        if backend.overlaps(array):
+            return False
+        backend.write(array, value)
+        if target._node is not INFERENCE:
+            memory_of(target).written(name, *users_place(3))
+        return True
+    return False
+
+
+def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -> bool:
+    """Write what a function gives over its first argument, if that is all; False if not."""
+    mode = MODE.get()
+    if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
+        return False
+    target = args[0]
+    if not free_of_records(target, mode):
+        return False
+    if mode is RECORD:
+        for x in args:
+            if PLAIN[x.__class__] and requires_grad(x):
+                return False
+    backend, array = target._device.backend, target._array
+    if backend.overlaps(array):
+        return False
+    try:
+        made = function(*args, **kwargs)
+    except Exception:  # to be said of the form that writes
+        return False
+    value = made._array
+    if made._node not in (None, INFERENCE) or made._device is not target._device:
+        return False
+    if value.dtype is not array.dtype or value.shape != array.shape:
+        return False
+    backend.write(array, value)
+    if target._node is not INFERENCE:
+        memory_of(target).written(name, *users_place(3))
+    return True
+
+
+def free_of_records(target: Tensor, mode: Mode) -> bool:
+    """Whether a tensor may be written in a mode without a question or a record."""
+    node = target._node
+    if node is INFERENCE:
+        return mode.inference
+    recorded = node is not None or (target._alias.__class__ is View and requires_grad(target))
+    return not (mode.recording and recorded)
+
+
 def write_straight(
     kernel: Any, arrays: tuple[Any, ...], target: Tensor, name: str, mode: Mode
 ) -> bool:
     """Write in place without a copy, if that is all that happens; False if more may."""
-    alias, node = target._alias, target._node
-    if node is INFERENCE:
-        if not mode.inference:
-            return False
-    elif mode.recording and (
-        node is not None or (alias.__class__ is View and requires_grad(target))
-    ):
+    if not free_of_records(target, mode):
         return False
     if not target._device.backend.written(kernel, arrays):
         return False
-    if node is not INFERENCE:
+    if target._node is not INFERENCE:
         memory_of(target).written(name, *users_place(3))
     return True

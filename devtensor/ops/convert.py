@@ -9,12 +9,14 @@ import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, current
 from devtensor.autograd.saved import record
 from devtensor.autograd.view import Owner, edge_of, memory_of
+from devtensor.autograd.write import write_plainly
 from devtensor.backend import owner
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints
 from devtensor.op import catalogue, composite, derivative, in_place, op
+from devtensor.operands import SCALARS, scalar
 from devtensor.ops.shape import spread, together
 from devtensor.route import PLAIN, hand_over, routed
 from devtensor.space import native
@@ -258,6 +260,8 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
         return fill_(input, src)
     if src._device is not input._device:
         src = to_device(src, input._device)
+    if write_plainly(input, src, "copy_"):
+        return input
     return in_place(copied_from)(input, src)
 
 
@@ -313,6 +317,12 @@ def catalogue_number(value: Any, dtype: Dtype) -> Any:
 @composite(method=True, examples=[((2, 3), 1.5), ((2, 3), ())])
 def fill_(input: Any, value: Any) -> Any:
     """Write a number, or the number in a 0-d tensor, at every place."""
+    kind = value.__class__
+    if (kind is float or kind is int) and PLAIN[input.__class__]:
+        native, device = input._array.dtype, input._device
+        made = SCALARS.get((value, kind, native, device)) or scalar(value, native, device)
+        if made is not None and write_plainly(input, made, "fill_"):
+            return input
     return in_place(filled_with)(input, value_for(input, value))
 
 

@@ -1,0 +1,79 @@
+"""What the quick forms know of operands: types, numbers as tensors, arrays as tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import devtensor.dtype as dtypes
+from devtensor.device import device as Device
+from devtensor.op import Op
+from devtensor.tensor import Tensor, constant, wrap
+
+SCALARS: dict[Any, Tensor] = {}
+"""Numbers that `scalar` has made, by number, class, native type and device."""
+
+
+def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
+    """A number as a 0-d tensor of a native type; None if it would change the type."""
+    t = dtypes.of(dtype)
+    if t.kind == "bool" or (t.kind == "int" and number.__class__ is float):
+        return None
+    if number.__class__ is int and not -(2**63) <= number < 2**64:
+        return None
+    low = -(2 ** (8 * t.itemsize - 1)) if t.is_signed else 0
+    if t.kind == "int" and not low <= number < low + 2 ** (8 * t.itemsize):
+        return None  # it would wrap, also where the integers are about to become floats
+    try:
+        made = constant(device.backend.array(number, dtype, device.index), device)
+    except (OverflowError, RuntimeError):
+        return None
+    # 0.0 and -0.0 would share a place, and NaN would find none.
+    if number.__class__ is int or (number and not math.isnan(number)):
+        if len(SCALARS) > 4096:
+            SCALARS.clear()
+        SCALARS[number, number.__class__, dtype, device] = made
+    return made
+
+
+def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
+    """Tensors around the arrays that a kernel returned."""
+    cls = device.backend.array_types[0]
+    outs: list[Tensor | None] = []
+    for array in arrays:
+        if array is None:
+            outs.append(None)
+            continue
+        if array.__class__ is not cls:
+            array = device.backend.xp.asarray(array)
+        outs.append(wrap(array, device, edge))
+    return outs
+
+
+class takes(dict[Any, bool]):
+    """Whether an operation computes in a native type as it is, found when first asked."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.op = op
+
+    def __missing__(self, native: Any) -> bool:
+        op, dtype = self.op, dtypes.of(native)
+        kind = dtype.kind
+        fits = op.accepts is None or kind in op.accepts
+        floats = op.promotes != "float" or kind in ("float", "complex")
+        # Complex gradients, and bfloat16 beside Python's numbers, need a second look.
+        easy = dtype is not dtypes.bfloat16 and not (kind == "complex" and op.rules)
+        self[native] = fits and floats and easy
+        return self[native]
+
+
+class Tracks(dict[Any, bool]):
+    """Whether results of a native type carry gradients, found when first asked."""
+
+    def __missing__(self, native: Any) -> bool:
+        self[native] = dtypes.of(native).kind in ("float", "complex")
+        return self[native]
+
+
+TRACKS = Tracks()
