@@ -11,8 +11,9 @@ from devtensor.autograd.graph import saved_tensors_hooks
 from devtensor.autograd.mode import INFERENCE
 from devtensor.autograd.node import Call, Part
 from devtensor.autograd.view import View
+from devtensor.autograd.write import write
 from devtensor.launch import launch
-from devtensor.op import catalogue
+from devtensor.op import catalogue, in_place
 from devtensor.tensor import Constant
 from samples import cases, law
 
@@ -299,6 +300,73 @@ def test_python_numbers(name, dtype):
                 else:
                     assert one.dtype is second.dtype
                     assert repr(one.tolist()) == repr(second.tolist()), (number, args)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32", "bfloat16", "complex64"])
+def test_python_numbers_beside_two_operands(dtype):
+    x, mask = dt.tensor([0, 1], dtype=getattr(dt, dtype)), dt.tensor([True, False])
+    for number in NUMBERS:
+        calls = {
+            "clamp": [(x, number), (x, None, number), (x, 0, number), (x, number, x)],
+            "choose": [
+                (mask, x, number),
+                (mask, number, x),
+                (mask, number, 1),
+                (mask, number, 2.5),
+            ],
+            "masked_fill": [(x, mask, number)],
+        }
+        for name, listed in calls.items():
+            op = catalogue[name].op
+            for args in listed:
+                results = []
+                for function in (op.function, slowly(op)):
+                    try:
+                        results.append(function(*args))
+                    except Exception as error:
+                        results.append(error)
+                one, two = results
+                assert type(one) is type(two), (name, args, one, two)
+                if isinstance(two, Exception):
+                    assert str(one) == str(two)
+                else:
+                    assert one.dtype is two.dtype
+                    assert repr(one.tolist()) == repr(two.tolist()), (name, args)
+
+
+WRITTEN = [case for case in OPS if case.op.inplace and case.op.outputs is None]
+
+
+@law(WRITTEN)
+def test_writing_is_the_same_as_slow(case):
+    op = case.op
+
+    def slow(*args, **kwargs):
+        inputs, params = op.bind(args, kwargs)
+        if op.star is not None:
+            inputs[op.star :] = inputs[op.star]
+        return write(op, inputs, params)
+
+    for mode in MODES:
+        if mode == "views":  # what is new is the base's history, as `tests/autograd` has it
+            continue
+        found = []
+        for function in (in_place(op.function), slow):
+            xs, result, shown = outcome(case, mode, function)
+            found.append((xs, result, shown))
+        (ours, one, our_packed), (theirs, two, their_packed) = found
+        told = f"in the mode {mode!r}"
+        assert type(one) is type(two), (one, two, told)
+        assert repr(our_packed) == repr(their_packed), told
+        if isinstance(two, Exception):
+            assert str(one) == str(two), told
+        else:
+            assert (one is ours[0]) == (two is theirs[0]), told
+            compare_nodes(one._node, two._node, ours, theirs)
+        for x, y in zip(ours, theirs, strict=True):
+            assert same(value(x), value(y)), told
+            if not x.is_inference():
+                assert x._version == y._version, told
 
 
 CALLS = [
