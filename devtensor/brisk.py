@@ -12,13 +12,14 @@ from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD
+from devtensor.autograd.node import Call
 from devtensor.autograd.saved import record
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.expected import check_parameters
 from devtensor.launch import view
 from devtensor.op import EMPTY, Op
-from devtensor.operands import SCALARS, scalar, several, takes
+from devtensor.operands import SCALARS, TRACKS, scalar, several, takes
 from devtensor.route import PLAIN
 from devtensor.space import kernel_for, native, natives
 from devtensor.tensor import Tensor, wrap
@@ -34,7 +35,7 @@ def brisk(op: Op, slow: Function) -> Function:
     numbers = [op.numbers is None or name in op.numbers for name in op.inputs]
     taken = takes(op)
     whole = EMPTY not in op.params.values()
-    refuses = op.refuses
+    refuses, single = op.refuses, star is None and not listed
     if op.varargs is not None:
         return slow
 
@@ -119,7 +120,11 @@ def brisk(op: Op, slow: Function) -> Function:
             outs = wrap(result, device, mode.edge)
         if op.view:
             view(op, outs, inputs[0], params, mode)
-        if tracked:
+        if tracked and single:
+            if (plan := op.plan(tuple([e is not None for e in edges]))) and TRACKS[result.dtype]:
+                links = plan.link(*edges, *inputs, outs)
+                outs._node = Call.make(plan, links, result.shape, device, params)
+        elif tracked:
             record(op, inputs, params, outs, edges, mode)
         if not listed:
             return outs
