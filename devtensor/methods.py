@@ -49,12 +49,20 @@ RESHAPING = ("squeeze", "unsqueeze", "transpose", "t")
 # Composites that PyTorch has in place, too.
 COMPOSITES = ("renorm", "float_power", "ldexp", "polygamma", "mvlgamma", "swapaxes", "swapdims")
 
+# Those of them that write no other type than that of the result.
+EXACT = ("float_power_",)
+
 
 def over(function: Any, name: str) -> Any:
     """The in-place form of a composite: its result, copied over its input."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = function(self.clone(), *args, **kwargs)
+        if name in EXACT and result.dtype is not self.dtype:
+            raise RuntimeError(
+                f"the base given to {name} has dtype {self.dtype.legacy} but the operation's "
+                f"result requires dtype {result.dtype.legacy}"
+            )
         if not can_cast(result.dtype, self.dtype):
             raise RuntimeError(
                 f"result type {result.dtype.legacy} can't be cast to the desired output type "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import devtensor.dtype as dtypes
@@ -69,9 +70,13 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
             "differentiation, but one of the arguments requires grad. Leave out= away, or use "
             "no_grad()."
         )
+    if params.get("dtype", out) is None and not op.exact_out and isinstance(out, Tensor):
+        params["dtype"] = out.dtype  # in which it is computed, then
     result = launch(op, inputs, params)
     if op.outputs is None:
         check_out(op, result, outs[0])
+        read = [x for x in inputs if isinstance(x, Tensor) and crossed(op, x, outs[0])]
+        refuse_overlap(outs[0], read, result.shape == outs[0].shape)
         return write_out(op, result, outs[0])
     if len(outs) != len(result):
         raise TypeError(
@@ -83,6 +88,41 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
     for value, x in zip(result, outs, strict=True):
         write_out(op, value, x)
     return op.packed(*outs) if op.packed is not list else out
+
+
+def refuse_overlap(out: Tensor, inputs: Sequence[Tensor], kept: bool) -> None:
+    """Raise if what is written would be read again, or is seen twice by a tensor that is `kept`.
+
+    One of another shape than the result is given memory of its own.
+    """
+    backend = out._device.backend
+    if kept and backend.overlaps(out._array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation: "
+            f"out has shape {list(out.shape)} and strides {out.stride()}"
+        )
+    for x in inputs:
+        if x._device is out._device and backend.shares(x._array, out._array):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation: out lies in the memory of an input"
+            )
+
+
+def crossed(op: Op, x: Tensor, out: Tensor) -> bool:
+    """Whether an input may not lie where the result is written, as PyTorch sees it.
+
+    Most operations compute first and write then. Those by elements may write where they have read,
+    but not beside it, and what joins tensors copies them one by one.
+    """
+    if op.star is not None:
+        return True
+    backend = out._device.backend
+    if not op.elementwise or not (backend.in_rows(x._array) and backend.in_rows(out._array)):
+        return False
+    return x.shape != out.shape or backend.pointer(x._array) != backend.pointer(out._array)
 
 
 def check_out(op: Op, value: Tensor, out: Tensor) -> None:
@@ -98,6 +138,11 @@ def check_out(op: Op, value: Tensor, out: Tensor) -> None:
             f"Expected out tensor to have device {value._device}, but got {out._device} instead"
         )
     if not dtypes.can_cast(value.dtype, out.dtype):
+        if op.star is not None:
+            raise TypeError(
+                f"{op.shown}(): input types can't be cast to the desired output type "
+                f"{out.dtype.legacy}"
+            )
         raise RuntimeError(
             f"result type {value.dtype.legacy} can't be cast to the desired output type "
             f"{out.dtype.legacy}: {op.name}() got out={out.dtype!r}"

@@ -394,6 +394,7 @@ derivative(mish, input=mish_rule)
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     accepts=("float",),
     home="nn",

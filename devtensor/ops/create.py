@@ -36,6 +36,24 @@ def _place(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _type(asked: Dtype | None, place: dict[str, Any], otherwise: Dtype | None = None) -> Dtype:
+    """The type of a new tensor: the one asked for, or that of `out`, or the default.
+
+    Raises
+    ------
+    RuntimeError
+        If `out` has another type than the one asked for.
+    """
+    out = place.get("out")
+    if not isinstance(out, Tensor):
+        return asked or otherwise or get_default_dtype()
+    if asked is not None and asked is not out.dtype:
+        raise RuntimeError(
+            f"dtype {asked.legacy} does not match dtype of out parameter ({out.dtype.legacy})"
+        )
+    return out.dtype
+
+
 def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
     """A shape, given as ints or as one sequence of them."""
     if (
@@ -138,9 +156,7 @@ def tensor_of(data: Any, device: Any, dtype: Dtype | None = None) -> Any:
 def _full(
     name: str, size: Sequence[Any], value: Any, dtype: Dtype | None, place: dict[str, Any]
 ) -> Any:
-    if dtype is None:
-        out = place.get("out")
-        dtype = out.dtype if isinstance(out, Tensor) else get_default_dtype()
+    dtype = _type(dtype, place)
     return filled(_size(name, size), converted(value, dtype), dtype=dtype, **_place(name, place))
 
 
@@ -196,7 +212,7 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("empty", size, place)
-    return unset(_size("empty", size), dtype=dtype or get_default_dtype(), **_place("empty", place))
+    return unset(_size("empty", size), dtype=_type(dtype, place), **_place("empty", place))
 
 
 @op(public=False, examples=[((2, 3), (1, 2), float32)])
@@ -241,9 +257,7 @@ def empty_strided(
         If there are more strides than sizes, or fewer.
     """
     layout = _strides("empty_strided", size, stride)
-    return unset_strided(
-        **layout, dtype=dtype or get_default_dtype(), **_place("empty_strided", place)
-    )
+    return unset_strided(**layout, dtype=_type(dtype, place), **_place("empty_strided", place))
 
 
 @composite(method=False, examples=[((2, 3), [1, 0]), ((2, 3, 4), [0, 2, 1])])
@@ -430,7 +444,7 @@ def eye(n: int, m: int | None = None, *, dtype: Dtype | None = None, **place: An
     for name, value in (("n", n), ("m", m)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    return identity(n, m, dtype=dtype or get_default_dtype(), **_place("eye", place))
+    return identity(n, m, dtype=_type(dtype, place), **_place("eye", place))
 
 
 # ---- counted and spaced
@@ -473,15 +487,8 @@ def arange(
         start, end = 0, start
     kinds = [_dtype_of(value).kind for value in (start, end, step)]
     start, end, step = [_number(value) for value in (start, end, step)]
-    if dtype is None:
-        out = place.get("out")
-        dtype = (
-            out.dtype
-            if out is not None
-            else int64
-            if all(k in ("int", "bool") for k in kinds)
-            else get_default_dtype()
-        )
+    whole = all(kind in ("int", "bool") for kind in kinds)
+    dtype = _type(dtype, place, int64 if whole else None)
     if dtype is bool_:
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
     if dtype is int64 and all(map(isfinite, (start, end, step))):
@@ -520,7 +527,7 @@ def range(
         start,
         step,
         int((end - start) / step) + 1,
-        dtype=dtype or get_default_dtype(),
+        dtype=_type(dtype, place),
         **_place("range", place),
     )
 
@@ -545,12 +552,17 @@ def _spaced(
     dtype: Dtype | None,
     place: dict[str, Any],
 ) -> Any:
+    for end_name, value in (("start", start), ("end", end)):
+        if isinstance(value, Tensor) and value.ndim:
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {end_name} "
+                f"with {value.ndim} dimension(s)"
+            )
     start, end = _number(start), _number(end)
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got steps={steps}")
-    if dtype is None:
-        complex_ends = isinstance(start, builtins.complex) or isinstance(end, builtins.complex)
-        dtype = get_default_dtype().to_complex() if complex_ends else get_default_dtype()
+    complex_ends = isinstance(start, builtins.complex) or isinstance(end, builtins.complex)
+    dtype = _type(dtype, place, get_default_dtype().to_complex() if complex_ends else None)
     if dtype.kind == "int" and base is None:
         start, end = int(start), int(end)
     return spaced(start, end, as_int(steps), base, dtype=dtype, **_place(name, place))

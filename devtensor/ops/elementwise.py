@@ -12,7 +12,7 @@ from typing import Any
 from devtensor.dtype import complex128, float64, get_default_dtype, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
-from devtensor.op import composite, derivative, op
+from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import require_tensors
 from devtensor.ops.results import with_out
 from devtensor.tensor import Tensor, on_tensor
@@ -568,6 +568,16 @@ def abs(xp, input, /):
 
 
 derivative(abs, input=lambda xp, g, input: g * xp.sgn(input))
+
+
+@composite(method=True, aliases=("absolute_",), examples=[(distinct(2, 3),)])
+def abs_(input: Any) -> Any:
+    """The in-place form of :func:`abs`, which complex numbers have none of."""
+    if input.dtype.kind == "complex":
+        raise RuntimeError(
+            "In-place abs is not supported for complex tensors: abs() returns real numbers"
+        )
+    return in_place(abs)(input)
 
 
 def signs(xp: Any, input: Any) -> Any:

@@ -467,7 +467,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[((2, 3), (4, 3)), ((3,), (3,)), ((2, 3), ())])
-@with_out(casts=True)
+@with_out()
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sum products over the last dimension of both.
 
@@ -970,7 +970,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     met = set(left) & set(right)
     result = tuple(x for x in (*left, *right) if x not in met)
     found = contract(a, b, labels=(left, tuple(right), result))
-    return found if out is None else placed("tensordot", found, out, (a, b), casts=True)
+    return found if out is None else placed("tensordot", found, out, (a, b), casts=False)
 
 
 @composite(
@@ -1226,6 +1226,7 @@ def total(x: Tensor, labels: tuple[int, ...], kept: set[int]) -> tuple[Tensor, t
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1289,6 +1290,7 @@ derivative(cofactors, A=cofactors_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1331,6 +1333,7 @@ derivative(linalg_slogdet, A=slogdet_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1370,7 +1373,7 @@ derivative(linalg_inv, A=inv_rule)
 @composite(
     home="linalg", method=False, examples=[(spd(3), (3, 2)), (spd(3), (3,)), (spd(3, 2), (2, 3, 2))]
 )
-@with_out(casts=True)
+@with_out()
 def linalg_solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """Solve ``A @ X = B`` for `X`.
 
@@ -1450,6 +1453,7 @@ derivative(solve_matrices, together=solve_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1571,6 +1575,7 @@ derivative(linalg_cholesky, A=cholesky_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -1724,6 +1729,7 @@ derivative(linalg_svd, A=svd_rule)
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -2233,6 +2239,7 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 
 @op(
+    exact_out=True,
     home="linalg",
     method=False,
     promotes=None,

@@ -23,11 +23,11 @@ from math import isnan, log1p, pi, prod, sqrt
 from operator import index as as_int
 from typing import Any, NamedTuple
 
-from devtensor.dtype import bool_, float32, float64, get_default_dtype, int64, of
+from devtensor.dtype import bool_, float32, float64, int64, of
 from devtensor.dtype import dtype as Dtype
 from devtensor.example import bools
 from devtensor.op import composite, derivative, in_place, op
-from devtensor.ops.create import _following, _number, _place, _size, _sized, zeros
+from devtensor.ops.create import _following, _number, _place, _size, _sized, _type, zeros
 from devtensor.ops.shape import expand, together
 from devtensor.random import Generator, default_generator
 from devtensor.tensor import Tensor
@@ -316,13 +316,7 @@ def _drawn(
     """A new tensor of random numbers."""
     generator = _source(name, place.pop("generator", None))
     size = _size(name, size)
-    out = place.get("out")
-    if dtype is None:
-        dtype = get_default_dtype() if out is None else out.dtype
-    elif out is not None and out.dtype is not dtype:
-        raise RuntimeError(
-            f"dtype {dtype.legacy} does not match dtype of out parameter ({out.dtype.legacy})"
-        )
+    dtype = _type(dtype, place)
     _check_kind(how, dtype)
     place = _place(name, place)
     real, many, _ = parts(dtype, how, values)

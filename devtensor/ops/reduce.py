@@ -528,7 +528,7 @@ EXTREME_EXAMPLES = [
 ]
 
 
-@op(ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
+@op(exact_out=True, ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
 def amax(xp, input, /, dim=(), keepdim=False):
     """The largest number. Several that are equal share its gradient.
 
@@ -552,7 +552,7 @@ def amax(xp, input, /, dim=(), keepdim=False):
 derivative(amax, input=shared)
 
 
-@op(ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
+@op(exact_out=True, ordered=True, promotes=None, accepts=ORDERED, examples=EXTREME_EXAMPLES)
 def amin(xp, input, /, dim=(), keepdim=False):
     """The smallest number; the rest is as for :func:`amax`."""
     require_some("amin", input, dim)
@@ -627,6 +627,7 @@ def unpicked(
 
 
 @op(
+    exact_out=True,
     promotes=None,
     public=False,
     accepts=ORDERED,
@@ -644,6 +645,7 @@ derivative(max_dim, input=unpicked)
 
 
 @op(
+    exact_out=True,
     promotes=None,
     public=False,
     accepts=ORDERED,
@@ -943,6 +945,7 @@ def bincount(xp, input, weights=None, /, minlength=0):
 
 
 @op(
+    exact_out=True,
     promotes=None,
     accepts=("float",),
     refusal="histogram is not implemented for integers: convert input with .float()",
@@ -1621,7 +1624,7 @@ def piece(x: Any, dim: int, key: slice) -> Any:
         ((3,), 5),
     ],
 )
-@with_out(casts=True)
+@with_out()
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`.
 

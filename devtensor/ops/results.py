@@ -9,7 +9,7 @@ from typing import Any
 
 from devtensor.dtype import can_cast
 from devtensor.op import catalogue
-from devtensor.options import write_out
+from devtensor.options import refuse_overlap, write_out
 from devtensor.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -107,27 +107,6 @@ def refuse_tracked(name: str, outs: tuple[Any, ...], involved: tuple[Any, ...]) 
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad. Leave out= away, or use no_grad()."
         )
-
-
-def refuse_overlap(out: Tensor, inputs: Sequence[Tensor], kept: bool) -> None:
-    """Raise if what is written would be read again, or is seen twice by a tensor that is `kept`.
-
-    One of another shape than the result is given memory of its own.
-    """
-    backend = out._device.backend
-    if kept and backend.overlaps(out._array):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation: "
-            f"out has shape {list(out.shape)} and strides {out.stride()}"
-        )
-    for x in inputs:
-        if x._device is out._device and backend.shares(x._array, out._array):
-            raise RuntimeError(
-                "unsupported operation: some elements of the input tensor and the written-to "
-                "tensor refer to a single memory location. Please clone() the tensor before "
-                "performing the operation: out lies in the memory of an input"
-            )
 
 
 def check_type(name: str, value: Tensor, out: Tensor, casts: bool) -> None:

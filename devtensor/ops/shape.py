@@ -982,6 +982,7 @@ def _matrices(input: Any, name: str) -> Any:
 
 
 @op(
+    exact_out=True,
     ordered=True,
     promotes=None,
     inplace=True,
@@ -996,6 +997,7 @@ derivative(tril, input=lambda xp, g, diagonal: xp.tril(g, k=diagonal))
 
 
 @op(
+    exact_out=True,
     ordered=True,
     promotes=None,
     inplace=True,
@@ -1491,33 +1493,29 @@ def _sequence(tensors: Any, name: str) -> list[Any]:
 
 
 @composite(examples=[([(2,), (3,)],), ([(2, 1), (2, 3)],), ([(), ()],)])
-@with_out(casts=True)
-def hstack(tensors: Sequence[Any]) -> Any:
+def hstack(tensors: Sequence[Any], *, out: Any = None) -> Any:
     """Join tensors along dimension 1, vectors along dimension 0."""
     parts = [atleast_1d(x) for x in _sequence(tensors, "hstack")]
-    return cat(parts, dim=0 if parts[0].ndim == 1 else 1)
+    return cat(parts, dim=0 if parts[0].ndim == 1 else 1, out=out)
 
 
 @composite(aliases=("row_stack",), examples=[([(3,), (3,)],), ([(2, 3), (3,)],)])
-@with_out(casts=True)
-def vstack(tensors: Sequence[Any]) -> Any:
+def vstack(tensors: Sequence[Any], *, out: Any = None) -> Any:
     """Join tensors along dimension 0; vectors become rows."""
-    return cat([atleast_2d(x) for x in _sequence(tensors, "vstack")], dim=0)
+    return cat([atleast_2d(x) for x in _sequence(tensors, "vstack")], dim=0, out=out)
 
 
 @composite(examples=[([(3,), (3,)],), ([(2, 3), (2, 3)],)])
-@with_out(casts=True)
-def dstack(tensors: Sequence[Any]) -> Any:
+def dstack(tensors: Sequence[Any], *, out: Any = None) -> Any:
     """Join tensors along dimension 2."""
-    return cat([atleast_3d(x) for x in _sequence(tensors, "dstack")], dim=2)
+    return cat([atleast_3d(x) for x in _sequence(tensors, "dstack")], dim=2, out=out)
 
 
 @composite(examples=[([(3,), (3, 2)],), ([(), ()],)])
-@with_out(casts=True)
-def column_stack(tensors: Sequence[Any]) -> Any:
+def column_stack(tensors: Sequence[Any], *, out: Any = None) -> Any:
     """Join tensors along dimension 1; vectors become columns."""
     parts = _sequence(tensors, "column_stack")
-    return cat([reshape(x, (-1, 1)) if x.ndim <= 1 else x for x in parts], dim=1)
+    return cat([reshape(x, (-1, 1)) if x.ndim <= 1 else x for x in parts], dim=1, out=out)
 
 
 @composite(examples=[((2, 3), (), (2,))])
