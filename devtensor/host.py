@@ -129,6 +129,8 @@ def adopted(data: Any) -> Tensor | None:
                 break
         except (RuntimeError, ImportError):  # there is no such device here
             continue
+    if sequences.array_like(data):
+        Device("cpu").backend  # noqa: B018  the host's arrays are known when its library is loaded
     backend = backends.owner(data)
     if backend is None:
         return None
@@ -205,13 +207,85 @@ def from_numpy(ndarray: Any) -> Tensor:
     return found
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor over the memory of another library's array, by the DLPack protocol."""
+class Capsule:
+    """A bare DLPack capsule, with the methods by which libraries ask for one."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device, which stands behind the pointer to the data.
+
+        Raises
+        ------
+        RuntimeError
+            If the capsule was taken before.
+        """
+        import ctypes  # for this alone
+
+        named, opened = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+        named.restype, named.argtypes = ctypes.c_char_p, [ctypes.py_object]
+        opened.restype, opened.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        name = named(self.capsule)
+        # A version, two pointers and flags stand before the tensor in the newer structure.
+        start = {b"dltensor": 0, b"dltensor_versioned": 32}.get(name)
+        if start is None:
+            raise RuntimeError(
+                f"from_dlpack received an invalid capsule, named {name!r}. Note that DLTensor "
+                "capsules can be consumed only once, so you might have already constructed a "
+                "tensor from it once."
+            )
+        place = opened(self.capsule, name) + start + ctypes.sizeof(ctypes.c_void_p)
+        kind, index = (ctypes.c_int32 * 2).from_address(place)
+        return kind, index
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of another library's array, by the DLPack protocol.
+
+    Parameters
+    ----------
+    ext_tensor : object
+        An array that has ``__dlpack__`` and ``__dlpack_device__``, or a capsule of one.
+    device : device or str, optional
+        Where the tensor shall be; where the array is by default.
+    copy : bool, optional
+        True: always copy. False: raise if a copy would be needed. None: as needed.
+
+    Raises
+    ------
+    RuntimeError
+        If it is something else, or a capsule that was taken before.
+    ValueError
+        If `copy` is False, and the array is on another device.
+
+    Notes
+    -----
+    PyTorch's ``torch.from_dlpack``.
+    """
+    made = taken(ext_tensor)
+    if device is not None and resolve(device) is not made._device:
+        if copy is False:
+            raise ValueError(
+                f"cannot move DLPack tensor from device {made._device} to {resolve(device)} "
+                "without copying. Set copy=None or copy=True."
+            )
+        return made.to(device)
+    return made.clone() if copy else made
+
+
+def taken(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of what has the DLPack protocol."""
     if isinstance(ext_tensor, Tensor):
         return ext_tensor
     found = adopted(ext_tensor)
     if found is not None:
         return found
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack_device__"):
         raise RuntimeError(
             "from_dlpack received an invalid capsule: a "

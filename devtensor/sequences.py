@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import devtensor.dtype as dtypes
+from devtensor.device import device as Device
 from devtensor.dtype import NUMBERS
 from devtensor.tensor import Tensor
 
 PLAIN = set(NUMBERS)
+LISTS = {list, tuple, range}
 DEEPEST = 64
 
 
@@ -24,6 +27,11 @@ def sequence(data: Any) -> bool:
 def array_like(data: Any) -> bool:
     """Whether `data` is an array or scalar of the host's library."""
     return hasattr(data, "__array__") and hasattr(data, "dtype") and not isinstance(data, type)
+
+
+def scalar(kind: Any) -> bool:
+    """Whether a class is one of scalars of the host's library, and not of arrays."""
+    return hasattr(kind, "__array__") and hasattr(kind, "item") and not hasattr(kind, "__setitem__")
 
 
 def type_of_array(data: Any) -> dtypes.dtype:
@@ -41,6 +49,7 @@ def type_of_array(data: Any) -> dtypes.dtype:
             "given numpy array has byte order different from the native byte order "
             f"({data.dtype}): convert it with .astype(array.dtype.newbyteorder('='))"
         )
+    Device("cpu").backend  # noqa: B018  the host's types are known when its library is loaded
     return dtypes.of(data.dtype)
 
 
@@ -56,16 +65,28 @@ def read(data: Any, dtype: dtypes.dtype | None) -> tuple[list[Any], tuple[int, .
     """
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-    shape = shape_of(data)
-    numbers: list[Any] = []
     kinds: set[Any] = set()
-    gather(data, shape, 0, numbers, kinds)
-    plain = kinds <= PLAIN
+    if data.__class__ in LISTS and (found := set(map(type, data))) <= PLAIN:
+        numbers, shape, kinds = list(data), (len(data),), found
+    else:
+        shape = shape_of(data)
+        numbers = evenly(data, shape)
+        if numbers is None:
+            numbers = []
+            gather(data, shape, 0, numbers, kinds)
+        else:
+            kinds.update(map(type, numbers))
     if dtype is None:
         dtype = common_type(numbers, kinds)
-    if not plain:
-        numbers = [x if x.__class__ in PLAIN else number_of(x, dtype) for x in numbers]
-    return fitting(numbers, dtype), shape, dtype
+    if not kinds <= PLAIN:
+        scalars = {kind for kind in kinds if scalar(kind)}
+        numbers = [
+            x if (kind := x.__class__) in PLAIN else x.item() if kind in scalars
+            else number_of(x, dtype)
+            for x in numbers
+        ]  # fmt: skip
+        kinds = set(map(type, numbers))
+    return fitting(numbers, kinds, dtype), shape, dtype
 
 
 def shape_of(data: Any) -> tuple[int, ...]:
@@ -82,6 +103,16 @@ def shape_of(data: Any) -> tuple[int, ...]:
         except (KeyError, TypeError, IndexError):
             raise TypeError(f"cannot read numbers from {type(data).__name__}") from None
     return tuple(shape)
+
+
+def evenly(data: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """What stands in lists and tuples that are nested evenly; None of anything else."""
+    found = [data]
+    for size in shape:
+        if not set(map(type, found)) <= LISTS or set(map(len, found)) != {size}:
+            return None
+        found = list(chain.from_iterable(found))
+    return found
 
 
 def gather(
@@ -122,7 +153,11 @@ def common_type(numbers: list[Any], kinds: set[Any]) -> dtypes.dtype:
         elif kind in PLAIN:
             found.append(dtypes.of_number(kind()))
         else:
-            found += [type_of(x) for x in numbers if x.__class__ is kind]
+            alike = (x for x in numbers if x.__class__ is kind)
+            first = next(alike)
+            found.append(type_of(first))
+            if not (isinstance(first, NUMBERS) or scalar(kind)):  # whose class says it all
+                found += {type_of(x) for x in alike}
     return reduce(dtypes.promote_types, found) if found else dtypes.get_default_dtype()
 
 
@@ -159,10 +194,10 @@ def number_of(data: Any, dtype: dtypes.dtype) -> Any:
                 f"{list(data.shape)}: join tensors with stack()"
             )
         return data.item()
-    if array_like(data) and not data.shape:
-        return data.item()
     if isinstance(data, NUMBERS):
         return data
+    if array_like(data) and not data.shape:
+        return data.item()
     if hasattr(data, "__index__") and not isinstance(data, type):
         return data.__index__()
     if not whole and hasattr(data, "__float__") and not isinstance(data, type):
@@ -178,28 +213,32 @@ def unfit(data: Any, dtype: dtypes.dtype) -> TypeError:
     return TypeError(f"must be real number, not {kind}, for {dtype!r}")
 
 
-def fitting(numbers: list[Any], dtype: dtypes.dtype) -> list[Any]:
-    """Numbers that fit `dtype`, converted as PyTorch converts them."""
+def fitting(numbers: list[Any], kinds: set[Any], dtype: dtypes.dtype) -> list[Any]:
+    """Numbers of some classes that fit `dtype`, converted as PyTorch converts them."""
     if dtype.kind == "bool":
-        return [bool(number) for number in numbers]
-    if dtype.kind == "int":
+        return numbers if kinds == {bool} else list(map(bool, numbers))
+    if any(issubclass(kind, complex) for kind in kinds) and dtype.kind != "complex":
+        raise unfit(next(x for x in numbers if isinstance(x, complex)), dtype)
+    if dtype.kind == "int" and numbers:
+        low, high = bounds(dtype)
+        if kinds <= {int, bool} and low <= min(numbers) and max(numbers) < high:
+            return numbers
         return [whole(number, dtype) for number in numbers]
-    if dtype.kind == "float":
-        for number in numbers:
-            if number.__class__ is complex:
-                raise unfit(number, dtype)
     return numbers
+
+
+def bounds(dtype: dtypes.dtype) -> tuple[int, int]:
+    """The least number of an integer type, and the first one that is too large."""
+    high: int = 2 ** (8 * dtype.itemsize - dtype.is_signed)
+    return -high if dtype.is_signed else 0, high
 
 
 def whole(number: Any, dtype: dtypes.dtype) -> int:
     """A number as an integer of a type; small negative ones wrap around, as in C."""
-    if isinstance(number, complex):
-        raise unfit(number, dtype)
     if isinstance(number, float) and not math.isfinite(number):
         raise RuntimeError(f"cannot convert {number} to an integer of type {dtype!r}")
     found = int(number)
-    high: int = 2 ** (8 * dtype.itemsize - dtype.is_signed)
-    low = -high if dtype.is_signed else 0
+    low, high = bounds(dtype)
     below = isinstance(number, float) and number < low
     if low <= found < high and not below:
         return found

@@ -9,7 +9,11 @@ import datetime
 import decimal
 import fractions
 import operator
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,6 +312,31 @@ def test_arrays_share_their_memory(maker, name):
         assert not data.any()
 
 
+FIRST = """
+import sys
+sys.path.insert(0, "tests")
+import numpy as np
+import devtensor_strict
+import devtensor as dt
+array = np.ones(2)
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "assert dt.asarray(array, device='strict:0').tolist() == [1, 1]",
+        "assert dt.tensor([array, array], device='strict:0').shape == (2, 2)",
+        "assert dt.tensor(np.float32(2), device='strict:0').dtype is dt.float32",
+        "dt.as_tensor(array)[0] = 5; assert array[0] == 5",
+        "dt.asarray(array, copy=False)[0] = 5; assert array[0] == 5",
+    ],
+)
+def test_arrays_are_known_in_the_first_call(line):
+    root = Path(__file__).parent.parent
+    subprocess.run([sys.executable, "-c", FIRST + line], check=True, cwd=root)
+
+
 def test_copies_do_not_share():
     data = np.zeros(3)
     for x in (dt.tensor(data), dt.asarray(data, copy=True), dt.as_tensor(data, dtype=dt.float32)):
@@ -390,6 +419,36 @@ def test_dlpack_shares_memory():
 @pytest.mark.parametrize("data", [3, [1], None, "a"])
 def test_dlpack_of_nothing(data):
     both(lambda module: module.from_dlpack(data))
+
+
+@pytest.mark.parametrize("options", [{}, {"max_version": (1, 0)}], ids=["old", "versioned"])
+@pytest.mark.parametrize("make", [torch.tensor, np.array, dt.tensor], ids=["torch", "numpy", "dt"])
+def test_bare_capsules(make, options):
+    source = make([[1.0, 2.0], [3.0, 4.0]])
+    capsule = source.__dlpack__(**options)
+    taken = dt.from_dlpack(capsule)
+    assert taken.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    source[0, 0] = 7.0
+    assert taken[0, 0].item() == 7.0
+    with pytest.raises(RuntimeError, match="consumed only once"):
+        dt.from_dlpack(capsule)
+
+
+@pytest.mark.parametrize("lib", MODULES, ids=["dt", "torch"])
+def test_dlpack_to_a_device_and_copied(lib):
+    source = np.ones(2)
+    assert lib.from_dlpack(source, device="cpu").device.type == "cpu"
+    copied, shared = lib.from_dlpack(source, copy=True), lib.from_dlpack(source, copy=False)
+    source[0] = 5
+    assert copied.tolist() == [1, 1]
+    assert shared.tolist() == [5, 1]
+
+
+def test_dlpack_to_another_device():
+    source = np.ones(2)
+    assert dt.from_dlpack(source, device="strict:0").device == dt.device("strict:0")
+    with pytest.raises(ValueError, match="without copying"):
+        dt.from_dlpack(source, device="strict:0", copy=False)
 
 
 def test_dlpack_of_what_requires_gradients():
@@ -531,3 +590,28 @@ def test_operators_beside_arrays():
     assert (x + y).tolist() == [4, 6]
     assert np.add(x.numpy(), y).tolist() == [4, 6]
     assert (np.float64(2) * x).tolist() == [2, 4]
+
+
+NESTED = {
+    "integers": list(range(50_000)),
+    "numbers": [0.5 * i for i in range(50_000)],
+    "matrix": [list(range(i, i + 50)) for i in range(1000)],
+    "pairs": [(i, i + 0.5) for i in range(25_000)],
+    "scalars of the host": list(np.arange(50_000)),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_long_lists_take_about_as_long_as_in_numpy(name):
+    def took(call):
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            call()
+            times.append(time.process_time() - start)
+        return min(times)
+
+    data = NESTED[name]
+    assert dt.tensor(data).tolist() == torch.tensor(data).tolist()
+    # Once read by us and once by NumPy; it was more than thirty times as long.
+    assert took(lambda: dt.tensor(data)) < 15 * took(lambda: np.array(data))

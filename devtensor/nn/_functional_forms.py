@@ -65,6 +65,13 @@ def overwrite(
     return input.copy_(function(input.clone(), *args, **kwargs))
 
 
+def rrelu_(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> Tensor:
+    """Multiply negative numbers by a slope, over `input`: see `rrelu`."""
+    return overwrite("rrelu", dt.rrelu, input, lower, upper, training)
+
+
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
@@ -228,6 +235,7 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "rrelu_",
     "softmax",
     "softmin",
 ]
