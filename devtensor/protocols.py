@@ -9,6 +9,7 @@ from devtensor import printing
 from devtensor.autograd.mode import current
 from devtensor.autograd.view import requires_grad
 from devtensor.dtype import NUMBERS
+from devtensor.host import from_numpy
 from devtensor.route import Unrouted
 from devtensor.tensor import Tensor, on_tensor
 
@@ -104,6 +105,12 @@ class Host:
                 raise ValueError("a copy is needed to change the dtype, and copy=False was given")
             return array.astype(dtype)
         return array.copy() if copy else array
+
+    def __array_wrap__(
+        self: Any, array: Any, context: Any = None, return_scalar: bool = False
+    ) -> Tensor:
+        """What NumPy's functions of tensors give is a tensor; bools become bytes in PyTorch."""
+        return from_numpy(array.astype("uint8") if array.dtype == bool else array)
 
     def __dlpack__(self: Any, **kwargs: Any) -> Any:
         if requires_grad(self):

@@ -1,5 +1,6 @@
 """Methods that tensors have and no function stands for, beside PyTorch's."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,3 +85,27 @@ def test_methods_that_are_functions_too():
         assert hasattr(torch, name) and getattr(dt, name) is getattr(dt.Tensor, name)
     assert dt.clamp_(dt.tensor([3.0]), 0, 1).tolist() == [1]
     assert dt.is_signed(dt.ones(1)) and not dt.is_signed(dt.ones(1, dtype=dt.uint8))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: np.sqrt(t.tensor([4.0, 9.0])),
+        lambda t: np.add(t.ones(2), np.ones(2)),
+        lambda t: np.multiply(2, t.arange(3)),
+        lambda t: np.abs(t.tensor(-3.0)),
+        lambda t: np.isnan(t.tensor([1.0, float("nan")])),
+        lambda t: np.modf(t.tensor([1.5, 2.25]))[0],
+        lambda t: np.floor(t.tensor([2.5], dtype=t.float16)),
+        lambda t: np.cumsum(t.ones(2, 2), axis=1),
+        lambda t: np.exp(t.ones(2, 3).t()[1:]),
+    ],
+)
+def test_numpys_functions_give_tensors(call):
+    theirs, ours = call(torch), call(dt)
+    assert type(ours) is dt.Tensor and str(ours.dtype) == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    with pytest.raises(RuntimeError, match="requires grad"):
+        np.sqrt(dt.ones(2, requires_grad=True))
+    with pytest.raises(TypeError):
+        np.add(dt.ones(2), np.array([None, None]))
