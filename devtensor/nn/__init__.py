@@ -11,6 +11,7 @@ from devtensor.nn import (
     functional,
     init,
     linear,
+    linear_loss,
     loss,
     margin_loss,
     modules,
@@ -36,6 +37,7 @@ from devtensor.nn.container import *
 from devtensor.nn.conv import *
 from devtensor.nn.dropout import *
 from devtensor.nn.linear import *
+from devtensor.nn.linear_loss import *
 from devtensor.nn.loss import *
 from devtensor.nn.margin_loss import *
 from devtensor.nn.module import Module as Module

@@ -125,3 +125,11 @@ def test_an_inverse_that_is_not_there_is_the_identity():
     dt.testing.assert_close(layer.weight, before * 2)
     with pytest.raises(NotImplementedError):
         layer.weight = before
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "spectral_norm", "weight_norm"])
+def test_texts_are_those_of_pytorch(name):
+    texts = [
+        repr(getattr(t.nn.utils.parametrizations, name)(t.nn.Linear(3, 3))) for t in (torch, dt)
+    ]
+    assert texts[0] == texts[1]

@@ -64,7 +64,7 @@ def is_orthonormal(x: Tensor) -> bool:
     return bool(dt.allclose(x.mH @ x, one, atol=10 * n * dt.finfo(x.dtype).eps))
 
 
-class Orthogonal(Module):
+class _Orthogonal(Module):
     """Makes a matrix with orthonormal columns, or rows if it is wide, of any matrix."""
 
     base: Any
@@ -172,5 +172,5 @@ def orthogonal(
             'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". '
             f"Got: {orthogonal_map}"
         )
-    made = Orthogonal(weight, orthogonal_map, use_trivialization)
+    made = _Orthogonal(weight, orthogonal_map, use_trivialization)
     return register_parametrization(module, name, made, unsafe=True)

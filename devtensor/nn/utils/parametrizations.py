@@ -23,7 +23,7 @@ def norm_except(v: Tensor, dim: int | None) -> Tensor:
     return norm
 
 
-class WeightNorm(Module):
+class _WeightNorm(Module):
     """Makes a weight of its length `original0` and its direction `original1`."""
 
     def __init__(self, dim: int | None = 0) -> None:
@@ -48,10 +48,10 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     dim : int, optional
         Every slice along it has a length of its own; None for one length in all.
     """
-    return register_parametrization(module, name, WeightNorm(dim), unsafe=True)
+    return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
-class SpectralNorm(Module):
+class _SpectralNorm(Module):
     """Divides a weight by an estimate of its largest singular value."""
 
     def __init__(
@@ -125,5 +125,5 @@ def spectral_norm(
     if dim is None:
         dim = 1 if getattr(module, "transposed", False) else 0
     return register_parametrization(
-        module, name, SpectralNorm(weight, n_power_iterations, dim, eps)
+        module, name, _SpectralNorm(weight, n_power_iterations, dim, eps)
     )
