@@ -87,6 +87,7 @@ def test_methods_that_are_functions_too():
     assert dt.is_signed(dt.ones(1)) and not dt.is_signed(dt.ones(1, dtype=dt.uint8))
 
 
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # PyTorch's
 @pytest.mark.parametrize(
     "call",
     [
