@@ -241,7 +241,7 @@ def test_rows_at_once(lib, options):
     for row, other in zip(found, expected, strict=True):
         for one, two in zip(row, other, strict=True):
             assert one.shape == two.shape and not one.requires_grad
-            np.testing.assert_allclose(one.numpy(), two.numpy())
+            np.testing.assert_allclose(one.tolist(), two.tolist())
     assert jacobian(lambda x: x[0] * x[1], x, **options).tolist() == [x[1], x[0], 0]
 
 
@@ -256,7 +256,7 @@ def test_second_derivatives_at_once(lib, strategy):
     found = hessian(lambda x, y: (x**3).sum() * y, (x, y), **options)
     for row, other in zip(found, expected, strict=True):
         for one, two in zip(row, other, strict=True):
-            np.testing.assert_allclose(one.detach().numpy(), two.numpy())
+            np.testing.assert_allclose(one.tolist(), two.tolist())
 
 
 @SIDES
@@ -264,7 +264,7 @@ def test_rows_at_once_can_be_differentiated(lib):
     x = point(lib, "x").requires_grad_()
     found = lib.autograd.functional.jacobian(lambda x: x**3, x, create_graph=True, vectorize=True)
     (second,) = lib.autograd.grad(found.sum(), x)
-    np.testing.assert_allclose(second.detach().numpy(), 6 * np.array(POINTS["x"]))
+    np.testing.assert_allclose(second.tolist(), 6 * np.array(POINTS["x"]))
 
 
 @SIDES
@@ -290,7 +290,7 @@ def test_complex_rows_at_once():
             lib.autograd.functional.jacobian(lambda z: z * z * 2j, lib.tensor(z), **options)
             for lib in (dt, torch)
         )
-        np.testing.assert_allclose(found.numpy(), expected.resolve_conj().numpy())
+        np.testing.assert_allclose(found.tolist(), expected.tolist())
 
 
 def test_empty_outputs():
