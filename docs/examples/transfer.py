@@ -43,8 +43,10 @@ def main(arguments=None):
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=3, help="answers for each digit")
+    parser.add_argument("--steps", type=int, default=150, help="and two thirds as many for few")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
+    steps = options.steps
 
     images, labels = (x.to(options.device) for x in digits())
     images = images.float().unsqueeze(1) / 16
@@ -53,15 +55,15 @@ def main(arguments=None):
     few = torch.cat([(labels[train] == d).nonzero().flatten()[: options.each] for d in range(10)])
 
     model = network(10).to(options.device)
-    print(f"loss of telling digits apart: {fit(model, images[train], labels[train], 150):.4f}")
+    print(f"loss of telling digits apart: {fit(model, images[train], labels[train], steps):.4f}")
     model[0].requires_grad_(False)
     model[1] = nn.Linear(32, 2).to(options.device)
     frozen = [p.clone() for p in model[0].parameters()]
-    fit(model, images[few], prime[few], 100)
+    fit(model, images[few], prime[few], 2 * steps // 3)
     assert all(torch.equal(a, b) for a, b in zip(frozen, model[0].parameters(), strict=True))
 
     fresh = network(2).to(options.device)
-    fit(fresh, images[few], prime[few], 100)
+    fit(fresh, images[few], prime[few], 2 * steps // 3)
     found, other = (accuracy(m, images[test], prime[test]) for m in (model, fresh))
     print(f"primes from {len(few)} answers: {found:.3f} with the features, {other:.3f} without")
     return found, other

@@ -8,7 +8,7 @@ import torch
 
 import devtensor as dt
 from devtensor import optim
-from optim.both import close, give_gradients, pair, params, run, same_state
+from optim.both import array, close, give_gradients, pair, params, run, same_state
 
 
 def products(**options):
@@ -184,13 +184,13 @@ def test_large_parameters(name, layout):
     values, slopes = random.standard_normal((2, 401, 401)).astype(np.float32)
     found = []
     for module, library in ((dt, optim), (torch, torch.optim)):
-        x = module.from_numpy(values.copy())
+        x = module.tensor(values)
         x = {"rows": x, "columns": x.t(), "gaps": x[:, :399]}[layout].detach().requires_grad_()
         optimizer = getattr(library, name)([x])
         for k in (1, 2, 3):
-            x.grad = module.from_numpy(slopes[: x.shape[0], : x.shape[1]] * k)
+            x.grad = module.tensor(slopes[: x.shape[0], : x.shape[1]] * k)
             optimizer.step()
-        found.append(x.detach().numpy())
+        found.append(array(x))
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
 
 
@@ -336,14 +336,14 @@ def test_muon(shape, adjust, nesterov):
     options = {"lr": 0.1, "adjust_lr_fn": adjust, "nesterov": nesterov}
     sides = pair("Muon", options, shapes=(shape,))
     (_, (x,), mine), (_, (y,), other) = sides
-    expected, buffer = x.detach().numpy().copy(), np.zeros(shape)
+    expected, buffer = array(x), np.zeros(shape)
     rows, columns = shape
     factor = (
         0.2 * max(shape) ** 0.5 if adjust == "match_rms_adamw" else max(1, rows / columns) ** 0.5
     )
     for step in range(3):
         give_gradients(dt, [x], 100 + step)
-        grad = x.grad.numpy()
+        grad = array(x.grad)
         buffer = 0.95 * buffer + 0.05 * grad
         update = newton_schulz(0.05 * grad + 0.95 * buffer if nesterov else buffer)
         expected = expected * (1 - 0.1 * 0.1) - 0.1 * factor * update
