@@ -192,7 +192,7 @@ def step(mode: str, input: Tensor, state: tuple[Tensor, ...], weights: Sequence[
     """The next state of a cell, with weights from outside."""
     w_ih, w_hh, b_ih, b_hh = weights
     assert w_ih is not None and w_hh is not None
-    gates = F.linear(input, w_ih, b_ih).unsqueeze(0)
+    gates = F.linear(input, w_ih, b_ih)
     return all_states(mode, gates, state, w_hh, b_hh, None)[1]
 
 

@@ -26,7 +26,8 @@ def all_states(
     mode : str
         ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``.
     gates : Tensor
-        The input times its weights, shape (steps, N, gates * hidden).
+        The input times its weights, shape (steps, N, gates * hidden); (N, gates * hidden) for a
+        single step.
     state : tuple of Tensor
         What to begin with, each of shape (N, size).
     weight, bias : Tensor
@@ -39,15 +40,18 @@ def all_states(
     tuple
         The output of each step, and the state after the last.
     """
+    several = gates.ndim == 3
     alike = all(s.dtype is gates.dtype for s in (*state, weight))
-    if alike and gates.shape[0] and shrink is None:
+    if mode in ("LSTM", "GRU") and alike and shrink is None and gates.shape[0]:
         if mode == "LSTM":
             gates = gates if bias is None else gates + bias
-            output, memory, _ = catalogue["lstm_layer"].function(gates, *state, weight)
-            return output, (output[-1], memory[-1])
-        if mode == "GRU":
-            output = catalogue["gru_layer"].function(gates, *state, weight, bias)[0]
-            return output, (output[-1],)
+            states = catalogue["lstm_layer"].function(gates, *state, weight)[:2]
+        else:
+            states = catalogue["gru_layer"].function(gates, *state, weight, bias)[:1]
+        return states[0], tuple([s[-1] for s in states]) if several else states
+    if not several:
+        state = next_state(mode, gates, state, weight, bias, shrink)
+        return state[0], state
     outputs: list[Tensor] = []
     for step in gates.unbind(0):
         state = next_state(mode, step, state, weight, bias, shrink)
@@ -147,7 +151,6 @@ class RNNCellBase(Module):
                     )
             state = given if input.ndim == 2 else tuple(s.unsqueeze(0) for s in given)
         gates = F.linear(x, self.weight_ih, self.bias_ih)
-        gates = gates.unsqueeze(0)
         state = all_states(self.mode, gates, state, self.weight_hh, self.bias_hh, None)[1]
         if input.ndim == 1:
             state = tuple(s.squeeze(0) for s in state)

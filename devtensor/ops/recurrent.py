@@ -57,6 +57,16 @@ def at(x: Any, step: int) -> Any:
     return None if x is None else x[step, ...]
 
 
+def lifted(xp: Any, x: Any) -> Any:
+    """A single step as a sequence of one; None stays."""
+    return None if x is None else xp.expand_dims(x, axis=0)
+
+
+def first_of(xs: Any) -> Any:
+    """What a sequence of one is made of."""
+    return tuple([x[0, ...] for x in xs])
+
+
 # ---- long short-term memory
 
 
@@ -69,6 +79,7 @@ def at(x: Any, step: int) -> Any:
         ((3, 2, 8), (2, 2), (2, 2), (8, 2)),
         ((1, 2, 4), (2, 1), (2, 1), (4, 1)),
         ((2, 0, 8), (0, 2), (0, 2), (8, 2)),
+        ((2, 8), (2, 2), (2, 2), (8, 2)),
     ],
 )
 def lstm_layer(xp, gates, first, start, weight, /):
@@ -77,8 +88,8 @@ def lstm_layer(xp, gates, first, start, weight, /):
     Parameters
     ----------
     gates : Tensor
-        The input times its weight with all biases, shape (steps, batch, 4 * hidden): to enter, to
-        forget, the candidate, to leave.
+        The input times its weight with all biases, shape (steps, batch, 4 * hidden), or without
+        the first dimension for a single step: to enter, to forget, the candidate, to leave.
     first, start : Tensor
         The output and the memory before the first step, each of shape (batch, hidden).
     weight : Tensor
@@ -94,6 +105,8 @@ def lstm_layer(xp, gates, first, start, weight, /):
     Hochreiter and Schmidhuber, Long short-term memory, 1997; with the gate to forget of Gers,
     Schmidhuber and Cummins, 2000, as in ``torch.nn.LSTM``.
     """
+    if gates.ndim == 2:
+        return first_of(lstm_layer.kernel(xp, lifted(xp, gates), first, start, weight))
     size = require_steps(gates, first, weight, 4)
     hidden, memory, outputs = first, start, ([], [], [])
     turned = weight.T
@@ -112,6 +125,11 @@ def lstm_layer(xp, gates, first, start, weight, /):
 
 
 def lstm_rule(xp, gs, first, start, weight, hidden, memory, active, needs):
+    if hidden.ndim == 2:
+        gs = [lifted(xp, g) for g in gs]
+        results = (lifted(xp, x) for x in (hidden, memory, active))
+        slopes, *others = lstm_rule(xp, gs, first, start, weight, *results, needs)
+        return (slopes[0, ...], *others)
     g_hidden, g_memory, g_active = gs
     size = weight.shape[1]
     enter, forget, candidate, leave = [part(active, i, size) for i in range(4)]
@@ -171,6 +189,7 @@ derivative(lstm_layer, together=lstm_rule)
         ((3, 2, 6), (2, 2), (6, 2), (6,)),
         ((1, 2, 3), (2, 1), (3, 1)),
         ((2, 0, 6), (0, 2), (6, 2), (6,)),
+        ((2, 6), (2, 2), (6, 2), (6,)),
     ],
 )
 def gru_layer(xp, gates, first, weight, bias=None, /):
@@ -179,8 +198,8 @@ def gru_layer(xp, gates, first, weight, bias=None, /):
     Parameters
     ----------
     gates : Tensor
-        The input times its weight, with its bias, shape (steps, batch, 3 * hidden): to reset, to
-        keep, the candidate.
+        The input times its weight, with its bias, shape (steps, batch, 3 * hidden), or without
+        the first dimension for a single step: to reset, to keep, the candidate.
     first : Tensor
         The state before the first step, shape (batch, hidden).
     weight, bias : Tensor
@@ -196,6 +215,8 @@ def gru_layer(xp, gates, first, weight, bias=None, /):
     Cho et al., Learning phrase representations using RNN encoder-decoder for statistical machine
     translation, 2014, with the product before the reset as in ``torch.nn.GRU``.
     """
+    if gates.ndim == 2:
+        return first_of(gru_layer.kernel(xp, lifted(xp, gates), first, weight, bias))
     size = require_steps(gates, first, weight, 3)
     hidden, outputs = first, ([], [], [])
     turned = weight.T
@@ -216,6 +237,11 @@ def gru_layer(xp, gates, first, weight, bias=None, /):
 
 
 def gru_rule(xp, gs, first, weight, hidden, active, inner, needs):
+    if hidden.ndim == 2:
+        gs = [lifted(xp, g) for g in gs]
+        results = (lifted(xp, x) for x in (hidden, active, inner))
+        slopes, *others = gru_rule(xp, gs, first, weight, *results, needs)
+        return (slopes[0, ...], *others)
     g_hidden, g_active, g_inner = gs
     size = weight.shape[1]
     reset, keep, candidate = [part(active, i, size) for i in range(3)]

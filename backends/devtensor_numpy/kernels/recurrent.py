@@ -17,6 +17,8 @@ def lstm_layer(
     xp: Any, gates: Array, first: Array, start: Array, weight: Array, /
 ) -> tuple[Array, Array, Array]:
     """`lstm_layer`: all four gates at once, then what is different in the candidate."""
+    if gates.ndim == 2:
+        return common.first_of(lstm_layer(xp, gates[None], first, start, weight))
     size = require_steps(gates, first, weight, 4)
     if is_half(gates.dtype):
         return common.lstm_layer.kernel(xp, gates, first, start, weight)
@@ -43,6 +45,8 @@ def gru_layer(
     xp: Any, gates: Array, first: Array, weight: Array, bias: Array | None = None, /
 ) -> tuple[Array, Array, Array]:
     """`gru_layer`."""
+    if gates.ndim == 2:
+        return common.first_of(gru_layer(xp, gates[None], first, weight, bias))
     size = require_steps(gates, first, weight, 3)
     if is_half(gates.dtype):
         return common.gru_layer.kernel(xp, gates, first, weight, bias)
