@@ -7,6 +7,7 @@ import pytest
 
 import devtensor as dt
 from devtensor.nn import functional as F
+from samples import numpy as array
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -142,11 +143,11 @@ def test_function(name, inputs, kwargs):
     wanted, wanted_gradients = run(torch, TF, name, inputs, kwargs)
     assert str(out.dtype) == str(wanted.dtype)
     assert tuple(out.shape) == tuple(wanted.shape)
-    np.testing.assert_allclose(out.detach().numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(array(out), array(wanted), rtol=1e-5, atol=1e-6)
     for number, (x, y) in enumerate(zip(gradients, wanted_gradients, strict=True)):
         if y is not None and not (x is None and not y.any()):
             np.testing.assert_allclose(
-                x.numpy(), y.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"gradient {number}"
+                array(x), array(y), rtol=1e-5, atol=1e-6, err_msg=f"gradient {number}"
             )
 
 
@@ -177,22 +178,22 @@ def test_inplace_forms(name, args):
         kwargs = {} if how else {"inplace": True}
         out = function(x, *args, *how, **kwargs)
         assert out is x
-        np.testing.assert_allclose(x.detach().numpy(), expected.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(array(x), array(expected), rtol=1e-6)
         x.sum().backward()
         other = dt.tensor(floats(3, 4), requires_grad=True)
         function(other, *args).sum().backward()
-        np.testing.assert_allclose(leaf.grad.numpy(), other.grad.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(array(leaf.grad), array(other.grad), rtol=1e-6)
 
 
 def test_gumbel_softmax():
     logits = dt.tensor(np.log([[0.7, 0.2, 0.1]] * 4000), requires_grad=True)
     soft = F.gumbel_softmax(logits, tau=0.5)
-    np.testing.assert_allclose(soft.detach().numpy().sum(-1), 1, rtol=1e-6)
+    np.testing.assert_allclose(array(soft).sum(-1), 1, rtol=1e-6)
     hard = F.gumbel_softmax(logits, hard=True)
-    assert set(np.unique(hard.detach().numpy().round(6))) == {0, 1}
-    np.testing.assert_allclose(hard.detach().numpy().mean(0), [0.7, 0.2, 0.1], atol=0.04)
+    assert set(np.unique(array(hard).round(6))) == {0, 1}
+    np.testing.assert_allclose(array(hard).mean(0), [0.7, 0.2, 0.1], atol=0.04)
     (hard * dt.tensor([1.0, 2.0, 3.0])).sum().backward()
-    assert np.abs(logits.grad.numpy()).max() > 0
+    assert np.abs(array(logits.grad)).max() > 0
 
 
 BAD = [

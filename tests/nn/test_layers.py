@@ -5,6 +5,7 @@ import pytest
 
 import devtensor as dt
 from devtensor import nn
+from samples import numpy as array
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -276,10 +277,6 @@ def label(case):
     name, args, kwargs, inputs = case
     shapes = "" if inputs is None else " ".join("x".join(map(str, x.shape)) for x in inputs)
     return f"{name}{args}{kwargs}{shapes}".replace(" ", "")
-
-
-def array(value):
-    return value.detach().numpy()
 
 
 def flat(result):

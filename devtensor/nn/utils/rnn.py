@@ -145,7 +145,7 @@ def pack_padded_sequence(
         )
     counts = [sum(size > t for size in sizes) for t in range(sizes[0])]
     data = dt.cat([input[t, :count] for t, count in enumerate(counts)])
-    return PackedSequence(data, dt.tensor(counts, dtype=dt.int64), order)
+    return PackedSequence(data, dt.tensor(counts, dtype=dt.int64, device="cpu"), order)
 
 
 def pad_packed_sequence(
@@ -174,7 +174,8 @@ def pad_packed_sequence(
         empty = rows[0].new_full(rows[0].shape, padding_value)
         rows += [empty] * (total_length - steps)
     padded = dt.stack(rows)
-    lengths = dt.tensor([sum(count > i for count in counts) for i in range(whole)])
+    sizes = [sum(count > i for count in counts) for i in range(whole)]
+    lengths = dt.tensor(sizes, device="cpu")
     back = sequence.unsorted_indices
     if back is not None:
         padded = padded.index_select(1, back)
