@@ -22,6 +22,12 @@ WHOLE = (
 """Parameters that are one integer."""
 SEVERAL = ("dim", "dims", "pad", "repeats", "shape", "shifts", "size", "split_sizes")
 """Parameters that are an integer or several."""
+TENSORS = (
+    "append", "aweights", "bias", "boundaries", "elements", "fweights", "index", "indices", "mask",
+    "other", "pos_weight", "prepend", "sorted_sequence", "sorter", "source", "src",
+    "test_elements", "weight", "x",
+)  # fmt: skip
+"""Parameters of composites that are tensors, if they are given and the call fails."""
 FREE = ("ord",)
 """Parameters that may be of several kinds, and are looked at where they are used."""
 
@@ -49,14 +55,27 @@ def wholes(value: Any) -> bool:
     return whole(value)
 
 
+def tensor(value: Any) -> bool:
+    """Whether a value is a tensor or can be made one."""
+    return isinstance(value, Tensor) or hasattr(value, "__array__")
+
+
+def tensors_of(value: Any) -> bool:
+    """Whether a value is several tensors, which may stand in a sequence of their own."""
+    if not isinstance(value, (tuple, list)):
+        return False
+    return all(tensor(x) or tensors_of(x) for x in value)
+
+
 KINDS: dict[str, Callable[[Any], bool]] = {
-    "Tensor": lambda value: isinstance(value, Tensor) or hasattr(value, "__array__"),
+    "Tensor": tensor,
     "bool": lambda value: isinstance(value, bool) or type(value).__name__ == "bool",
     "dtype": lambda value: isinstance(value, dtypes.dtype),
     "int": whole,
     "Number": number,
     "str": lambda value: isinstance(value, str),
     "tuple of ints": wholes,
+    "tuple of Tensors": tensors_of,
 }
 
 
@@ -146,8 +165,19 @@ def check_inputs(op: Op, inputs: Sequence[Any]) -> None:
         )
 
 
-def wrong(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError | None:
-    """The error that names the argument of the wrong kind with which a function has failed."""
+def wrong(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: bool = False
+) -> TypeError | None:
+    """The error that names the argument of the wrong kind in a call of a composite, or None.
+
+    Parameters
+    ----------
+    function : callable
+    args, kwargs
+        The call.
+    tensors : bool, optional
+        Whether the call has failed as it does where something is no tensor.
+    """
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments
@@ -155,13 +185,16 @@ def wrong(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeE
         return None
     for place, parameter in enumerate(signature.parameters.values()):
         name, default = parameter.name, parameter.default
-        if name not in given or parameter.kind in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        ):
+        if name not in given or parameter.kind is parameter.VAR_KEYWORD:
             continue
-        kind = annotated(parameter) or kind_of(name, default)
         value = given[name]
+        kind = annotated(parameter) or kind_of(name, default)
+        if tensors and name in TENSORS:
+            kind = "Tensor"
+        elif tensors and name == "tensors":
+            kind = "tuple of Tensors"
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            continue
         if kind is None or value is default or KINDS[kind](value):
             continue
         position = None if parameter.kind is parameter.KEYWORD_ONLY else place + 1

@@ -22,7 +22,7 @@ from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 from devtensor.autograd.mode import tell
-from devtensor.dtype import PYTHON
+from devtensor.dtype import PYTHON, dtype
 from devtensor.plan import Plan, saved
 from devtensor.route import hand_over, routed
 
@@ -333,29 +333,49 @@ def composite(
     return define
 
 
+def is_flag(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is True or False."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return isinstance(parameter.default, bool) and parameter.kind in kinds
+
+
 def with_aliases(function: Function) -> Function:
     """Let a function be called with the other names of its parameters, too."""
-    others = other_names(list(inspect.signature(function).parameters))
+    listed = inspect.signature(function).parameters
+    others = other_names(list(listed))
+    flags = [(place, name) for place, (name, p) in enumerate(listed.items()) if is_flag(p)]
+    first = flags[0][0] if flags else len(listed)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
             for alias in others.keys() & kwargs.keys():
                 kwargs[others[alias]] = kwargs.pop(alias)
-            if kwargs.get("dtype").__class__ is type:
-                kwargs["dtype"] = PYTHON.get(kwargs["dtype"], kwargs["dtype"])
+            kind = kwargs.get("dtype")
+            if kind is not None and kind.__class__ is not dtype:
+                if kind.__class__ is not type:
+                    refuse_wrong(args, kwargs)
+                kwargs["dtype"] = PYTHON.get(kind, kind)
         if routed((*args, *kwargs.values()) if kwargs else args):
             return hand_over(call, args, kwargs)
+        if flags and (kwargs or len(args) > first):
+            for place, name in flags:
+                value = args[place] if place < len(args) else kwargs.get(name, False)
+                if value is not True and value is not False:
+                    refuse_wrong(args, kwargs)
+                    break
         try:
             return function(*args, **kwargs)
         except (AttributeError, KeyError, TypeError, ValueError) as failed:
-            from devtensor.expected import wrong  # stands above this file
+            if not (isinstance(failed, TypeError) and str(failed).startswith(function.__name__)):
+                refuse_wrong(args, kwargs, isinstance(failed, AttributeError))
+            raise
 
-            said = isinstance(failed, TypeError) and str(failed).startswith(function.__name__)
-            error = None if said else wrong(function, args, kwargs)
-            if error is None:
-                raise
-        raise error
+    def refuse_wrong(args: Any, kwargs: Any, tensors: bool = False) -> None:
+        from devtensor.expected import wrong  # stands above this file
+
+        if error := wrong(function, args, kwargs, tensors):
+            raise error from None
 
     return call
 

@@ -5,6 +5,7 @@ index, a dimension. What PyTorch refuses must be refused with an error that the 
 catches; what it computes must be computed alike.
 """
 
+import inspect
 import re
 import warnings
 
@@ -475,6 +476,56 @@ def test_writing_in_place(case):
             if found:
                 wrong.append(f"{form}: {found}")
     assert not wrong, "\n".join(wrong)
+
+
+def flags(case):
+    """The parameters of a composite that are True or False."""
+    parameters = inspect.signature(case.entry.function).parameters.values()
+    return [p.name for p in parameters if isinstance(p.default, bool)]
+
+
+@law([case for case in KNOWN if case.op is None and case.number == 0 and flags(case)])
+def test_what_is_neither_true_nor_false(case):
+    listed = list(inspect.signature(case.entry.function).parameters)
+    for name in flags(case):
+        for value in ("a", 1.5, None, 2):
+            found = []
+            for module in (dt, torch):
+                args, kwargs, _ = made(case, module, (None, None, None))
+                args = list(args)
+                if name in listed[: len(args)]:
+                    args[listed.index(name)] = value
+                else:
+                    kwargs = {**kwargs, name: value}
+                function = oracle(case.entry) if module is torch else case.entry.function
+                found.append(outcome(function, args, kwargs))
+            ours, theirs = found
+            if isinstance(theirs, TypeError):
+                assert isinstance(ours, TypeError), (name, value, ours)
+                assert useful(ours)
+
+
+NO_TENSORS = {
+    "gather": lambda m: m.gather(m.ones(2), 0, 2),
+    "masked_select": lambda m: m.masked_select(m.ones(2), 1.5),
+    "searchsorted": lambda m: m.searchsorted([1.0], m.ones(2)),
+    "index_add": lambda m: m.ones(2).index_add(0, m.tensor([0]), "a"),
+    "layer_norm": lambda m: m.nn.functional.layer_norm(m.ones(2), (2,), "a"),
+    "hstack": lambda m: m.hstack([1.5]),
+    "hstack of a word": lambda m: m.hstack("a"),
+    "block_diag": lambda m: m.block_diag(1.5),
+    "equal": lambda m: m.equal(m.ones(2), 2),
+    "dtype": lambda m: m.zeros_like(m.ones(2), dtype=()),
+    "dtype of a word": lambda m: m.eye(2, dtype="float32"),
+}
+
+
+@pytest.mark.parametrize("name", NO_TENSORS)
+def test_what_should_have_been_a_tensor(name):
+    ours, theirs = (outcome(NO_TENSORS[name], (module,), {}) for module in (dt, torch))
+    assert isinstance(theirs, TypeError), theirs
+    assert isinstance(ours, TypeError), ours
+    assert useful(ours)
 
 
 # ---- out=
