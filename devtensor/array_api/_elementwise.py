@@ -94,7 +94,7 @@ def sign(x: Tensor, /) -> Tensor:
     x : Tensor
     """
     signs = dt.sgn(x)
-    return signs if x.dtype.kind in ("int", "bool") else dt.where(dt.isnan(x), x, signs)
+    return dt.where(dt.isnan(x), x, signs) if x.dtype.kind == "float" else signs
 
 
 def where(condition: Tensor, x1: Tensor | Number, x2: Tensor | Number, /) -> Tensor:

@@ -581,10 +581,12 @@ def abs_(input: Any) -> Any:
 
 
 def signs(xp: Any, input: Any) -> Any:
-    """The sign of NaN is 0, as in PyTorch."""
+    """The sign of NaN is 0, as in PyTorch; of complex numbers with NaN it is NaN."""
     if kind(input) == "bool":
         return xp.asarray(input, copy=True)
     found = xp.sign(input)
+    if kind(input) == "complex":
+        return found
     return xp.where(found != found, xp.zeros_like(found), found)
 
 

@@ -35,6 +35,11 @@ def complex_matrix(module, n=4, seed=0):
 # ---- elementwise
 
 
+def test_directions_of_nan():
+    agree(lambda m: m.sgn(m.tensor([complex(0, np.nan), complex(np.nan, 1), 3 + 4j, 0j])))
+    agree(lambda m: m.sgn(m.tensor([np.nan, -0.0, -3.0])))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
 def test_right_shift_by_all_bits(dtype):
     def call(m):
