@@ -17,7 +17,7 @@ from devtensor.func._transforms import (
     vjp,
 )  # fmt: skip
 from devtensor.func._tree import flatten, unflatten
-from devtensor.func._vmap import vmap
+from devtensor.func._vmap import check_randomness, vmap
 from devtensor.tensor import Tensor
 
 __all__ = ["hessian", "jacfwd", "jacrev"]
@@ -165,7 +165,7 @@ def jacfwd(
     Raises
     ------
     RuntimeError
-        If the output holds something else than Tensors.
+        If the output holds something else than Tensors, or `randomness` is another word.
     ValueError
         If an argument has integers.
     """
@@ -174,6 +174,7 @@ def jacfwd(
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         picked, numbers = chosen(args, argnums)
         check_float(flatten(picked)[0])
+        check_randomness(randomness)
         check_real("jacfwd", "input", flatten(picked)[0])
 
         def call(new: Any) -> Any:

@@ -313,6 +313,7 @@ def jvp(
                     f"{told}: Expected {kind} to contain only Tensors, got {type(x)}"
                 )
     check_float(leaves)
+    check_float(given, "tangent")
     for x, t in zip(leaves, given, strict=True):
         if x.shape != t.shape:
             raise RuntimeError(
@@ -330,12 +331,12 @@ def jvp(
     return (*shown, aux) if has_aux else shown
 
 
-def check_float(leaves: list[Any]) -> None:
-    """Raise ValueError for primals of integers."""
+def check_float(leaves: list[Any], kind: str = "primal") -> None:
+    """Raise ValueError for primals or tangents of integers."""
     for x in leaves:
         if isinstance(x, Tensor) and x.dtype.kind not in ("float", "complex"):
             raise ValueError(
-                f"Expected primal to be floating point or complex, but got: {x.dtype!r}"
+                f"Expected {kind} to be floating point or complex, but got: {x.dtype!r}"
             )
 
 

@@ -71,11 +71,7 @@ def vmap(
     >>> dt.vmap(dt.dot)(dt.ones(2, 3), dt.ones(2, 3))
     tensor([3., 3.])
     """
-    if randomness not in RANDOMNESS:
-        raise RuntimeError(
-            f"Only allowed values for randomness are 'error', 'different', or 'same'. "
-            f"Got {randomness}"
-        )
+    check_randomness(randomness)
     if not (chunk_size is None or chunk_size > 0):
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
@@ -106,6 +102,15 @@ def vmap(
         return unflatten(outs, parts[0][1])
 
     return wrapped
+
+
+def check_randomness(randomness: str) -> None:
+    """Raise RuntimeError for a word that says nothing of random numbers."""
+    if randomness not in RANDOMNESS:
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. "
+            f"Got {randomness}"
+        )
 
 
 def named(func: Any) -> str:

@@ -93,6 +93,8 @@ PROGRAMS = {
     "jvp of nothing": lambda lib, f, x, w: f.jvp(lambda: x, (), ()),
     "jvp to no tensor": lambda lib, f, x, w: f.jvp(lambda x: 3.0, (x,), (x,)),
     "jvp of integers": lambda lib, f, x, w: f.jvp(lambda x: x, (lib.arange(3),), (lib.arange(3),)),
+    "jvp along integers": lambda lib, f, x, w: f.jvp(lambda x: x * 2, (x,), (lib.arange(4),)),
+    "jacfwd, no randomness": lambda lib, f, x, w: f.jacfwd(layer, randomness="no")(x, w),
     "jvp of jvp": lambda lib, f, x, w: f.jvp(
         lambda x: f.jvp(lambda y: layer(y, w), (x,), (x * x,))[1], (x,), (x.cos(),)
     ),
