@@ -306,7 +306,7 @@ def in_place_form(op: Op) -> Function:
             if (
                 (common and quickly(args[0], args))
                 or (single and write_result(op.function, args, kwargs, name))
-                or (common and MODE.get() is RECORD
+                or (single and star is None and not kwargs and MODE.get() is RECORD
                     and write_recorded(op.function, args[0], args, name))
             ):  # fmt: skip
                 return args[0]

@@ -268,10 +268,17 @@ def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: s
     copied before it is overwritten, and of the result it is the target's own memory that is saved.
     """
     alias, node, array, device = target._alias, target._node, target._array, target._device
-    if target._rest is not None or alias.__class__ is View or isinstance(node, Leaf):
+    seen = alias.__class__ is View
+    if target._rest is not None or isinstance(node, Leaf) or node is INFERENCE:
         return False
+    if seen:
+        if alias.made != "grad" or target.is_inference():
+            return False
+        node = alias.live(target)
+        if node is not None and is_leaf(alias.base):
+            return False
     backend = device.backend
-    if node is INFERENCE or backend.overlaps(array):
+    if backend.overlaps(array):
         return False
     for x in args[1:]:
         shared = alias and isinstance(x, Tensor) and x is not target and x._alias
@@ -295,7 +302,7 @@ def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: s
         watch(after, 0, target)
     memory.written(name, *users_place(3))
     after.clock = tick()
-    target._node, target._alias.rebased = after, memory.stamp
+    rebase(target, after, device)
     return True
 
 

@@ -321,8 +321,10 @@ def fill_(input: Any, value: Any) -> Any:
     if (kind is float or kind is int) and PLAIN[input.__class__]:
         native, device = input._array.dtype, input._device
         made = SCALARS.get((value, kind, native, device)) or scalar(value, native, device)
-        if made is not None and write_plainly(input, made, "fill_"):
-            return input
+        if made is not None:
+            if write_plainly(input, made, "fill_"):
+                return input
+            return in_place(filled_with)(input, made)
     return in_place(filled_with)(input, value_for(input, value))
 
 
