@@ -121,7 +121,8 @@ def brisk(op: Op, slow: Function) -> Function:
         if op.view:
             view(op, outs, inputs[0], params, mode)
         if tracked and single:
-            if (plan := op.plan(tuple([e is not None for e in edges]))) and TRACKS[result.dtype]:
+            plan = op.plan(tuple([edge is not None for edge in edges]))
+            if plan is not None and plan.link is not None and TRACKS[result.dtype]:
                 links = plan.link(*edges, *inputs, outs)
                 outs._node = Call.make(plan, links, result.shape, device, params)
         elif tracked:
