@@ -594,3 +594,16 @@ def test_bfloat16():
     into = np.zeros(2, np.int32)
     NUMPY.write(into, x)
     assert into.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quotients_are_rounded_down_exactly(library, dtype):
+    """``1 // 0.1`` is 9, as 0.1 is a little more than it says; what a quotient rounds to is 10."""
+    numbers = np.array([1, -1, 0.1, -0.3, 2, 7.5, 0, np.inf, -np.inf, np.nan], dtype)
+    left, right = np.meshgrid(numbers, numbers)
+    for name in ("floor_divide", "remainder"):
+        with np.errstate(all="ignore"):
+            wanted = getattr(np, name)(left, right)
+            found = library.back(getattr(library.xp, name)(library(left), library(right)))
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -911,6 +911,10 @@ def places_of_several_nans_are_any():
     return int(dpnp.argmax(there(np.array([np.nan, np.nan])))) != 0
 
 
+def quotients_are_rounded_before_they_are_rounded_down():
+    return float(dpnp.floor_divide(there([1.0]), there([0.1]))[0]) == 10
+
+
 def permutation_does_nothing():
     dpnp.random.seed(0)
     x = dpnp.arange(100, sycl_queue=QUEUE)
@@ -987,6 +991,7 @@ def another_queue_is_no_error_of_pytorchs():
         indices_are_clipped,
         half_precision_means_overflow,
         places_of_several_nans_are_any,
+        quotients_are_rounded_before_they_are_rounded_down,
         permutation_does_nothing,
         floats_saturate_small_integers,
         sizes_overflow,

@@ -97,6 +97,26 @@ template<typename T> __device__ T i0_(T x) {
 )
 ELEMENTWISE["i0"] = ("T x", "T y", "y = (T)i0_<double>((double)x);", I0, ("float32", "float64"))
 
+# `fmod` is exact; a quotient that is rounded before it is rounded down may come to the next one.
+REST = """
+template<typename T> __device__ T rest_(T x, T y) {
+    T rest = fmod(x, y);
+    return rest != (T)0 && (y < (T)0) != (rest < (T)0) ? rest + y : rest;
+}
+template<typename T> __device__ T floored_(T x, T y) {
+    if (y == (T)0) return x / y;
+    T rest = fmod(x, y), found = (x - rest) / y;
+    if (rest != (T)0 && (y < (T)0) != (rest < (T)0)) found -= (T)1;
+    if (found == (T)0) return copysign((T)0, x / y);
+    T whole = floor(found);
+    return found - whole > (T)0.5 ? whole + (T)1 : whole;
+}
+"""
+ELEMENTWISE["remainder"] = ("T x, T y", "T z", "z = rest_<T>(x, y);", REST, ("float32", "float64"))
+ELEMENTWISE["floor_divide"] = (
+    "T x, T y", "T z", "z = floored_<T>(x, y);", REST, ("float32", "float64")
+)  # fmt: skip
+
 PHILOX = """
 __device__ void philox_(unsigned int* c, unsigned int k0, unsigned int k1) {
     for (int round = 0; round < 10; round++) {

@@ -10,7 +10,7 @@ from typing import Any
 
 from devtensor_numpy.namespace import STANDARD
 
-from . import extras_index, guarded, memory, products, special
+from . import extras_index, guarded, memory, products, quotients, special
 from .guarded import factories
 from .runtime import cupy
 
@@ -19,7 +19,7 @@ OWN = "float16 fft"
 _names: dict[str, Any] = {
     name: getattr(cupy, name) for name in f"{STANDARD} {OWN}".split() if hasattr(cupy, name)
 }
-for _module in (guarded, extras_index, memory, special):
+for _module in (guarded, extras_index, memory, quotients, special):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 try:

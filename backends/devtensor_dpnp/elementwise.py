@@ -180,13 +180,38 @@ def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
     return call
 
 
+def floor_divide(x1: Any, x2: Any, /) -> Any:
+    """Quotients, rounded down.
+
+    dpnp rounds a rounded quotient of floats down, which may have come to the next whole number:
+    ``1 // 0.1`` is 10 there. What `fmod` leaves is exact.
+    """
+    if not isinstance(x1, Array):
+        x1 = operand(x1, x2)
+    elif not isinstance(x2, Array):
+        x2 = operand(x2, x1)
+    kinds = {x.dtype.kind for x in (x1, x2) if isinstance(x, Array)}
+    if "f" not in kinds or not isinstance(x1, Array) or not isinstance(x2, Array):
+        return of_whole_numbers(x1, x2)
+    rest, plain = dpnp.fmod(x1, x2), x1 / x2
+    found = (x1 - rest) / x2
+    found = dpnp.where((rest != 0) & ((x2 < 0) != (rest < 0)), found - 1, found)
+    whole = dpnp.floor(found)
+    whole = dpnp.where(found - whole > 0.5, whole + 1, whole)
+    whole = dpnp.where(found == 0, dpnp.copysign(dpnp.zeros_like(plain), plain), whole)
+    return dpnp.where(x2 == 0, plain, whole)
+
+
 NUMBERS = REALS + COMPLEX + SIGNED + UNSIGNED
 ORDERED = REALS + SIGNED + UNSIGNED
 WHOLE = "?" + SIGNED + UNSIGNED
 
+of_whole_numbers = two("floor_divide", SIGNED + UNSIGNED)
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "floor_divide": floor_divide,
     **{name: two(name, NUMBERS) for name in ("add", "subtract", "multiply")},
-    **{name: two(name, ORDERED) for name in ("maximum", "minimum", "remainder", "floor_divide")},
+    **{name: two(name, ORDERED) for name in ("maximum", "minimum", "remainder")},
     **{name: two(name, REALS) for name in ("divide", "pow", "atan2", "hypot", "copysign")},
     **{name: two(name, REALS) for name in ("logaddexp", "nextafter")},
     **{
