@@ -103,6 +103,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
         return apply(cls, args, kwargs)
 
 
+class InplaceFunction(Function):
+    """A `Function`, by a name that older programs have for those that write in place."""
+
+
+BackwardCFunction = FunctionCtx
+"""The class of every `ctx`, by PyTorch's name."""
+
 batching: list[Callable[..., Any]] = []
 """What `devtensor.func` adds for batches: calls the `vmap` of a Function; levels its arguments."""
 
@@ -176,7 +183,7 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return tuple(outs) if several else outs[0]
 
 
-@functools.lru_cache(None)
+@functools.lru_cache(256)
 def defaults_of(forward: Callable[..., Any]) -> tuple[inspect.Signature, int] | None:
     """How a `forward` is called, and by how many positions; None if none has a default."""
     signature = inspect.signature(forward)
@@ -191,7 +198,6 @@ def _given(output: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: output
 
 
-@functools.lru_cache(None)
 def way_back(cls: Any) -> Callable[..., Any]:
     """The rule of a Function's node: its `backward`, and for the forward mode its `jvp`."""
     backward: Callable[..., Any] = (

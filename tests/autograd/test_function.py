@@ -618,6 +618,65 @@ def test_what_is_not_there(lib):
 
 
 @SIDES
+def test_older_names(lib):
+    places = lib.autograd.function
+
+    class Twice(places.InplaceFunction):
+        @staticmethod
+        def forward(ctx, x):
+            assert isinstance(ctx, places.BackwardCFunction)
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = leaf(lib, 1.0)
+    Twice.apply(x.clone()).backward()
+    assert x.grad.tolist() == [2.0]
+
+
+@SIDES
+def test_a_rule_may_be_exchanged(lib):
+    class Twice(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = leaf(lib, 1.0)
+    Twice.apply(x).backward()
+    Twice.backward = staticmethod(lambda ctx, g: g * 5)
+    Twice.apply(x).backward()
+    assert x.grad.tolist() == [7.0]
+
+
+@SIDES
+def test_arguments_that_are_left_out(lib):
+    class Scaled(lib.autograd.Function):
+        @staticmethod
+        def forward(x, scale=3.0):
+            return x * scale
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            _, ctx.scale = inputs
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.scale, None
+
+    x = leaf(lib, 1.0)
+    Scaled.apply(x).backward()
+    Scaled.apply(x, 4.0).backward()
+    assert x.grad.tolist() == [7.0]
+
+
+@SIDES
 def test_vjp_is_another_name_of_backward(lib):
     class Twice(lib.autograd.Function):
         @staticmethod
