@@ -156,6 +156,8 @@ def to(input: Any, *args: Any, **kwargs: Any) -> Any:
     Tensor
         `input` itself if there is nothing to change and `copy` is False.
     """
+    if len(args) == 1 and not kwargs and (args[0] is input._device or args[0] is input.dtype):
+        return input
     dtype, device, copy = read_to(args, kwargs)
     source = input
     if device is not None:
@@ -257,7 +259,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
             raise TypeError(
                 f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
             )
-        return fill_(input, src)
+        return filled_over(input, src)
     if src._device is not input._device:
         src = to_device(src, input._device)
     if write_plainly(input, src, "copy_"):
@@ -314,9 +316,8 @@ def catalogue_number(value: Any, dtype: Dtype) -> Any:
     return converted(value, dtype)
 
 
-@composite(method=True, examples=[((2, 3), 1.5), ((2, 3), ())])
-def fill_(input: Any, value: Any) -> Any:
-    """Write a number, or the number in a 0-d tensor, at every place."""
+def filled_over(input: Any, value: Any) -> Any:
+    """`input` with a number, or the number in a 0-d tensor, written at every place."""
     kind = value.__class__
     if (kind is float or kind is int) and PLAIN[input.__class__]:
         native, device = input._array.dtype, input._device
@@ -328,6 +329,12 @@ def fill_(input: Any, value: Any) -> Any:
     return in_place(filled_with)(input, value_for(input, value))
 
 
+@composite(method=True, examples=[((2, 3), 1.5), ((2, 3), ())])
+def fill_(input: Any, value: Any) -> Any:
+    """Write a number, or the number in a 0-d tensor, at every place."""
+    return filled_over(input, value)
+
+
 @composite(method=False, examples=[((2, 3), 1.5), ((2, 3), ())])
 def fill(input: Any, value: Any) -> Any:
     """A tensor like `input` with `value` at every place."""
@@ -337,7 +344,7 @@ def fill(input: Any, value: Any) -> Any:
 @composite(method=True, examples=[((2, 3),)])
 def zero_(input: Any) -> Any:
     """Write zero at every place."""
-    return fill_(input, 0)
+    return filled_over(input, 0)
 
 
 @op(
