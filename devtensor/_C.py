@@ -9,6 +9,8 @@ from typing import Any
 
 from devtensor.amp import autocast
 from devtensor.device import device
+from devtensor.nn import functional
+from devtensor.nn.module import parse_to
 from devtensor.overrides import DisableTorchFunctionSubclass
 from devtensor.route import disabled as _disabled_torch_function_impl
 from devtensor.tensor import Tensor
@@ -57,6 +59,22 @@ def _get_accelerator() -> device:
     from devtensor.accelerator import current_accelerator
 
     return current_accelerator() or device("cpu")
+
+
+class Networks:
+    """``torch._C._nn``: functions of networks, and how the arguments of `to` are read."""
+
+    @staticmethod
+    def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
+        place, dtype, non_blocking = parse_to(*args, **kwargs)
+        place = None if place is None else device(place)
+        return place, dtype, non_blocking, kwargs.get("memory_format")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(functional, name)
+
+
+_nn = Networks()
 
 
 def __getattr__(name: str) -> Any:

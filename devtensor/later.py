@@ -66,6 +66,7 @@ HOMES = {
     "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
     "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage",
+    "types": "SymBool SymFloat SymInt",
 }
 """A module, and the names of it that the package has, too."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from devtensor.aten import OPERATIONS
 from devtensor.autograd.function import Function
 from devtensor.device import device
 from devtensor.refusal import refused
@@ -274,13 +275,14 @@ class Namespace:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        found = _operators.get(f"{self._name}::{name}")
+        found: Any = _operators.get(f"{self._name}::{name}")
         if found is None and self._name == "aten":
             for home in ("devtensor", "devtensor.nn.functional", "devtensor.native"):
                 function = getattr(import_module(home), name, None)
                 if callable(function):
                     return Overloads(function)
-        if found is None:
+            found = OPERATIONS.get(name) or vars(Tensor).get(name)
+        if not callable(found):
             raise AttributeError(
                 f"'_OpNamespace' '{self._name}' object has no attribute '{name}': no operator of "
                 "that name was defined by torch.library, and compiled ones cannot be loaded"

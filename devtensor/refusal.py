@@ -62,7 +62,6 @@ ABSENT = {
     "onnx": "nothing writes ONNX files here; save the state_dict and export it from PyTorch",
     "package": "save the state_dict by torch.save, and the code as a Python package",
     "utils.cpp_extension": "what is compiled for PyTorch runs on its tensors alone",
-    "utils.flop_counter": "devtensor.ledger() tells what is launched",
     "utils.data.datapipes": "write a Dataset or an IterableDataset",
     "utils.mobile_optimizer": COMPILER,
 }

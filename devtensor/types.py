@@ -9,6 +9,7 @@ from typing import IO, Any, TypeAlias
 
 from devtensor.device import device
 from devtensor.dtype import dtype
+from devtensor.refusal import refused
 from devtensor.size import Size
 from devtensor.tensor import Tensor
 
@@ -24,3 +25,8 @@ _TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]
 Device: TypeAlias = device | str | builtins.int | None
 FileLike: TypeAlias = str | os.PathLike[str] | IO[bytes]
 Storage: TypeAlias = Any
+
+SymInt, SymFloat, SymBool = (
+    refused(name, "sizes are Python's numbers here") for name in ("SymInt", "SymFloat", "SymBool")
+)
+"""Numbers of graphs: nothing is one of them."""

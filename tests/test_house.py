@@ -85,6 +85,8 @@ FLOORS = [
         "amp",
         "__config__",
         "_C",
+        "_tensor_str",
+        "aten",
         "func",
         "functional",
         "jit",
@@ -294,7 +296,8 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.functionnode",
     "autograd.graph",
     "autograd.modes", "autograd.node", "autograd.ontensor", "autograd.passes", "autograd.saved",
-    "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch", "ledger", "look", "methods",
+    "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch",
+    "ledger", "look", "methods",
     "nn._hooks", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
     "utils.checkpoint", "",
 }  # fmt: skip

@@ -18,6 +18,7 @@ MODULES = {
     "library": "triton_op opcheck register_autocast",
     "distributed": "init_process_group all_reduce barrier broadcast all_gather new_group",
     "distributed.fsdp": "fully_shard FullyShardedDataParallel",
+    "distributed.rpc": "init_rpc rpc_sync RRef",
     "nn.parallel": "DistributedDataParallel",
     "sparse": "sampled_addmm softmax spdiags",
     "nested": "nested_tensor as_nested_tensor",

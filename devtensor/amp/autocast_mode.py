@@ -14,6 +14,7 @@ from devtensor.amp._cast import Cast, Untouched, casts, install
 from devtensor.autograd.mode import Block
 from devtensor.autograd.modes import decorated
 from devtensor.backend import kinds
+from devtensor.device import ELSEWHERE
 from devtensor.dtype import dtype as Dtype
 from devtensor.tensor import Tensor
 
@@ -179,7 +180,8 @@ def is_autocast_enabled(device_type: str | None = None) -> bool:
     """Whether a block is open for a kind of device; without one, for any accelerator."""
     found = casts()
     if device_type is not None:
-        return named(device_type) in found and found[device_type].enabled
+        known = device_type in ELSEWHERE  # by name: there nothing runs, in no precision
+        return not known and named(device_type) in found and found[device_type].enabled
     return any(cast.enabled for kind, cast in found.items() if kind != "cpu")
 
 
