@@ -1,6 +1,9 @@
 """Devices for the tests: the cpu, array-api-strict, and what ``--device`` names."""
 
+import gc
 import os
+import re
+from zlib import crc32
 
 # Several processes test at once; each library's own threads would wait for one another.
 for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -30,6 +33,12 @@ def pytest_addoption(parser):
         metavar="NAME",
         help="where the tests make tensors for which they name no device",
     )
+    parser.addoption(
+        "--half",
+        type=int,
+        choices=(0, 1),
+        help="run only the tests whose ids, but for names of devices, have an even (odd) CRC-32",
+    )
 
 
 def pytest_configure(config):
@@ -55,6 +64,21 @@ def pytest_collection_modifyitems(config, items):
         left = [i for i in items if i.originalname in devices.OF_THE_HOST]
         config.hook.pytest_deselected(items=left)
         items[:] = [i for i in items if i.originalname not in devices.OF_THE_HOST]
+    half = config.getoption("--half")
+    if half is not None:
+        config.hook.pytest_deselected(items=[i for i in items if part(i) != half])
+        items[:] = [i for i in items if part(i) == half]
+
+
+def part(item):
+    """The half of the tests to which one belongs: the same on every machine and device."""
+    return crc32(re.sub(r"(cpu|strict|xpu|cuda):?\d*-?", "", item.nodeid).encode()) % 2
+
+
+def pytest_collection_finish():
+    """Let `gc.collect` of the tests pass over what all tests are made of; it takes a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
