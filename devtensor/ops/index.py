@@ -21,6 +21,7 @@ from devtensor.ops.results import with_out
 from devtensor.ops.shape import (
     ahead,
     broadcast_tensors,
+    cat,
     copied,
     expand,
     expanded,
@@ -1739,6 +1740,37 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
         if input.ndim == 1
         else nonzero_at(input).unbind(1)
     )
+
+
+@composite(
+    method=True,
+    examples=[
+        (fixed([[0, 1, 0], [2, 0, 3]]), {"size": 4}),
+        (fixed([0, 1, 5]), {"size": 1, "fill_value": 7}),
+    ],
+)
+@with_out()
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """The coordinates of the first `size` elements that are not zero.
+
+    Parameters
+    ----------
+    input : Tensor
+    size : int
+        The number of rows, whatever `input` holds.
+    fill_value : int, optional
+        What stands in the rows that are left.
+
+    Raises
+    ------
+    RuntimeError
+        If `size` is negative.
+    """
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    found = nonzero_at(input)
+    found = found[: min(size, found.shape[0])]
+    return cat([found, found.new_full((size - found.shape[0], input.ndim), fill_value)])
 
 
 @composite(method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),)])

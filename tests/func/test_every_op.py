@@ -19,8 +19,9 @@ BATCH = 3
 
 # What the results of single examples differ in shape in, or what reads a number of its input.
 DYNAMIC = {
-    "allclose", "argwhere", "equal", "masked_select", "nonzero", "nonzero_at", "repeat_interleave",
-    "repeated_positions", "unique", "unique_consecutive", "unique_flat", "unique_rows",
+    "allclose", "argwhere", "equal", "masked_select", "nonzero", "nonzero_at", "nonzero_static",
+    "repeat_interleave", "repeated_positions", "unique", "unique_consecutive", "unique_flat",
+    "unique_rows",
 }  # fmt: skip
 DYNAMIC_EXAMPLES = {"where-2", "index-2", "one_hot-0", "one_hot-1"}
 # With a value that wants gradients, which indices are named twice must be known.
@@ -29,6 +30,8 @@ ALONE = {
     "as_strided": "it looks at the memory of its neighbours",
     "as_strided_copy": "it looks at the memory of its neighbours",
     "bincount": "a stack of single results cannot be had",
+    "histogram": "the edges depend on values",
+    "histogramdd": "the edges depend on values",
 }
 APART = {**dict.fromkeys(DYNAMIC | DYNAMIC_EXAMPLES, "refused, it depends on values"), **ALONE}
 EVERY = [
