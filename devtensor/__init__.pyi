@@ -701,6 +701,9 @@ from devtensor.storage import PyTorchFileReader as PyTorchFileReader
 from devtensor.storage import PyTorchFileWriter as PyTorchFileWriter
 from devtensor.jit import ScriptFunction as ScriptFunction
 from devtensor.jit import ScriptModule as ScriptModule
+from devtensor.types import SymBool as SymBool
+from devtensor.types import SymFloat as SymFloat
+from devtensor.types import SymInt as SymInt
 from devtensor.storage import TypedStorage as TypedStorage
 from devtensor.storage import UntypedStorage as UntypedStorage
 from devtensor.native import adaptive_max_pool1d as adaptive_max_pool1d
