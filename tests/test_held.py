@@ -15,9 +15,11 @@ ROWS = held.rows()
 
 
 def commands():
-    """The files, device and choice of each run of CI on a further device."""
+    """Half of the tests (or all), the file, device and choice of CI's runs on further devices."""
     text = re.sub(r"\\\n\s*", "", (ROOT / ".ci/run").read_text(encoding="utf-8"))
-    return re.findall(r"pytest -n 2 -q (tests/\S+) --device (\w+):\d -k (\S+|\".*?\")$", text, re.M)
+    half = r'^ *(?:PYTEST_ADDOPTS="--half (\d)" *|\S+ +)?'
+    run = r"python -m pytest -n 2 -q (tests/\S+) --device (\w+):\d -k (\S+|\".*?\")$"
+    return re.findall(half + run, text, re.M)
 
 
 @pytest.mark.parametrize("law", held.LAWS, ids=lambda law: law.test.__name__)
@@ -26,12 +28,16 @@ def test_ci_runs_it_there(law):
     for device in law.devices:
         if device in ("cpu", "strict"):
             continue
-        chosen = [words for listed, name, words in commands() if (listed, name) == (file, device)]
-        names = [words.strip('"').split(" and ") for words in chosen]
-        assert any(
-            all(part.partition(":")[0] == device or part in law.test.__name__ for part in parts)
-            for parts in names
-        ), device
+        halves = {
+            half
+            for half, listed, name, words in commands()
+            if (listed, name) == (file, device)
+            and all(
+                part.partition(":")[0] == device or part in law.test.__name__
+                for part in words.strip('"').split(" and ")
+            )
+        }
+        assert "" in halves or halves == {"0", "1"}, device
 
 
 def test_every_public_operation_has_a_row():
