@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import devtensor as dt
 from devtensor.autograd import function
 from devtensor.autograd.view import edge_of, memory_of
 from devtensor.autograd.write import rebase
+from devtensor.func._batch import Unbatchable
 from devtensor.func._device import depth
 from devtensor.func._levels import LEVELS, Level, dropped, enter, leave, share, within
 from devtensor.func._tree import broadcast, flatten, unflatten
@@ -31,14 +33,14 @@ def told(level: int, deepest: int) -> Level | None:
     return levels[place] if place >= 0 else None
 
 
-def bared(x: Any, deepest: int) -> Any:
-    """An argument without the levels in which all examples share it."""
-    while isinstance(x, Tensor) and (level := depth(x._device)) and not x._array.many:
-        if edge_of(x) is None or not dt.is_grad_enabled():
+def bared(x: Any) -> Any:
+    """An argument without the levels in which all examples share it.
+
+    One that is tracked stays: its gradient is another one for each example.
+    """
+    if isinstance(x, Tensor) and (edge_of(x) is None or not dt.is_grad_enabled()):
+        while depth(x._device) and not x._array.many:
             x = within(x, x._array.value, dropped(x._device))
-        else:
-            known = told(level, deepest)
-            x = leave(x, 0, 0, known.size if known else 1)[0]
     return x
 
 
@@ -77,17 +79,23 @@ def called(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
             f"Run vmap over autograd.Function with kwarg-only Tensor args. {name}.apply() got "
             "Tensors by keyword; please pass them as positional arguments"
         )
-    bare = [bared(x, deepest) for x in given]
+    bare = [bared(x) for x in given]
     level = max([depth(x._device) for x in bare if isinstance(x, Tensor)], default=0)
     if not level:
         if not deepest:
             return None
         return (outside(lambda: cls.apply(*unflatten(bare, shape), **kwargs), 0),)
     dims = [0 if isinstance(x, Tensor) and depth(x._device) == level else None for x in bare]
-    inside = [x if dim is None else leave(x, 0, 0, None) for x, dim in zip(bare, dims, strict=True)]
     known = told(level, deepest)
-    info = VmapInfo(next(x.shape[0] for x, dim in zip(inside, dims, strict=True) if dim == 0),
-                    known.randomness if known else "error")  # fmt: skip
+    batches = [x for x, dim in zip(bare, dims, strict=True) if dim == 0 and x._array.many]
+    # On the way back the axes of levels that are over may be gone, and the numbers not match.
+    size = batches[0]._array.value.shape[0] if batches else known.size if known else 1
+    info = VmapInfo(size, known.randomness if known else "error")
+    for x, dim in zip(bare, dims, strict=True):
+        if dim == 0 and not x._array.many:
+            with suppress(Unbatchable):  # what is seen outside can be read alone
+                x._array.become_many(size)  # a rule may write it
+    inside = [x if dim is None else leave(x, 0, 0, size) for x, dim in zip(bare, dims, strict=True)]
     stamps = [memory_of(x).stamp if isinstance(x, Tensor) else None for x in given]
     result = outside(
         lambda: cls.vmap(info, unflatten(dims, shape), *unflatten(inside, shape), **kwargs),
@@ -116,6 +124,7 @@ def called(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
         elif dim is None or not isinstance(x, Tensor):
             outs.append(x)
         else:
+            x = share(x, level - 1)
             outs.append(enter(x, depth(x._device) - level + 1, dim % x.ndim))
     return (unflatten(outs, nesting),)
 

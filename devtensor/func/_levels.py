@@ -88,6 +88,7 @@ class Enter(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
+        g = share(g, ctx.level)  # it may be the same for all examples
         return leave(g, depth(g._device) - ctx.level, ctx.dim, ctx.size), None, None
 
 
@@ -103,6 +104,7 @@ class Leave(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
+        g = share(g, ctx.level - 1)
         return enter(g, depth(g._device) + 1 - ctx.level, ctx.dim), None, None, None
 
 
@@ -117,6 +119,7 @@ class Share(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
+        g = share(g, ctx.level)
         return leave(g, depth(g._device) - ctx.level, 0, ctx.size).sum(0), None
 
 

@@ -58,6 +58,12 @@ PROGRAMS = {
     "grad of grad": lambda lib, f, t, x, y: f.grad(
         lambda v: f.grad(lambda v: t(v).sum())(v).sin().sum()
     )(x),
+    "gradients by what is shared": lambda lib, f, t, x, y: f.vmap(
+        lambda a: f.grad(lambda v: (t(v) * a[0]).sum())(y[0])
+    )(x),
+    "batches of what is shared": lambda lib, f, t, x, y: f.vmap(
+        lambda a: f.grad(lambda v: (f.vmap(t)(v) * a[0]).sum())(y)
+    )(x),
     "jvp": lambda lib, f, t, x, y: f.jvp(t, (x,), (y,)),
     "jvp of vmap": lambda lib, f, t, x, y: f.jvp(f.vmap(t), (x,), (y,)),
     "vmap of jvp": lambda lib, f, t, x, y: f.vmap(lambda a, b: f.jvp(t, (a,), (b,)))(x, y),
