@@ -417,7 +417,7 @@ MUST_WAIT = {
         "special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u "
         "special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w "
         "special_hermite_polynomial_h special_hermite_polynomial_he "
-        "special_laguerre_polynomial_l special_legendre_polynomial_p"
+        "special_laguerre_polynomial_l special_legendre_polynomial_p special_zeta"
     ),
     "solvers notice what they cannot solve; the stand-in has them, and transforms, on the host": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
