@@ -19,7 +19,7 @@ from devtensor.device import resolve
 from devtensor.expected import check_parameters
 from devtensor.launch import view
 from devtensor.op import EMPTY, Op
-from devtensor.operands import SCALARS, TRACKS, scalar, several, takes
+from devtensor.operands import TRACKS, known, several, takes
 from devtensor.route import PLAIN
 from devtensor.space import kernel_for, native, natives
 from devtensor.tensor import Tensor, wrap
@@ -92,7 +92,7 @@ def brisk(op: Op, slow: Function) -> Function:
             if dtype is None:  # the numbers say the type
                 return slow(*args, **kwargs)
             t = dtype if place in among else native(dtypes.of_number(x), device)
-            made = SCALARS.get((x, kind, t, device)) or scalar(x, t, device)
+            made = known(x, t, device)
             if made is None:
                 return slow(*args, **kwargs)
             inputs[place] = made

@@ -25,7 +25,7 @@ from devtensor.dtype import NUMBERS
 from devtensor.expected import check_parameters
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
-from devtensor.operands import SCALARS, TRACKS, scalar, several, takes
+from devtensor.operands import SCALARS, TRACKS, known, scalar, several, takes
 from devtensor.options import create, into
 from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
@@ -287,9 +287,7 @@ def in_place_form(op: Op) -> Function:
             other = args[1]
             kind = other.__class__
             if kind is float or kind is int:
-                other = SCALARS.get((other, kind, array.dtype, device)) or scalar(
-                    other, array.dtype, device
-                )
+                other = known(other, array.dtype, device)
                 if other is None:
                     return False
             elif not plain_operand(other, device, array.dtype, mode):

@@ -36,6 +36,12 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
     return made
 
 
+def known(number: Any, dtype: Any, device: Device) -> Tensor | None:
+    """`scalar`, unless it has been made before."""
+    made = SCALARS.get((number, number.__class__, dtype, device))
+    return scalar(number, dtype, device) if made is None else made
+
+
 def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
     """Tensors around the arrays that a kernel returned."""
     cls = device.backend.array_types[0]

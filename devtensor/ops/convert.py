@@ -16,7 +16,7 @@ from devtensor.device import resolve
 from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints
 from devtensor.op import catalogue, composite, derivative, in_place, op
-from devtensor.operands import SCALARS, scalar
+from devtensor.operands import known
 from devtensor.ops.shape import spread, together
 from devtensor.route import PLAIN, hand_over, routed
 from devtensor.space import native
@@ -320,8 +320,7 @@ def filled_over(input: Any, value: Any) -> Any:
     """`input` with a number, or the number in a 0-d tensor, written at every place."""
     kind = value.__class__
     if (kind is float or kind is int) and PLAIN[input.__class__]:
-        native, device = input._array.dtype, input._device
-        made = SCALARS.get((value, kind, native, device)) or scalar(value, native, device)
+        made = known(value, input._array.dtype, input._device)
         if made is not None:
             if write_plainly(input, made, "fill_"):
                 return input
