@@ -459,7 +459,12 @@ MUST_WAIT = {
         "special_shifted_chebyshev_polynomial_t special_shifted_chebyshev_polynomial_u "
         "special_shifted_chebyshev_polynomial_v special_shifted_chebyshev_polynomial_w "
         "special_hermite_polynomial_h special_hermite_polynomial_he "
-        "special_laguerre_polynomial_l special_legendre_polynomial_p "
+        "special_laguerre_polynomial_l special_legendre_polynomial_p special_zeta "
+    ),
+    "a hundred launches take longer than the work that is put before them here": (
+        "special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1 "
+        "special_modified_bessel_k0 special_modified_bessel_k1 special_scaled_modified_bessel_k0 "
+        "special_scaled_modified_bessel_k1 special_airy_ai "
     ),
     "oneMKL's solvers and transforms, and what is built on them, wait": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "

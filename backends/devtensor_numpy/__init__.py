@@ -187,8 +187,11 @@ class NumPy(Backend):
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""
         if into.__class__ is np.ndarray and into.dtype is other.dtype:
-            into += other
-            return into
+            try:
+                into += other
+                return into
+            except ValueError:  # the other one is larger
+                pass
         return into + other
 
 

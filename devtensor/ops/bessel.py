@@ -36,9 +36,14 @@ def in_single(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def full(xp: Any, x: Any, number: float) -> Any:
+    """As many of one number, made there: a library's own way may wait for what is under way."""
+    return xp.zeros_like(x) + number
+
+
 def chosen(xp: Any, where: Any, x: Any, other: float) -> Any:
     """`x` where a series is good for it, a harmless number elsewhere."""
-    return xp.where(where, x, xp.full_like(x, other))
+    return xp.where(where, x, full(xp, x, other))
 
 
 # ---- waves: the first and second kind
@@ -104,11 +109,11 @@ def waves(xp: Any, input: Any, order: int, second: bool) -> Any:
     outside = far_away(xp, chosen(xp, finite, size, FAR), order, second)
     found = xp.where(near, inside, outside)
     if second:
-        found = xp.where(input == 0, xp.full_like(found, -math.inf), found)
-        found = xp.where(input < 0, xp.full_like(found, math.nan), found)
+        found = xp.where(input == 0, full(xp, found, -math.inf), found)
+        found = xp.where(input < 0, full(xp, found, math.nan), found)
     elif order == 1:
         found = xp.where(input < 0, -found, found)
-    return xp.where(xp.isfinite(input), found, xp.full_like(found, math.nan))
+    return xp.where(xp.isfinite(input), found, full(xp, found, math.nan))
 
 
 # ---- what falls: the modified second kind
@@ -120,7 +125,7 @@ TERMS = 14  # of the series near 0
 def falling(xp: Any, x: Any, order: float) -> Any:
     """The modified function of the second kind times ``exp(x)``, away from 0."""
     step = FALLING * xp.sqrt(2 / x)  # the bell gets narrower
-    total = xp.full_like(x, 0.5)
+    total = full(xp, x, 0.5)
     for k in range(1, 26):
         t = k * step
         total = total + xp.cosh(order * t) * xp.exp(-2 * x * xp.square(xp.sinh(t / 2)))
@@ -151,9 +156,9 @@ def modified(xp: Any, input: Any, order: int, scaled: bool) -> Any:
     else:
         outside = outside * xp.exp(-away)
     found = xp.where(near, inside, outside)
-    found = xp.where(input == 0, xp.full_like(found, math.inf), found)
+    found = xp.where(input == 0, full(xp, found, math.inf), found)
     found = xp.where(input == math.inf, xp.zeros_like(found), found)
-    return xp.where(input >= 0, found, xp.full_like(found, math.nan))
+    return xp.where(input >= 0, found, full(xp, found, math.nan))
 
 
 def define(name: str, text: str, value: Callable[[Any, Any], Any]) -> None:
@@ -187,7 +192,7 @@ SHIFT, STEP, COUNT = 0.45, 0.076, 120
 
 def airy_near(xp: Any, x: Any) -> Any:
     """Airy's integral along a line above the real one, on which it falls off as a bell."""
-    total = xp.full_like(x, 0.5)
+    total = full(xp, x, 0.5)
     for k in range(1, COUNT):
         s = k * STEP
         height = math.exp(-SHIFT * s * s)
@@ -220,7 +225,7 @@ def airy(xp: Any, input: Any) -> Any:
     low = xp.logical_and(input <= -steep, xp.isfinite(input))
     below = airy_below(xp, chosen(xp, low, input, -steep))
     found = xp.where(middle, near, xp.where(input >= 2.5, fall, below))
-    return xp.where(xp.isfinite(input), found, xp.full_like(found, math.nan))
+    return xp.where(xp.isfinite(input), found, full(xp, found, math.nan))
 
 
 @op(
@@ -290,7 +295,7 @@ def special_zeta(xp: Any, input: Any, other: Any, /) -> Any:
         total = total + number / math.factorial(2 * k + 2) * term
         term = term * ((s + 2 * k + 1) / place) * ((s + 2 * k + 2) / place)
     infinite = xp.logical_or(input == 1, xp.logical_and(input > 1, other == xp.floor(other)))
-    rest = xp.where(infinite, xp.full_like(total, math.inf), xp.full_like(total, math.nan))
+    rest = xp.where(infinite, full(xp, total, math.inf), full(xp, total, math.nan))
     broken = xp.logical_and(other < 0, input != xp.floor(input))
     good = xp.logical_and(good, xp.logical_not(xp.logical_and(broken, input > 1)))
     return xp.where(good, total, rest)
