@@ -23,11 +23,21 @@ fft fftn hfft ifft ifftn ihfft irfft irfftn rfft rfftn
 
 
 def guard(module: Any, name: str) -> Any:
-    """A function whose arrays have no strides below 1: of broadcast ones dpnp makes garbage."""
+    """A function whose arrays have no strides below 1: of broadcast ones dpnp makes garbage.
+
+    It is called when the queue is empty and by one thread at a time. Inside it waits for work under
+    way with Python's lock held, and ends of work wait for that lock; so do the first calls of two
+    threads for each other.
+    """
     function = getattr(module, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*[dense(a) if isinstance(a, dpnp.ndarray) else a for a in args], **kwargs)
+        given = [dense(a) if isinstance(a, dpnp.ndarray) else a for a in args]
+        for a in given:
+            if isinstance(a, dpnp.ndarray):
+                a.sycl_queue.wait()
+        with guarded.FIRST:
+            return function(*given, **kwargs)
 
     call.__name__, call.__doc__ = name, function.__doc__
     return function if name in VIEWS else call
