@@ -7,22 +7,21 @@ do what `launch` does when all inputs are plain tensors there, or numbers, and n
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, MODE, RECORD
+from devtensor.autograd.mode import INFERENCE, RECORD, unwatched
 from devtensor.autograd.node import Call
 from devtensor.autograd.saved import record
-from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.expected import check_parameters
-from devtensor.launch import view
+from devtensor.launch import made, view
 from devtensor.op import EMPTY, Op
 from devtensor.operands import TRACKS, known, several, takes
+from devtensor.plan import LATER
 from devtensor.route import PLAIN
 from devtensor.space import kernel_for, native, natives
-from devtensor.tensor import Tensor, wrap
+from devtensor.tensor import Tensor
 
 Function = Callable[..., Any]
 
@@ -39,29 +38,25 @@ def brisk(op: Op, slow: Function) -> Function:
     if op.varargs is not None:
         return slow
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        mode = MODE.get()
-        if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
-            return slow(*args, **kwargs)
+    def quickly(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the call gives; `LATER` if more is to be asked."""
+        mode = unwatched()
+        if mode is None or len(args) < count:
+            return LATER
         params = op.params
         if kwargs or len(args) > count or not whole:
-            given = dict(zip(op.positional, args[count:], strict=False))
-            if (
-                len(args) > count + len(given)
-                or not (given.keys() | kwargs.keys()) <= params.keys()
-            ):
-                return slow(*args, **kwargs)
-            params = {**params, **given, **kwargs}
-            if len(given) + len(kwargs) > len(params) or EMPTY in params.values():
-                return slow(*args, **kwargs)
+            named = dict(zip(op.positional, args[count:], strict=False))
+            if len(args) > count + len(named) or not named.keys().isdisjoint(kwargs):
+                return LATER
+            params = {**params, **named, **kwargs}
+            if len(params) > len(op.params) or EMPTY in params.values():
+                return LATER
             check_parameters(op, params)
-        if len(args) < count:
-            return slow(*args, **kwargs)
         inputs: list[Any] = list(args[:count])
         if star is not None:
             group = inputs[star]
             if (group.__class__ is not list and group.__class__ is not tuple) or not group:
-                return slow(*args, **kwargs)
+                return LATER
             inputs[star:] = group
         device = dtype = None
         for place, x in enumerate(inputs):
@@ -69,67 +64,62 @@ def brisk(op: Op, slow: Function) -> Function:
                 continue
             if x._device is not device:
                 if device is not None:
-                    return slow(*args, **kwargs)
+                    return LATER
                 device = x._device
-            array = x._array
+            native_type = x._array.dtype
             if mixed:
-                if not taken[array.dtype]:
-                    return slow(*args, **kwargs)
-            elif (star is not None or place in among) and array.dtype is not dtype:
-                if dtype is not None or not taken[array.dtype]:
-                    return slow(*args, **kwargs)
-                dtype = array.dtype
+                if not taken[native_type]:
+                    return LATER
+            elif (star is not None or place in among) and native_type is not dtype:
+                if dtype is not None or not taken[native_type]:
+                    return LATER
+                dtype = native_type
         if device is None:
-            return slow(*args, **kwargs)
+            return LATER
         for place, x in enumerate(inputs):
-            if PLAIN[x.__class__]:
-                continue
             kind = x.__class__
-            if mixed or star is not None or (kind is not float and kind is not int):
-                return slow(*args, **kwargs)
+            if PLAIN[kind]:
+                continue
+            # Where no tensor says the type, the numbers do.
+            if dtype is None or star is not None or (kind is not float and kind is not int):
+                return LATER
             if not numbers[place]:
-                return slow(*args, **kwargs)
-            if dtype is None:  # the numbers say the type
-                return slow(*args, **kwargs)
+                return LATER
             t = dtype if place in among else native(dtypes.of_number(x), device)
-            made = known(x, t, device)
-            if made is None:
-                return slow(*args, **kwargs)
-            inputs[place] = made
+            inputs[place] = known(x, t, device)
+            if inputs[place] is None:
+                return LATER
         if refuses is not None:
             refuses(*args[:count])
         edges: list[Any] = []
-        tracked = False
         if mode is RECORD and op.rules:
             for x in inputs:
                 edge = x._node if x._alias is None else x._alias.live(x)
                 if edge is INFERENCE:
-                    return slow(*args, **kwargs)
-                tracked = tracked or edge is not None
+                    return LATER
                 edges.append(edge)
         try:
             result = kernel_for(op, device)(*[x._array for x in inputs], **params)
         except Exception:  # to be said in other words
-            return slow(*args, **kwargs)
-        outs: Any
-        if listed:
-            outs = several(result, device, mode.edge)
-        else:
-            if result.__class__ is not device.backend.array_types[0]:
-                result = device.backend.xp.asarray(result)
-            outs = wrap(result, device, mode.edge)
+            return LATER
+        outs: Any = several(result, device, mode.edge) if listed else made(result, device, mode)
         if op.view:
             view(op, outs, inputs[0], params, mode)
-        if tracked and single:
-            plan = op.plan(tuple([edge is not None for edge in edges]))
-            if plan is not None and plan.link is not None and TRACKS[result.dtype]:
+        wanted = tuple([edge is not None for edge in edges])
+        if True in wanted and single:
+            plan = op.plan(wanted)
+            if plan is not None and plan.link is not None and TRACKS[outs._array.dtype]:
                 links = plan.link(*edges, *inputs, outs)
-                outs._node = Call.make(plan, links, result.shape, device, params)
-        elif tracked:
+                outs._node = Call.make(plan, links, outs._array.shape, device, params)
+        elif True in wanted:
             record(op, inputs, params, outs, edges, mode)
         if not listed:
             return outs
         return tuple(outs) if op.packed is list else op.packed(*outs)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = quickly(args, kwargs)
+        return slow(*args, **kwargs) if found is LATER else found
 
     return call
 
@@ -138,20 +128,16 @@ def brisk_factory(
     op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], place: Any
 ) -> Tensor | None:
     """What an operation without inputs makes; None if more is to be asked."""
-    mode = MODE.get()
-    if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
-        return None
+    mode = unwatched()
     params = {**dict(zip(op.positional, args, strict=False)), **kwargs}
-    if len(args) + len(kwargs) != len(params) or params.keys() != op.params.keys():
+    if mode is None or len(args) + len(kwargs) != len(params):
         return None
-    device: Device = (
-        place if place.__class__ is Device and place.index is not None else resolve(place)
-    )
+    if params.keys() != op.params.keys():
+        return None
+    device = resolve(place)
     check_parameters(op, params)
     try:
         result = kernel_for(op, device)(**natives(params, device))
     except Exception:  # to be said in other words
         return None
-    if result.__class__ is not device.backend.array_types[0]:
-        result = device.backend.xp.asarray(result)
-    return wrap(result, device, mode.edge)
+    return made(result, device, mode)

@@ -14,7 +14,7 @@ from threading import get_ident
 from types import FunctionType
 from typing import Any
 
-from devtensor.autograd.mode import INFERENCE, MODE, RECORD
+from devtensor.autograd.mode import INFERENCE, MODE, RECORD, unwatched
 from devtensor.autograd.node import Call, Part, tick
 from devtensor.autograd.saved import watch
 from devtensor.autograd.view import viewed
@@ -276,8 +276,8 @@ def in_place_form(op: Op) -> Function:
 
     def quickly(target: Tensor, args: tuple[Any, ...]) -> bool:
         """Write without asking what need not be asked; False if it must be."""
-        mode = MODE.get()
-        if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
+        mode = unwatched()
+        if mode is None:
             return False
         device, array = target._device, target._array
         if op.promotes == "float" and not TRACKS[array.dtype]:

@@ -403,6 +403,23 @@ def test_calls_in_other_forms(call, name):
     assert results[0] == results[1]
 
 
+def test_factories_resolve_the_device_that_they_are_given():
+    for make in (dt.zeros, dt.rand, dt.arange):
+        assert make(2, device=dt.device("cpu:0")).device is dt.ones(2).device
+        assert make(2, device="cpu:0").device is dt.ones(2).device
+
+
+def test_an_argument_given_twice_is_refused():
+    x = dt.ones(3)
+    for call in (
+        lambda: x.split_with_sizes([1, 2], split_sizes=[3]),
+        lambda: dt.cat([x, x], 0, dim=0),
+        lambda: x.unbind(0, dim=0),
+    ):
+        with pytest.raises(TypeError, match="multiple values"):
+            call()
+
+
 @law([case for case in OPS if case.op.params and case.op.star is None])
 def test_parameters_by_place_and_by_name(case):
     op = case.op

@@ -6,7 +6,6 @@ Each says what is wrong; tests/test_xpu.py tells when it no longer is.
 from __future__ import annotations
 
 import builtins
-import threading
 from collections.abc import Sequence
 from math import prod as product
 from typing import Any
@@ -84,10 +83,6 @@ def flip(x: Any, /, *, axis: Any = None) -> Any:
 
 # ---- products over operands with strides 0 (broadcast ones) are garbage or an error in dpnp, and
 # most products in half precision are refused
-
-
-FIRST = threading.RLock()
-"""Held by the thread that calls what must not be called by two at once."""
 
 
 def product_of(function: Any, x1: Any, x2: Any, **how: Any) -> Any:

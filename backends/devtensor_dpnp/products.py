@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,10 @@ fft fftn hfft ifft ifftn ihfft irfft irfftn rfft rfftn
 """
 
 
+_alone = Lock()
+"""Held by the thread that is in one of dpnp's solvers or transforms."""
+
+
 def guard(module: Any, name: str) -> Any:
     """A function whose arrays have no strides below 1: of broadcast ones dpnp makes garbage.
 
@@ -36,7 +41,7 @@ def guard(module: Any, name: str) -> Any:
         for a in given:
             if isinstance(a, dpnp.ndarray):
                 a.sycl_queue.wait()
-        with guarded.FIRST:
+        with _alone:
             return function(*given, **kwargs)
 
     call.__name__, call.__doc__ = name, function.__doc__

@@ -244,6 +244,12 @@ def current() -> Mode:
     return Mode(tuple(counted), mode.thread) if counted else RECORD
 
 
+def unwatched() -> Mode | None:
+    """The mode, if nobody watches launches in it or looks from elsewhere; else None."""
+    mode = MODE.get()
+    return mode if mode is RECORD or (mode.plain and mode.thread == get_ident()) else None
+
+
 def is_grad_enabled() -> bool:
     """Whether gradient recording is on (``torch.is_grad_enabled``)."""
     return current().grad

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, MODE, RECORD, Mode, current, users_place
+from devtensor.autograd.mode import INFERENCE, RECORD, Mode, current, unwatched, users_place
 from devtensor.autograd.modes import enable_grad, inference_mode
 from devtensor.autograd.node import Call, Leaf, Part, tick
 from devtensor.autograd.saved import record, refuse_inference, watch
@@ -308,10 +307,8 @@ def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: s
 
 def write_plainly(target: Tensor, source: Tensor, name: str) -> bool:
     """Copy a tensor of that type there over another if that is all; False if it may be more."""
-    mode = MODE.get()
-    if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
-        return False
-    if not PLAIN[target.__class__] or not PLAIN[source.__class__]:
+    mode = unwatched()
+    if mode is None or not PLAIN[target.__class__] or not PLAIN[source.__class__]:
         return False
     array, value, alias = target._array, source._array, target._alias
     device = target._device
@@ -319,24 +316,20 @@ def write_plainly(target: Tensor, source: Tensor, name: str) -> bool:
         return False
     if value.ndim and (value.shape != array.shape or (alias is not None and source._alias)):
         return False  # it may lie in the same memory
-    if free_of_records(target, mode) and (mode is not RECORD or not requires_grad(source)):
-        backend = device.backend
-        if backend.overlaps(array):
-            return False
-        backend.write(array, value)
-        if target._node is not INFERENCE:
-            memory_of(target).written(name, *users_place(3))
-        return True
-    return False
+    if not free_of_records(target, mode) or (mode is RECORD and requires_grad(source)):
+        return False
+    if device.backend.overlaps(array):
+        return False
+    device.backend.write(array, value)
+    if target._node is not INFERENCE:
+        memory_of(target).written(name, *users_place(3))
+    return True
 
 
 def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -> bool:
     """Write what a function gives over its first argument, if that is all; False if not."""
-    mode = MODE.get()
-    if mode is not RECORD and not (mode.plain and mode.thread == get_ident()):
-        return False
-    target = args[0]
-    if not free_of_records(target, mode):
+    mode, target = unwatched(), args[0]
+    if mode is None or not free_of_records(target, mode):
         return False
     if mode is RECORD:
         for x in args:
@@ -352,7 +345,9 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
     value = made._array
     if made._node not in (None, INFERENCE) or made._device is not target._device:
         return False
-    if value.dtype is not array.dtype or value.shape != array.shape:
+    if value.shape != array.shape:
+        return False
+    if value.dtype is not array.dtype and not dtypes.can_cast(made.dtype, target.dtype):
         return False
     backend.write(array, value)
     if target._node is not INFERENCE:

@@ -42,7 +42,7 @@ def all_states(
     """
     several = gates.ndim == 3
     alike = all(s.dtype is gates.dtype for s in (*state, weight))
-    if mode in ("LSTM", "GRU") and alike and shrink is None and gates.shape[0]:
+    if mode in ("LSTM", "GRU") and alike and shrink is None:
         if mode == "LSTM":
             gates = gates if bias is None else gates + bias
             states = catalogue["lstm_layer"].function(gates, *state, weight)[:2]
@@ -56,7 +56,7 @@ def all_states(
     for step in gates.unbind(0):
         state = next_state(mode, step, state, weight, bias, shrink)
         outputs.append(state[0])
-    return (dt.stack(outputs) if outputs else gates[..., : state[0].shape[-1]]), state
+    return dt.stack(outputs), state
 
 
 def next_state(

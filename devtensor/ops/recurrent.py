@@ -38,11 +38,6 @@ def earlier(xp: Any, first: Any, states: Any) -> Any:
     return xp.concat([xp.expand_dims(first, axis=0), states[:-1, ...]], axis=0)
 
 
-def stacked(xp: Any, steps: list[Any], like: Any) -> Any:
-    """The steps as one array; there may be none, and so not in `like`, either."""
-    return xp.stack(steps, axis=0) if steps else xp.zeros_like(like)
-
-
 def added(*terms: Any) -> Any:
     """The sum of those that are not None, or None."""
     total = None
@@ -119,9 +114,7 @@ def lstm_layer(xp, gates, first, start, weight, /):
         active = xp.concat([ways, candidate, leave], axis=-1)
         for all_steps, one in zip(outputs, (hidden, memory, active), strict=True):
             all_steps.append(one)
-    less = gates[..., :size]
-    likes = (less, less, gates)
-    return tuple([stacked(xp, *pair) for pair in zip(outputs, likes, strict=True)])
+    return tuple([xp.stack(steps, axis=0) for steps in outputs])
 
 
 def lstm_rule(xp, gs, first, start, weight, hidden, memory, active, needs):
@@ -165,11 +158,11 @@ def lstm_rule(xp, gs, first, start, weight, hidden, memory, active, needs):
         slopes.append(slope)
         to_hidden = xp.matmul(slope, weight)
         to_memory = to_memory * forget[step, ...]
-    slopes = stacked(xp, slopes[::-1], active)
+    slopes = xp.stack(slopes[::-1], axis=0)
     return (
         slopes,
-        xp.zeros_like(first) if to_hidden is None else to_hidden,
-        xp.zeros_like(start) if to_memory is None else to_memory,
+        to_hidden,
+        to_memory,
         xp.outer_sum(slopes, earlier(xp, first, hidden)) if needs[3] else None,
     )
 
@@ -231,9 +224,7 @@ def gru_layer(xp, gates, first, weight, bias=None, /):
         active = xp.concat([ways, candidate], axis=-1)
         for all_steps, one in zip(outputs, (hidden, active, inner), strict=True):
             all_steps.append(one)
-    less = gates[..., :size]
-    likes = (less, gates, less)
-    return tuple([stacked(xp, *pair) for pair in zip(outputs, likes, strict=True)])
+    return tuple([xp.stack(steps, axis=0) for steps in outputs])
 
 
 def gru_rule(xp, gs, first, weight, hidden, active, inner, needs):
@@ -265,11 +256,11 @@ def gru_rule(xp, gs, first, weight, hidden, active, inner, needs):
         recurrent = xp.concat([pair, kept], axis=-1)
         through.append(recurrent)
         carried = carried * keep[step, ...] + xp.matmul(recurrent, weight)
-    slopes, through = (stacked(xp, steps[::-1], active) for steps in (slopes, through))
+    slopes, through = (xp.stack(steps[::-1], axis=0) for steps in (slopes, through))
     with_bias = len(needs) > 3 and needs[3]
     return (
         slopes,
-        xp.zeros_like(first) if carried is None else carried,
+        carried,
         xp.outer_sum(through, before) if needs[2] else None,
         xp.row_sum(through) if with_bias else None,
     )
