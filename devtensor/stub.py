@@ -9,198 +9,41 @@ from __future__ import annotations
 
 import ast
 import inspect
-import math
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import devtensor as dt
 from devtensor import later
-from devtensor.example import Sample
 from devtensor.op import Entry, catalogue
-from devtensor.tensor import Tensor
-
-HOMES = {
-    "": "devtensor", "nn": "devtensor.nn.functional", "linalg": "devtensor.linalg",
-    "special": "devtensor.special", "fft": "devtensor.fft",
-}  # fmt: skip
-"""Where public names live, by an entry's home."""
-MODULES = ("nn.functional", "linalg", "special", "fft")
-"""Modules that only gather names, and have stubs of their own."""
-
-HEAD = "# Written by `python -m devtensor.ops --write`; do not edit.\n"
-TYPES = """\
-from builtins import (
-    bool as _bool,
-    complex as _complex,
-    float as _float,
-    int as _int,
-    object as _object,
-    str as _str,
-    tuple as _tuple,
-)
-from collections.abc import Callable as _Callable, Iterator as _Iterator, Sequence as _Sequence
-from typing import Any as _Any, Literal as _Literal, NamedTuple as _NamedTuple
-from typing import Self as _Self, overload as _overload
-
-from devtensor.device import device as _device
-from devtensor.dtype import dtype as _dtype
-from devtensor.random import Generator as _Generator
-from devtensor.size import Size as _Size
-from devtensor.tensor import Tensor as _Tensor
-"""
-ALIASES = """
-_Number = _bool | _int | _float | _complex
-_Dims = _int | _Sequence[_int]
-_Place = _device | _str | _int | None
-"""
-
-WORDS = {
-    "Any": "_Any",
-    "Callable": "_Callable",
-    "Device": "_device",
-    "Dims": "_Dims",
-    "Dtype": "_dtype",
-    "Generator": "_Generator",
-    "None": "None",
-    "Sequence": "_Sequence",
-    "Size": "_Size",
-    "Tensor": "_Tensor",
-    "bool": "_bool",
-    "complex": "_complex",
-    "dtype": "_dtype",
-    "dtypes": "",
-    "float": "_float",
-    "int": "_int",
-    "str": "_str",
-    "tuple": "_tuple",
-}
-"""Names in annotations as the stubs have them."""
-
-DOCUMENTED = {
-    "Tensor": "_Tensor",
-    "Tensor of bool": "_Tensor",
-    "Tensor of int64": "_Tensor",
-    "Tensor of int64 or int32": "_Tensor",
-    "Tensor or None": "_Tensor | None",
-    "Tensor or number": "_Tensor | _Number",
-    "Tensor or float": "_Tensor | _float",
-    "float or Tensor": "_Tensor | _float",
-    "number or 0-d Tensor": "_Tensor | _Number",
-    "int or Tensor": "_int | _Tensor",
-    "number": "_Number",
-    "bool": "_bool",
-    "int": "_int",
-    "float": "_float",
-    "str": "_str",
-    "dtype": "_dtype",
-    "Generator": "_Generator",
-    "sequence of int": "_Sequence[_int]",
-    "sequence of Tensor": "_Sequence[_Tensor]",
-    "int or tuple of int": "_Dims",
-    "int or sequence of int": "_Dims",
-}
-"""Types as docstrings put them."""
-
-TAKEN = {(f"conv{n}d", "padding"): "_Dims | _str" for n in (1, 2, 3)}
-"""Types of parameters of which neither annotations nor docstrings say all, by operation."""
-
-NUMBERS_FIRST = ("float_power",)
-"""Composites whose `input` may be a number."""
-
-NAMED = {
-    "dtype": "_dtype | None",
-    "generator": "_Generator | None",
-    "keepdim": "_bool",
-    "device": "_Place",
-    "requires_grad": "_bool",
-}
-"""Types of parameters that mean the same everywhere."""
-
-OVERLOADS: dict[str, tuple[tuple[str, str], ...]] = {
-    **{
-        name: (
-            ("input: _Tensor", "_Tensor"),
-            ("input: _Tensor, dim: _int, keepdim: _bool = False", "ValuesIndices"),
-            *([("input: _Tensor, other: _Tensor", "_Tensor")] if name in ("max", "min") else []),
-        )
-        for name in ("max", "min", "median", "nanmedian")
-    },
-    "where": (
-        ("condition: _Tensor", "_tuple[_Tensor, ...]"),
-        (
-            "condition: _Tensor, input: _Tensor | _Number, other: _Tensor | _Number",
-            "_Tensor",
-        ),
-    ),
-}
-"""Functions whose result's type depends on their arguments."""
-
-FLAGS = {
-    "return_indices": "_tuple[_Tensor, _Tensor]",
-    "return_inverse": "_tuple[_Tensor, ...]",
-    "as_tuple": "_tuple[_Tensor, ...]",
-}
-"""What is returned where a flag is set, and not a tensor."""
-
-MEMBERS = {
-    "size": (("self", "_Size"), ("self, dim: _int", "_int")),
-    "stride": (("self", "_tuple[_int, ...]"), ("self, dim: _int", "_int")),
-    "type": (
-        ("self, dtype: None = None, non_blocking: _bool = False", "_str"),
-        ("self, dtype: _dtype | _str, non_blocking: _bool = False", "_Tensor"),
-    ),
-    "to": (
-        (
-            "self, dtype: _dtype, non_blocking: _bool = False, copy: _bool = False, *, "
-            "memory_format: _Any = None",
-            "_Tensor",
-        ),
-        (
-            "self, device: _Place = None, dtype: _dtype | None = None, "
-            "non_blocking: _bool = False, copy: _bool = False, *, memory_format: _Any = None",
-            "_Tensor",
-        ),
-        (
-            "self, other: _Tensor, non_blocking: _bool = False, copy: _bool = False, *, "
-            "memory_format: _Any = None",
-            "_Tensor",
-        ),
-    ),
-    "where": (("self, condition: _Tensor, other: _Tensor | _Number", "_Tensor"),),
-    "__getitem__": (("self, key: _Any", "_Tensor"),),
-    "__setitem__": (("self, key: _Any, value: _Tensor | _Number", "None"),),
-    "__iter__": (("self", "_Iterator[_Tensor]"),),
-    "__contains__": (("self, element: _object", "_bool"),),
-    "__reduce_ex__": (("self, protocol: _Any", "_Any"),),
-    "__repr__": (("self", "_str"),),
-    "_make_subclass": (("cls: _Any, data: _Any, require_grad: _bool = False", "_Any"),),
-}
-"""Methods that other files put on `Tensor` and whose annotations say too little."""
-
-PLAIN = (
-    "antialias", "destination", "dilation", "dim", "dims", "indices_or_sections", "kernel_size",
-    "lambd", "normalized_shape", "output_padding", "output_ratio", "output_size", "pad", "padding",
-    "repeats", "s", "scale_factor", "shape", "shapes", "size", "sizes", "source",
-    "split_size_or_sections", "stride",
+from devtensor.stublines import (
+    documented,
+    functions,
+    imported,
+    operator,
+    parameter,
+    plain,
+    results,
+    translate,
 )  # fmt: skip
-"""Parameters of composites for which a tuple of numbers in an example is no shape of a tensor."""
-
-Signatures = Iterable[tuple[str, str]]
-
-
-def defaults(value: Any) -> str:
-    """A default in a stub: itself if it is short and plain."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return repr(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return repr(value)
-    if isinstance(value, tuple) and all(isinstance(v, int) for v in value):
-        return repr(value)
-    return "..."
+from devtensor.stubwords import (
+    ALIASES,
+    FLAGS,
+    HEAD,
+    MEMBERS,
+    MODULES,
+    NAMED,
+    NUMBERS_FIRST,
+    OPERATORS,
+    OVERLOADS,
+    SILENT,
+    TAKEN,
+    TYPES,
+    WORDS,
+)  # fmt: skip
+from devtensor.tensor import Tensor
 
 
 class Makers:
@@ -507,145 +350,6 @@ class Makers:
         used = sorted(name for name in self.results if re.search(rf"\b{name}\b", text))
         head = f"from devtensor._members import {', '.join(f'{n} as {n}' for n in used)}\n"
         return f"{HEAD}{TYPES}{head if used else ''}{ALIASES}\n{text}"
-
-
-SILENT = (
-    "__annotations__", "__dict__", "__doc__", "__init_subclass__", "__module__", "__new__",
-    "__slots__", "__weakref__", "_alias", "_array", "_device", "_node", "_rest",
-    "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__",
-)  # fmt: skip
-BINARY = (
-    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor",
-    "lshift", "rshift", "eq", "ne", "lt", "le", "gt", "ge",
-)  # fmt: skip
-OPERATORS = {
-    **{f"{mark}{name}": 2 for name in BINARY for mark in ("", "r", "i")},
-    **{name: 1 for name in ("neg", "pos", "abs", "invert")},
-}
-
-
-def operator(name: str) -> str:
-    """The line of an operator."""
-    if OPERATORS[name[2:-2]] == 1:
-        return f"def {name}(self) -> _Tensor: ..."
-    other = "_Tensor" if "matmul" in name else "_Tensor | _Number"
-    note = ""
-    if name in ("__eq__", "__ne__"):
-        other, note = "_Any", "  # type: ignore[override]  # elementwise, as PyTorch's"
-    in_place = name[2] == "i" and name != "__invert__" and name[3:-2] in BINARY
-    return f"def {name}(self, other: {other}) -> {'_Self' if in_place else '_Tensor'}: ...{note}"
-
-
-def translate(annotation: Any) -> str | None:
-    """An annotation with the stubs' names; None if it is none, or has other names."""
-    if annotation is inspect.Signature.empty:
-        return None
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "?")
-    text = text.replace("dtypes.", "")
-    words = set(re.findall(r"[A-Za-z_]\w*", text))
-    if not words <= set(WORDS):
-        return "_Any"
-    return re.sub(r"[A-Za-z_]\w*", lambda m: WORDS[m[0]], text)
-
-
-def documented(entry: Entry, name: str) -> str | None:
-    """A parameter's type as the docstring tells it."""
-    doc = inspect.getdoc(entry.function) or ""
-    found = re.search(rf"^(?:\*?\w+, )*\*?{name}(?:, \*?\w+)* : (.*)$", doc, re.MULTILINE)
-    if found is None:
-        return None
-    told = found[1].removesuffix(", optional")
-    if re.fullmatch(r'\{("[^"]*"(, )?)+\}', told):
-        return "_str"
-    return DOCUMENTED.get(told[0].lower() + told[1:] if told.startswith("N") else told)
-
-
-def parameter(p: inspect.Parameter, kind: str) -> str:
-    """A parameter in a stub."""
-    mark = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
-    default = "" if p.default is p.empty else f" = {defaults(p.default)}"
-    return f"{mark}{p.name}: {kind}{default}"
-
-
-def plain(function: Callable[..., Any]) -> tuple[str, str]:
-    """The signature of a function that is no operation, by its annotations."""
-    found = inspect.signature(function)
-    parts = []
-    keyword = False
-    for number, p in enumerate(found.parameters.values()):
-        if p.kind is p.VAR_POSITIONAL:
-            keyword = True
-        elif p.kind is p.KEYWORD_ONLY and not keyword:
-            parts.append("*")
-            keyword = True
-        if number == 0 and p.name == "self":
-            parts.append("self")
-        else:
-            parts.append(parameter(p, translate(p.annotation) or "_Any"))
-    return ", ".join(parts), translate(found.return_annotation) or "_Any"
-
-
-def imported(module: str, name: str, shown: str) -> Iterator[str]:
-    """The lines that give a module a name of another one; only an unchanged one is public."""
-    if name == shown:
-        yield f"from {module} import {name} as {name}"
-        return
-    value = getattr(import_module(module), name)
-    yield f"from {module} import {name} as _{shown}_"
-    kind = WORDS.get(type(value).__name__)
-    yield f"{shown}: {kind}" if kind else f"{shown} = _{shown}_"
-
-
-def functions(name: str, signatures: Signatures, mark: str = "") -> Iterator[str]:
-    """The lines of a function, overloaded if it has several signatures."""
-    listed = list(dict.fromkeys(signatures))
-    for shown, result in listed:
-        if len(listed) > 1:
-            yield "@_overload"
-        if mark:
-            yield mark
-        yield f"def {name}({shown}) -> {result}: ..."
-
-
-def results(entry: Entry) -> Iterator[Any]:
-    """What an entry's examples give."""
-    with dt.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dt.manual_seed(0)
-        for example in entry.examples:
-            args = list(example) if isinstance(example, tuple) else [example]
-            kwargs = args.pop() if args and isinstance(args[-1], dict) else {}
-            names = list(inspect.signature(entry.function).parameters)
-            names += names[-1:] * len(args)
-            listed = [made(v, name) for v, name in zip(args, names, strict=False)]
-            yield entry.function(*listed, **{name: made(v, name) for name, v in kwargs.items()})
-
-
-def made(value: Any, name: str) -> Any:
-    """An argument of an example, with tensors in the place of their descriptions."""
-    if isinstance(value, list):
-        return [made(v, name) for v in value]
-    if isinstance(value, Sample):
-        return sample(value)
-    if isinstance(value, tuple) and name not in PLAIN:
-        shape = all(type(v) is int for v in value)
-        return dt.rand(value) if shape else tuple([made(v, name) for v in value])
-    return value
-
-
-def sample(value: Sample) -> Tensor:
-    """A tensor as a sample describes it; only its type and shape matter here."""
-    if value.kind == "fixed":
-        return dt.tensor(value.data)
-    if value.kind == "ints":
-        return dt.randint(value.low, value.high, value.shape)
-    if value.kind == "bools":
-        return dt.rand(value.shape) < 0.5
-    if value.kind == "spd":
-        return dt.eye(value.shape[-1]).expand(value.shape).contiguous()
-    if value.kind == "complex":
-        return dt.complex(dt.rand(value.shape), dt.rand(value.shape))
-    return dt.rand(value.shape)
 
 
 def stubs() -> dict[str, str]:

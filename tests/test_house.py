@@ -107,6 +107,8 @@ FLOORS = [
     [
         "datasets",
         "testing",
+        "stubwords",
+        "stublines",
         "stub",
         "array_api._stub",
         "ops.__main__",
@@ -219,7 +221,6 @@ LONGEST = 400
 # Files that are longer than the law allows, and may only become shorter.
 LONG = {
     "autograd/check.py": 450,
-    "stub.py": 660,
     "utils/checkpoint.py": 480,
 }
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from devtensor_numpy.namespace import STANDARD
 
-from . import extras_index, guarded, memory, products, quotients, special
-from .guarded import factories
+from . import creation, extras_index, guarded, memory, products, quotients, special
+from .creation import factories
 from .runtime import cupy
 
 OWN = "float16 fft"
@@ -19,7 +19,7 @@ OWN = "float16 fft"
 _names: dict[str, Any] = {
     name: getattr(cupy, name) for name in f"{STANDARD} {OWN}".split() if hasattr(cupy, name)
 }
-for _module in (guarded, extras_index, memory, quotients, special):
+for _module in (guarded, creation, extras_index, memory, quotients, special):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 try:

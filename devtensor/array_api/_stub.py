@@ -9,7 +9,8 @@ from typing import Any
 
 from devtensor.dtype import dtype as Dtype
 from devtensor.op import catalogue
-from devtensor.stub import Makers, functions, imported, parameter
+from devtensor.stub import Makers
+from devtensor.stublines import functions, imported, parameter
 
 TYPES = {
     "axes": "_Sequence[_int] | None",

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import devtensor
 from devtensor.op import Entry, Op, catalogue
-from devtensor.stub import HOMES, defaults, stubs
+from devtensor.stub import stubs
+from devtensor.stublines import defaults
+from devtensor.stubwords import HOMES
 
 
 def home(entry: Entry) -> str:

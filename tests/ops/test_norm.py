@@ -108,7 +108,7 @@ def test_rows_without_elements(shape):
 
 
 def test_many_rows_and_long_rows(monkeypatch):
-    monkeypatch.setattr("devtensor_numpy.kernels.norm.BLOCK", 1 << 13)
+    monkeypatch.setattr("devtensor_numpy.kernels.sums.BLOCK", 1 << 13)
     for shape in ((300, 20), (3, 5000), (2, 8192), (200, 9)):
         arrays = [floats(*shape), floats(shape[1], seed=1), floats(shape[1], seed=2)]
         for t in ("float64", "float32"):
@@ -183,7 +183,7 @@ def test_channels_without_samples():
 
 def test_large_batches(monkeypatch):
     """More than one block, long and short channels."""
-    monkeypatch.setattr("devtensor_numpy.kernels.norm.BLOCK", 1 << 13)
+    monkeypatch.setattr("devtensor_numpy.kernels.sums.BLOCK", 1 << 13)
     for shape in ((30, 3, 40), (90, 3, 7), (600, 4), (2, 4, 70, 70)):
         count = shape[1]
         parts = [floats(*shape), floats(count, seed=1), floats(count, seed=2)]

@@ -1,201 +1,28 @@
-"""Normalization: sums by BLAS, and few passes over memory, all but the first in place.
+"""Normalization of channels: sums by BLAS, few passes over memory, all but the first in place.
 
-Where numbers lie in rows (`layer_norm`) each row has its own mean, and factors go along it. Where
-they lie in channels, each channel of a sample is a row, or, if channels are short, each sample is.
+Each channel of a sample is a row, or, if channels are short, each sample is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
 
 from devtensor.ops import norm as common
 
-from .linalg import Array, is_half, ones
-
-BLOCK = 1 << 21  # Bytes worked on at a time: with three such blocks the third cache is not full.
-LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
-SHORT = 32  # A shorter row is not worth a BLAS call of its own.
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """`kernel` for float32 and float64; others go through float32, empty arrays the common way."""
-    usual = getattr(common, kernel.__name__).kernel
-
-    @wraps(kernel)
-    def chosen(xp: Any, *arrays: Any, **options: Any) -> tuple[Array | None, ...]:
-        first = arrays[0]
-        dtype = first.dtype
-        if not first.size or (dtype.kind != "f" and not is_half(dtype)):
-            return usual(xp, *arrays, **options)
-        if dtype in FLOATS:
-            return kernel(*arrays, **options)
-        wide = [
-            x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x for x in arrays
-        ]
-        result, *rest = kernel(*wide, **options)
-        return None if result is None else result.astype(dtype), *rest
-
-    return chosen
-
-
-@lru_cache(256)
-def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without dimensions, with which NumPy calculates faster."""
-    return np.asarray(value, dtype)
-
-
-def blocks(x: Array) -> Iterator[slice]:
-    """Parts of the first dimension of `x`."""
-    count = len(x)
-    if x.nbytes <= BLOCK:
-        yield slice(count)
-        return
-    step = max(1, BLOCK * count // x.nbytes)
-    for start in range(0, count, step):
-        yield slice(start, start + step)
-
-
-def row_sums(x: Array) -> Array:
-    """The sum of each row of a matrix."""
-    length = x.shape[1]
-    if length <= LONG:
-        return np.matmul(x, ones(length, x.dtype))
-    if not length % LONG:
-        pieces = np.matmul(x.reshape(-1, LONG), ones(LONG, x.dtype))
-        return np.add.reduce(pieces.reshape(len(x), -1), 1)
-    return np.add.reduce(x, 1)
-
-
-def row_products(x: Array, y: Array) -> Array:
-    """The dot product of each row of `x` with that of `y`."""
-    return np.vecdot(x, y) if x.shape[1] >= SHORT else np.einsum("ij,ij->i", x, y)
-
-
-def column_sums(x: Array) -> Array:
-    """The sum of each column of a matrix."""
-    return np.matmul(ones(len(x), x.dtype), x)
-
-
-def reciprocal_root(var: Array, eps: float) -> Array:
-    """``1 / sqrt(var + eps)``."""
-    result = var + number(eps, var.dtype)
-    np.sqrt(result, out=result)
-    return np.reciprocal(result, out=result)
-
-
-# ---- rows
-
-
-@in_floats
-def native_layer_norm(
-    input: Array,
-    weight: Array | None = None,
-    bias: Array | None = None,
-    /,
-    dims: int = 1,
-    eps: float = 1e-5,
-) -> tuple[Array, Array, Array]:
-    """`native_layer_norm`."""
-    x = input.reshape(common.rows(input, dims))
-    count, length = x.shape
-    dtype = x.dtype
-    each = number(1 / length, dtype)
-    weight = None if weight is None else weight.reshape(length)
-    bias = None if bias is None else bias.reshape(length)
-    out, mean, rstd = (
-        np.empty_like(x, order="C"),
-        np.empty((count, 1), dtype),
-        np.empty((count, 1), dtype),
-    )
-    for part in blocks(x):
-        centre = mean[part]
-        np.multiply(row_sums(x[part])[:, None], each, out=centre)
-        away = np.subtract(x[part], centre, out=out[part])
-        scale = reciprocal_root(row_products(away, away) * each, eps)[:, None]
-        rstd[part] = scale
-        np.multiply(away, scale, out=away)
-        if weight is not None:
-            np.multiply(away, weight, out=away)
-        if bias is not None:
-            np.add(away, bias, out=away)
-    return out.reshape(input.shape), mean, rstd
-
-
-@in_floats
-def fused_rms_norm(
-    input: Array, weight: Array | None = None, /, dims: int = 1, eps: float = 1e-5
-) -> tuple[Array, Array]:
-    """`fused_rms_norm`."""
-    x = input.reshape(common.rows(input, dims))
-    length = x.shape[1]
-    weight = None if weight is None else weight.reshape(length)
-    rstd = reciprocal_root(row_products(x, x) * number(1 / length, x.dtype), eps)[:, None]
-    out = np.empty_like(x, order="C")
-    for part in blocks(x):
-        piece = np.multiply(x[part], rstd[part], out=out[part])
-        if weight is not None:
-            np.multiply(piece, weight, out=piece)
-    return out.reshape(input.shape), rstd
-
-
-def row_slopes(
-    slope: Array,
-    x: Array,
-    rstd: Array,
-    mean: Array | None,
-    weight: Array | None,
-    wanted: tuple[bool, ...],
-) -> tuple[Array | None, ...]:
-    """`norm_slopes` of rows, as ``slope * weight * rstd + x * along + shift``."""
-    count, length = x.shape
-    dtype = x.dtype
-    factor = ones(length, dtype) if weight is None else weight.reshape(length)
-    scale = rstd.reshape(count)
-    centre = None if mean is None else mean.reshape(count)
-    inner = np.empty_like(x, order="C") if wanted[0] else None
-    outer = np.zeros(length, dtype) if wanted[1] else None
-    scratch = None
-    each = number(-1 / length, dtype)
-    for part in blocks(x):
-        g, some, r = slope[part], x[part], scale[part]
-        scratch = product = np.multiply(g, some, out=None if scratch is None else scratch[: len(g)])
-        if outer is not None:
-            outer += np.matmul(r, product)
-            if centre is not None:
-                outer -= np.matmul(r * centre[part], g)
-        if inner is None:
-            continue
-        along = np.matmul(product, factor)
-        if centre is not None:
-            total = np.matmul(g, factor)
-            along -= centre[part] * total
-        np.multiply(along, each, out=along)
-        np.multiply(along, r * r * r, out=along)
-        np.multiply(some, along[:, None], out=product)
-        if centre is not None:
-            np.multiply(total, each, out=total)
-            np.multiply(total, r, out=total)
-            np.subtract(total, along * centre[part], out=total)
-            np.add(product, total[:, None], out=product)
-        if weight is None:
-            result = np.multiply(g, r[:, None], out=inner[part])
-        else:
-            result = np.multiply(g, factor, out=inner[part])
-            np.multiply(result, r[:, None], out=result)
-        np.add(result, product, out=result)
-    return (
-        inner,
-        None if outer is None else outer[None],
-        column_sums(slope)[None] if wanted[2] else None,
-    )
-
-
-# ---- channels
+from .linalg import Array
+from .norm_rows import row_slopes
+from .sums import (
+    SHORT,
+    blocks,
+    column_sums,
+    in_floats,
+    number,
+    reciprocal_root,
+    row_products,
+    row_sums,
+)
 
 
 def scaled(x: Array, factor: Array, shift: Array | None, out: Array) -> None:
@@ -423,8 +250,6 @@ def track_statistics(
 
 
 KERNELS = {
-    "native_layer_norm": native_layer_norm,
-    "fused_rms_norm": fused_rms_norm,
     "native_group_norm": native_group_norm,
     "native_batch_norm": native_batch_norm,
     "fixed_batch_norm": fixed_batch_norm,

@@ -1,0 +1,84 @@
+"""Sums by BLAS, over rows and columns, and what normalizations do before and after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, wraps
+from typing import Any
+
+import numpy as np
+
+from devtensor.ops import norm as common
+
+from .linalg import Array, is_half, ones
+
+BLOCK = 1 << 21  # Bytes worked on at a time: with three such blocks the third cache is not full.
+LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
+SHORT = 32  # A shorter row is not worth a BLAS call of its own.
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel` for float32 and float64; others go through float32, empty arrays the common way."""
+    usual = getattr(common, kernel.__name__).kernel
+
+    @wraps(kernel)
+    def chosen(xp: Any, *arrays: Any, **options: Any) -> tuple[Array | None, ...]:
+        first = arrays[0]
+        dtype = first.dtype
+        if not first.size or (dtype.kind != "f" and not is_half(dtype)):
+            return usual(xp, *arrays, **options)
+        if dtype in FLOATS:
+            return kernel(*arrays, **options)
+        wide = [
+            x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x for x in arrays
+        ]
+        result, *rest = kernel(*wide, **options)
+        return None if result is None else result.astype(dtype), *rest
+
+    return chosen
+
+
+@lru_cache(256)
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without dimensions, with which NumPy calculates faster."""
+    return np.asarray(value, dtype)
+
+
+def blocks(x: Array) -> Iterator[slice]:
+    """Parts of the first dimension of `x`."""
+    count = len(x)
+    if x.nbytes <= BLOCK:
+        yield slice(count)
+        return
+    step = max(1, BLOCK * count // x.nbytes)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
+def row_sums(x: Array) -> Array:
+    """The sum of each row of a matrix."""
+    length = x.shape[1]
+    if length <= LONG:
+        return np.matmul(x, ones(length, x.dtype))
+    if not length % LONG:
+        pieces = np.matmul(x.reshape(-1, LONG), ones(LONG, x.dtype))
+        return np.add.reduce(pieces.reshape(len(x), -1), 1)
+    return np.add.reduce(x, 1)
+
+
+def row_products(x: Array, y: Array) -> Array:
+    """The dot product of each row of `x` with that of `y`."""
+    return np.vecdot(x, y) if x.shape[1] >= SHORT else np.einsum("ij,ij->i", x, y)
+
+
+def column_sums(x: Array) -> Array:
+    """The sum of each column of a matrix."""
+    return np.matmul(ones(len(x), x.dtype), x)
+
+
+def reciprocal_root(var: Array, eps: float) -> Array:
+    """``1 / sqrt(var + eps)``."""
+    result = var + number(eps, var.dtype)
+    np.sqrt(result, out=result)
+    return np.reciprocal(result, out=result)
