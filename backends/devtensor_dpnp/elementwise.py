@@ -22,11 +22,10 @@ import dpnp.tensor as tensor
 import numpy as np
 from dpnp.tensor import _tensor_elementwise_impl as implementation
 
-from .runtime import ORDER, PLACES
+from .native import Array, fresh, run, stretched, wrap
+from .runtime import PLACES
+from .views import item_of
 
-Array = dpnp.ndarray
-wrap = Array._create_from_usm_ndarray
-Usm = tensor.usm_ndarray
 BOOL = np.dtype(bool)
 REALS, COMPLEX, SIGNED, UNSIGNED = "fd", "FD", "bhil", "BHIL"
 
@@ -60,25 +59,25 @@ _numbers: dict[Any, Any] = {}
 MANY = 4096
 
 
-def number(value: Any, like: Any) -> Any:
-    """A Python number as a 0-d array of the type of `like`; None if that changes the result."""
-    cls, kind = value.__class__, like.dtype.kind
+def number(value: Any, dtype: Any, queue: Any) -> Any:
+    """A Python number as a 0-d array; None if that changes the result."""
+    cls, kind = value.__class__, dtype.kind
     if kind == "f":
         if cls is not float and (cls is not int or not -(1 << 62) < value < 1 << 62):
             return None
     elif kind not in "iu" or cls is not int:
         return None
-    key = value, cls, like.dtype, like.sycl_queue
+    key = value, cls, dtype, queue
     found = _numbers.get(key)
     if found is None or (value == 0 and cls is float):  # 0.0 and -0.0 would share a place
         if cls is float and value == 0:
-            key = copysign(1.0, value), "zero", like.dtype, like.sycl_queue
+            key = copysign(1.0, value), "zero", dtype, queue
             found = _numbers.get(key)
             if found is not None:
                 return found
-        if kind in "iu" and not np.iinfo(like.dtype).min <= value <= np.iinfo(like.dtype).max:
+        if kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
             return None
-        found = tensor.full((), value, dtype=like.dtype, sycl_queue=like.sycl_queue)
+        found = tensor.full((), value, dtype=dtype, sycl_queue=queue)
         if len(_numbers) > MANY:
             _numbers.clear()
         _numbers[key] = found
@@ -89,70 +88,54 @@ def operand(value: Any, like: Any) -> Any:
     """`value`, or if it is a number that array of dpnp's which stands for it."""
     if isinstance(value, Array):
         return value
-    found = number(value, like._array_obj)
+    found = number(value, like.dtype, like.sycl_queue)
     return value if found is None else wrap(found)
 
 
 # ---- two operands
 
 
-def stretched(a: Any, shape: tuple[int, ...]) -> Any:
-    """A view of an array in a shape to which it broadcasts."""
-    steps, old = a.strides, a.shape
-    lead = len(shape) - len(old)
-    wide = [0] * lead
-    for step, n, m in zip(steps, old, shape[lead:], strict=True):
-        wide.append(step if n == m else 0)
-    return Usm(shape, a.dtype, buffer=a.usm_data, strides=tuple(wide), offset=a._element_offset)
-
-
 def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]:
     """A function of two arrays, or of one and a number."""
-    run = getattr(implementation, f"_{name}")
-    slow = without_mkl(getattr(dpnp, name))
+    kernel = getattr(implementation, f"_{name}")
+    plain = without_mkl(getattr(dpnp, name))
+
+    def slow(x1: Any, x2: Any) -> Any:
+        if isinstance(x1, Array):
+            x2 = operand(x2, x1)
+        elif isinstance(x2, Array):
+            x1 = operand(x1, x2)
+        return plain(x1, x2)
 
     def call(x1: Any, x2: Any, /) -> Any:
-        if x1.__class__ is Array:
-            a = x1._array_obj
-            if x2.__class__ is Array:
-                b = x2._array_obj
-            else:
-                b = number(x2, a)
-                if b is None:
-                    return slow(x1, x2)
-                x2 = wrap(b)
-        elif x2.__class__ is Array:
-            b = x2._array_obj
-            a = number(x1, b)
-            if a is None:
-                return slow(x1, x2)
-            x1 = wrap(a)
-        else:
+        first, second = x1.__class__ is Array, x2.__class__ is Array
+        if not first and not second:
             return slow(x1, x2)
+        a = (x1 if first else x2)._array_obj
         dtype, queue = a.dtype, a.sycl_queue
-        if (
-            dtype != b.dtype
-            or dtype.char not in types
-            or queue not in PLACES
-            or queue != b.sycl_queue
-            or not (a.flags.c_contiguous and b.flags.c_contiguous)
-        ):
+        if dtype.char not in types or queue not in PLACES or not a.flags.c_contiguous:
             return slow(x1, x2)
+        if first and second:
+            b = x2._array_obj
+            if b.dtype != dtype or b.sycl_queue != queue or not b.flags.c_contiguous:
+                return slow(x1, x2)
+        else:
+            b = number(x2 if first else x1, dtype, queue)
+            if b is None:
+                return slow(x1, x2)
+            if second:
+                a, b = b, a
         shape = a.shape
         if shape != b.shape:
             try:
                 shape = np.broadcast_shapes(shape, b.shape)
             except ValueError:
                 return slow(x1, x2)  # which says what is wrong
-            if a.shape != shape:
-                a = stretched(a, shape)
-            if b.shape != shape:
-                b = stretched(b, shape)
+            a, b = stretched(a, shape), stretched(b, shape)
         if 0 in shape:
             return slow(x1, x2)
-        out = Usm(shape, BOOL if truth else dtype, buffer_ctor_kwargs={"queue": queue})
-        order = ORDER[queue]
-        order.add_event_pair(*run(a, b, out, queue, order.submitted_events))
+        out = fresh(shape, BOOL if truth else dtype, queue)
+        run(kernel, queue, a, b, out)
         return wrap(out)
 
     call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
@@ -161,19 +144,21 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
 
 def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
     """A function of one array."""
-    run = getattr(implementation, f"_{name}")
+    kernel = getattr(implementation, f"_{name}")
     slow = without_mkl(getattr(dpnp, name))
 
     def call(x: Any, /) -> Any:
         a = x._array_obj if x.__class__ is Array else None
-        if a is None or a.dtype.char not in types or not a.flags.c_contiguous or not a.size:
+        if a is None or not a.size or not a.flags.c_contiguous:
+            return slow(x)
+        dtype = a.dtype
+        if dtype.char not in types:
             return slow(x)
         queue = a.sycl_queue
         if queue not in PLACES:
             return slow(x)
-        out = Usm(a.shape, BOOL if truth else a.dtype, buffer_ctor_kwargs={"queue": queue})
-        order = ORDER[queue]
-        order.add_event_pair(*run(a, out, queue, order.submitted_events))
+        out = fresh(a.shape, BOOL if truth else dtype, queue)
+        run(kernel, queue, a, out)
         return wrap(out)
 
     call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
@@ -290,3 +275,4 @@ def install() -> None:
             setattr(Array, method, reflected(FUNCTIONS[function], getattr(Array, method)))
     Array.__neg__ = lambda self: FUNCTIONS["negative"](self)
     Array.__abs__ = lambda self: FUNCTIONS["abs"](self)
+    Array.__getitem__ = item_of(Array.__getitem__)

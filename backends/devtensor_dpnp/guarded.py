@@ -12,12 +12,16 @@ from typing import Any
 
 import dpnp
 import numpy as np
+from dpnp.backend.extensions.blas import _blas_impl as blas
+from dpnp.tensor import _tensor_impl as implementation
 
 from devtensor.errors import OutOfMemoryError
 
 from .elementwise import FUNCTIONS, operand
 from .memory import dense, forward, from_host
-from .runtime import DOUBLE, PLACES, QUEUES
+from .native import fresh, run, seen, stretched, together, wrap
+from .runtime import DOUBLE, ORDER, PLACES, QUEUES
+from .views import expand_dims
 
 __all__ = [
     "all",
@@ -73,7 +77,18 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
         x1 = operand(x1, x2)
     elif not isinstance(x2, dpnp.ndarray):
         x2 = operand(x2, x1)
-    return dpnp.where(forward(condition), forward(x1), forward(x2))
+    queue = together(condition, x1, x2)
+    if queue is None or condition.dtype.char != "?" or (dtype := x1.dtype) != x2.dtype:
+        return dpnp.where(forward(condition), forward(x1), forward(x2))
+    given = [condition._array_obj, x1._array_obj, x2._array_obj]
+    shapes = [a.shape for a in given]
+    shape = shapes[0]
+    if not shape == shapes[1] == shapes[2]:
+        shape = np.broadcast_shapes(*shapes)
+        given = [stretched(a, shape) for a in given]
+    out = fresh(shape, dtype, queue)
+    run(implementation._where, queue, *given, out)
+    return wrap(out)
 
 
 def flip(x: Any, /, *, axis: Any = None) -> Any:
@@ -95,6 +110,22 @@ def product_of(function: Any, x1: Any, x2: Any, **how: Any) -> Any:
 
 def matmul(x1: Any, x2: Any, /) -> Any:
     """The matrix product."""
+    a, b = x1._array_obj, x2._array_obj
+    dtype, queue, left, right = a.dtype, a.sycl_queue, a.shape, b.shape
+    if (
+        len(left) == len(right) == 2
+        and left[1] == right[0]
+        and min(*left, *right) > 1
+        and dtype.char in "fdFD"
+        and dtype == b.dtype
+        and queue in PLACES
+        and queue == b.sycl_queue
+        and (a.flags.c_contiguous or (a.flags.f_contiguous and b.flags.c_contiguous))
+        and (b.flags.c_contiguous or b.flags.f_contiguous)
+    ):
+        out, order = fresh((left[0], right[1]), dtype, queue), ORDER[queue]
+        order.add_event_pair(*blas._gemm(queue, a, b, out, order.submitted_events)[:2])
+        return wrap(out)
     return product_of(dpnp.matmul, x1, x2)
 
 
@@ -204,12 +235,33 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 
 def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
     """Arrays joined along a dimension."""
-    return dpnp.concat(tuple(arrays), axis=axis)
+    queue = together(*arrays)
+    given = [x._array_obj for x in arrays]
+    ndim = given[0].ndim if given else 0
+    if queue is None or axis is None or not -ndim <= axis < ndim:
+        return dpnp.concat(tuple(arrays), axis=axis)
+    axis, dtype, first = axis % ndim, given[0].dtype, given[0].shape
+    before, after = first[:axis], first[axis + 1 :]
+    size = 0
+    for a in given:
+        shape = a.shape
+        if len(shape) != ndim or shape[:axis] != before or shape[axis + 1 :] != after:
+            return dpnp.concat(tuple(arrays), axis=axis)
+        if a is not given[0] and a.dtype != dtype:
+            return dpnp.concat(tuple(arrays), axis=axis)
+        size += shape[axis]
+    out = fresh((*before, size, *after), dtype, queue)
+    steps, start = out.strides, 0
+    for a in given:
+        part = seen(out, a.shape, steps, start * steps[axis], dtype)
+        run(implementation._copy_usm_ndarray_into_usm_ndarray, queue, a, part)
+        start += a.shape[axis]
+    return wrap(out)
 
 
 def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
     """Arrays joined along a new dimension."""
-    return dpnp.stack(tuple(arrays), axis=axis)
+    return concat([expand_dims(x, axis=axis) for x in arrays], axis=axis)
 
 
 # ---- new arrays, which are made on a device

@@ -9,6 +9,7 @@ from typing import Any
 import dpnp
 import numpy as np
 
+from .native import seen, wrap
 from .runtime import refuse_fork
 
 __all__ = [
@@ -132,15 +133,8 @@ def view_at(
 
     `steps` and `start`, from the beginning of the allocation, count elements of `dtype`.
     """
-    dtype = np.dtype(x.dtype if dtype is None else dtype)
-    return dpnp.ndarray(
-        tuple(shape),
-        dtype,
-        buffer=x._array_obj.usm_data,
-        offset=start,
-        strides=tuple([s * dtype.itemsize for s in steps]),
-        sycl_queue=x.sycl_queue,
-    )
+    a = x._array_obj
+    return wrap(seen(a, tuple(shape), tuple(steps), start - a._element_offset, dtype))
 
 
 def offset_of(x: Any) -> int:

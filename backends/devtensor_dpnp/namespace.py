@@ -12,7 +12,17 @@ import dpnp
 
 from devtensor_numpy.namespace import STANDARD
 
-from . import elementwise, extras_index, extremes, guarded, memory, products, special
+from . import (
+    elementwise,
+    extras_index,
+    extremes,
+    guarded,
+    memory,
+    products,
+    reductions,
+    special,
+    views,
+)
 from .guarded import factories
 
 OWN = "float16"
@@ -21,7 +31,7 @@ _names: dict[str, Any] = {
     name: elementwise.without_mkl(getattr(dpnp, name)) for name in f"{STANDARD} {OWN}".split()
 }
 _names.update(elementwise.FUNCTIONS)
-for _module in (guarded, extras_index, extremes, memory, special):
+for _module in (guarded, extras_index, extremes, memory, reductions, special, views):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names.update(linalg=products.linalg, fft=products.fft)
 

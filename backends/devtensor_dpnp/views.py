@@ -1,0 +1,96 @@
+"""Other shapes of the same memory, each made in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import dpnp
+
+from .native import Array, in_rows, seen, stretched, wrap
+
+__all__ = ["broadcast_to", "expand_dims", "permute_dims", "reshape", "squeeze"]
+
+
+def plain(x: Any) -> Any:
+    """The array within `x`, if it has elements."""
+    if x.__class__ is not Array:
+        return None
+    a = x._array_obj
+    return a if a.size else None
+
+
+def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
+    """`x` with its dimensions in another order."""
+    a = plain(x)
+    if a is None:
+        return dpnp.permute_dims(x, axes)
+    if axes == (1, 0) and a.ndim == 2:
+        return wrap(a.T)
+    if sorted(axes) != list(range(a.ndim)):
+        return dpnp.permute_dims(x, axes)
+    shape, steps = a.shape, a.strides
+    return wrap(seen(a, tuple([shape[d] for d in axes]), tuple([steps[d] for d in axes])))
+
+
+def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
+    """`x` in another shape; a view where that is possible."""
+    a = plain(x)
+    if a is None or copy or shape.__class__ is not tuple or not a.flags.c_contiguous:
+        return dpnp.reshape(x, shape, copy=copy)
+    if prod(shape) != a.size or min(shape, default=1) < 0:  # -1 is for dpnp, and errors are
+        return dpnp.reshape(x, shape, copy=copy)
+    return wrap(in_rows(a, shape))
+
+
+def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
+    """`x` with a further dimension of length 1."""
+    a = plain(x)
+    if a is None or axis.__class__ is not int or not -a.ndim - 1 <= axis <= a.ndim:
+        return dpnp.expand_dims(x, axis=axis)
+    shape, steps = list(a.shape), list(a.strides)
+    place = axis % (a.ndim + 1)
+    steps.insert(place, shape[place] * steps[place] if place < a.ndim else 1)
+    shape.insert(place, 1)
+    return wrap(seen(a, tuple(shape), tuple(steps)))
+
+
+def squeeze(x: Any, /, axis: Any) -> Any:
+    """`x` without dimensions of length 1."""
+    a = plain(x)
+    if a is None:
+        return dpnp.squeeze(x, axis)
+    shape, steps, ndim = a.shape, a.strides, a.ndim
+    gone = [axis] if axis.__class__ is int else list(axis)
+    if any(not -ndim <= d < ndim or shape[d] != 1 for d in gone):
+        return dpnp.squeeze(x, axis)
+    kept = sorted(set(range(ndim)) - {d % ndim for d in gone})
+    return wrap(seen(a, tuple([shape[d] for d in kept]), tuple([steps[d] for d in kept])))
+
+
+def broadcast_to(x: Any, /, shape: Any) -> Any:
+    """A view of `x` in a shape to which it broadcasts."""
+    a = plain(x)
+    if a is None or shape.__class__ is not tuple or len(shape) < a.ndim:
+        return dpnp.broadcast_to(x, shape)
+    last = shape[len(shape) - a.ndim :]
+    if 0 in shape or any(n not in (m, 1) for n, m in zip(a.shape, last, strict=True)):
+        return dpnp.broadcast_to(x, shape)
+    return wrap(stretched(a, shape))
+
+
+def item_of(before: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Indexing with numbers and slices at once, and with all else as `before`."""
+    basic = {int, slice, type(None), type(...)}
+
+    def getitem(self: Any, key: Any) -> Any:
+        if key.__class__ is tuple:
+            for k in key:
+                if k.__class__ not in basic:
+                    return before(self, key)
+        elif key.__class__ not in basic:
+            return before(self, key)
+        return wrap(self._array_obj[key])
+
+    return getitem
