@@ -3,7 +3,7 @@
 dpnp's functions have two flaws here. Many give their work to oneMKL's vector functions, which on a
 CPU device wait for all that is under way; and a number beside an array is copied to the device by a
 way that waits, too. So these functions call dpnp's SYCL kernels themselves when the arrays are of
-one type and lie in order, and keep the numbers they have met on the device. In all other cases they
+one type and in row order, and keep the numbers they have met on the device. In all other cases they
 call dpnp's function, made to leave oneMKL out.
 
 Kernels that are written with operators come here, too: `install` puts these functions in the place
@@ -22,7 +22,7 @@ import dpnp.tensor as tensor
 import numpy as np
 from dpnp.tensor import _tensor_elementwise_impl as implementation
 
-from .native import Array, fresh, run, stretched, wrap
+from .native import Array, fresh, ordered, run, stretched, wrap
 from .runtime import PLACES
 from .views import item_of
 
@@ -113,11 +113,11 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
             return slow(x1, x2)
         a = (x1 if first else x2)._array_obj
         dtype, queue = a.dtype, a.sycl_queue
-        if dtype.char not in types or queue not in PLACES or not a.flags.c_contiguous:
+        if dtype.char not in types or queue not in PLACES or not ordered(a):
             return slow(x1, x2)
         if first and second:
             b = x2._array_obj
-            if b.dtype != dtype or b.sycl_queue != queue or not b.flags.c_contiguous:
+            if b.dtype != dtype or b.sycl_queue != queue or not ordered(b):
                 return slow(x1, x2)
         else:
             b = number(x2 if first else x1, dtype, queue)
@@ -149,7 +149,7 @@ def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
 
     def call(x: Any, /) -> Any:
         a = x._array_obj if x.__class__ is Array else None
-        if a is None or not a.size or not a.flags.c_contiguous:
+        if a is None or not a.size or not ordered(a):
             return slow(x)
         dtype = a.dtype
         if dtype.char not in types:

@@ -61,6 +61,22 @@ def stretched(a: Any, shape: tuple[int, ...]) -> Any:
     return seen(a, shape, (*[0] * lead, *steps))
 
 
+def ordered(a: Any) -> bool:
+    """Whether the result of work on the elements of `a` lies in row order, as those do.
+
+    There may be gaps, and an element may stand in several places.
+    """
+    if a.flags.c_contiguous:
+        return True
+    last = 0
+    for step in reversed(a.strides):
+        if step:
+            if step < last:
+                return False
+            last = step
+    return True
+
+
 def run(kernel: Callable[..., Any], queue: Any, *given: Any) -> None:
     """Start one of dpnp's kernels after all that it has been asked for."""
     order = ORDER[queue]

@@ -78,23 +78,24 @@ class Pool:
         OutOfMemoryError
             If there is not enough.
         """
-        small = wanted < SMALL
-        size = wanted if small else rounded(wanted)
+        raw = None
+        if wanted < SMALL:
+            size = wanted
+            made = self.allocated(Raw.__new__, (Small, size), wanted, queue)
+            made.room, made.pool = size, self
+        else:
+            size = rounded(wanted)
+            with self.lock:
+                self.settle()
+                if free := self.bins.get(size):
+                    raw = free.pop()
+                    self.kept -= size
+            if raw is None:
+                raw = self.allocated(Raw, (size,), wanted, queue)
+            made = Raw(Lease(raw, size, wanted, self))
         with self.lock:
             if self.returned:
                 self.settle()
-            raw = None
-            if not small and (free := self.bins.get(size)):
-                raw = free.pop()
-                self.kept -= size
-        if small:
-            made = self.allocated(lambda: Raw.__new__(Small, size, queue=queue), wanted, queue)
-            made.room, made.pool = size, self
-        else:
-            if raw is None:
-                raw = self.allocated(lambda: Raw(size, queue=queue), wanted, queue)
-            made = Raw(Lease(raw, size, wanted, self))
-        with self.lock:
             self.used += size
             self.count += 1
             if self.used > self.peak:
@@ -103,20 +104,22 @@ class Pool:
                 self.peak_reserved = self.used + self.kept
         return made
 
-    def allocated(self, allocate: Callable[[], Any], wanted: int, queue: Any) -> Any:
-        """What `allocate` makes, if need be with all kept memory given back.
+    def allocated(
+        self, allocate: Callable[..., Any], given: tuple[Any, ...], wanted: int, queue: Any
+    ) -> Any:
+        """What `allocate` makes of what it is given, if need be with all kept memory given back.
 
         Raises
         ------
         OutOfMemoryError
         """
         try:
-            return allocate()
+            return allocate(*given, queue=queue)
         except memory.USMAllocationError:
             queue.wait()
             self.release()
         try:
-            return allocate()
+            return allocate(*given, queue=queue)
         except memory.USMAllocationError:
             most = int(DEVICES[self.index].max_mem_alloc_size)
             raise OutOfMemoryError(
