@@ -1,7 +1,7 @@
 """Settings that PyTorch programs make, most of which have nothing to change here.
 
-Tensors are dense and in row order, operations are deterministic, and the array library decides on
-threads, so these functions take what they are given and say what is true.
+Tensors are dense and in row order and operations are deterministic, so most of these functions
+take what they are given and say what is true.
 """
 
 from __future__ import annotations
@@ -75,16 +75,36 @@ sparse_coo, sparse_csr, sparse_csc = (
 )
 jagged = layout("jagged")
 
-_settings: dict[str, Any] = {"threads": os.cpu_count() or 1, "matmul": "highest", "warn": False}
+
+def usual_threads() -> int:
+    """What the environment asks for, or the processors that this process may use."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        asked = os.environ.get(name, "").split(",")[0]
+        if asked.isdigit() and int(asked):
+            return int(asked)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+_settings: dict[str, Any] = {"matmul": "highest", "warn": False}
+_followers: list[Callable[[int], object]] = []
+USUAL_THREADS = usual_threads()
 
 
 def get_num_threads() -> int:
-    """The number of threads last asked for; the machine's processors at first."""
-    return int(_settings["threads"])
+    """How many threads an operation on the CPU may use.
+
+    At first what ``OMP_NUM_THREADS`` says, or the number of processors.
+    """
+    threads: int = _settings.get("threads", USUAL_THREADS)
+    return threads
 
 
 def set_num_threads(int: int) -> None:
-    """Note a number of threads; the array library's own settings decide.
+    """Let operations on the CPU use a number of threads, the caller's own among them.
+
+    Large activations, normalizations, losses, convolutions and attention are shared among them,
+    and the library that multiplies matrices is told.
 
     Raises
     ------
@@ -94,6 +114,15 @@ def set_num_threads(int: int) -> None:
     if int <= 0:
         raise RuntimeError(f"set_num_threads expects a positive integer, but got {int}")
     _settings["threads"] = int
+    for tell in _followers:
+        tell(int)
+
+
+def follow_threads(tell: Callable[[int], object]) -> None:
+    """Have `tell` called with each number of threads set, and with one that was set already."""
+    _followers.append(tell)
+    if "threads" in _settings:
+        tell(_settings["threads"])
 
 
 def get_num_interop_threads() -> int:

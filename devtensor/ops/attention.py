@@ -73,8 +73,7 @@ def attention_rule(xp, gs, query, key, value, weights, mask_shape, scale, needs)
             slope_value = sum_to(xp, xp.matmul(swap(xp, weights), g), value.shape)
         through = xp.matmul(g, swap(xp, value))
         g_weights = through if g_weights is None else through + g_weights
-    g_scores = g_weights * weights
-    g_scores = g_scores - weights * xp.sum(g_scores, axis=-1, keepdims=True)
+    g_scores = xp.softmax_slope(g_weights, weights, -1)
     slope_query = slope_key = slope_mask = None
     if needs[0]:
         slope_query = sum_to(xp, xp.matmul(g_scores, key) * scale, query.shape)

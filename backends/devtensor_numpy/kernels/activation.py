@@ -11,9 +11,9 @@ import numpy as np
 
 from devtensor.ops import activation as common
 
+from ..parts import BLOCK, each, parts
 from .linalg import Array, is_half, ones
 
-BLOCK = 1 << 15  # Elements; a few float32 arrays of it fit into the second cache.
 ROW = 1 << 13
 ROOT = math.sqrt(2 / math.pi)
 
@@ -61,21 +61,18 @@ def in_blocks(
 ) -> Array:
     """Apply `formula(out, *parts, *scratch)` to the parts of arrays of one shape and dtype."""
     first = arrays[0]
-    dtype, size = first.dtype, first.size
+    dtype = first.dtype
     if is_half(dtype):
         wide = [x.astype(np.float32) for x in arrays]
         return in_blocks(formula, scratch, *wide, step=step).astype(dtype)
     out = np.empty(first.shape, dtype)
-    flats = [x.reshape(-1) for x in arrays]
-    written = out.reshape(-1)
-    spare = [np.empty(min(size, step), dtype) for _ in range(scratch)]
-    if size <= step:
-        formula(written, *flats, *spare)
-        return out
-    for start in range(0, size, step):
-        stop = min(start + step, size)
-        count = stop - start
-        formula(written[start:stop], *[x[start:stop] for x in flats], *[x[:count] for x in spare])
+    flats = [out.reshape(-1), *[x.reshape(-1) for x in arrays]]
+
+    def apply(part: slice) -> None:
+        some = [x[part] for x in flats]
+        formula(*some, *[np.empty(len(some[0]), dtype) for _ in range(scratch)])
+
+    each(apply, parts(first.size, most=step))
     return out
 
 
@@ -129,41 +126,70 @@ def silu_slope(xp: Any, input: Array, x: Array, /) -> Array:
     return in_blocks(silu_slope_block, 1, *matching(input, x))
 
 
-# The part of a normal distribution below x is near (1 + tanh(x * p(x * x))) / 2; these are the
-# coefficients of p, fitted so that x times it is right to 6e-7. Far out p grows, so the tangent
-# is 1.
-FIT = tuple(
-    np.asarray(c, np.float32)
-    for c in (
-        0.7978842161438043,
-        0.03633428345457292,
-        -3.3129956124873035e-05,
-        -5.524016837663911e-05,
-        3.969110664844537e-06,
-        -1.3344647624904992e-07,
-        1.8056177684723935e-09,
-    )
-)
+class Odd:
+    """An odd function that ends at -1/2 and 1/2, as a ratio of polynomials: ``x p(x x) / q(x x)``.
+
+    Parameters
+    ----------
+    upper, lower : tuple of float
+        The coefficients of `p` and `q`, the highest power's first; 1 for that of `q` is left out.
+    end : float
+        From where on it is constant. In single precision the ratio is 1/2 there to the last digit.
+    """
+
+    def __init__(self, upper: tuple[float, ...], lower: tuple[float, ...], end: float) -> None:
+        # NumPy calculates faster with an array without dimensions than with a number.
+        self.upper = [np.asarray(c, np.float32) for c in upper]
+        self.lower = [np.asarray(c, np.float32) for c in lower]
+        self.ends = np.asarray(-end, np.float32), np.asarray(end, np.float32)
+
+    def __call__(self, out: Array, x: Array, near: Array, square: Array, divisor: Array) -> None:
+        """Write the values at `x`, and 1/2 added to them; the others are scratch memory."""
+        np.minimum(np.maximum(x, self.ends[0], out=near), self.ends[1], out=near)
+        np.multiply(near, near, out=square)
+        np.multiply(square, self.upper[0], out=out)
+        for c in self.upper[1:-1]:
+            np.add(out, c, out=out)
+            np.multiply(out, square, out=out)
+        np.add(out, self.upper[-1], out=out)
+        np.multiply(out, near, out=out)
+        np.add(square, self.lower[0], out=divisor)
+        for c in self.lower[1:]:
+            np.multiply(divisor, square, out=divisor)
+            np.add(divisor, c, out=divisor)
+        np.divide(out, divisor, out=out)
+        np.add(out, HALF, out=out)
+
+
 HALF = np.asarray(0.5, np.float32)
+# Both fitted in double precision, and right to 3e-7 as they are computed.
+PART_BELOW = Odd(
+    (11.637023, 626.1463, 10995.694, 98811.51, 794865.6),
+    (224.62764, 5387.023, 74397.03, 579744.4, 1992434.5),
+    5.122475,
+)
+"""Of a normal distribution below `x`."""
+GELU_SLOPE = Odd(
+    (0.021545598, 4.017184, 2.1595526, 1590.2567, -3463.5698, 89169.8),
+    (21.462038, 393.71924, 4579.9365, 32912.527, 111757.66),
+    5.6812,
+)
+"""The derivative of `x` times that part."""
 
 
-def normal_part(out: Array, x: Array, other: Array) -> None:
-    """Write the part of a normal distribution below `x`."""
-    np.square(x, out=other)
-    np.multiply(other, FIT[-1], out=out)
-    for coefficient in FIT[-2:0:-1]:
-        np.add(out, coefficient, out=out)
-        np.multiply(out, other, out=out)
-    np.add(out, FIT[0], out=out)
+def single(x: Array) -> bool:
+    """Whether single precision is enough for it."""
+    return x.dtype == np.float32 or is_half(x.dtype)
+
+
+def gelu_block(out: Array, x: Array, *spare: Array) -> None:
+    PART_BELOW(out, x, *spare)
     np.multiply(out, x, out=out)
-    np.tanh(out, out=out)
-    np.multiply(out, HALF, out=out)
-    np.add(out, HALF, out=out)
 
 
-def gelu_block(out: Array, x: Array, other: Array) -> None:
-    normal_part(out, x, other)
-    np.multiply(out, x, out=out)
+def gelu_slope_block(out: Array, g: Array, x: Array, *spare: Array) -> None:
+    GELU_SLOPE(out, x, *spare)
+    np.multiply(out, g, out=out)
 
 
 def tanh_argument(out: Array, x: Array) -> None:
@@ -183,23 +209,12 @@ def gelu_tanh_block(out: Array, x: Array) -> None:
 
 
 def gelu(xp: Any, input: Array, /, *, approximate: str = "none") -> Array:
-    """`gelu` in blocks; of float32 (and less) by a polynomial."""
+    """`gelu` in blocks; of float32 (and less) by a ratio of polynomials."""
     if approximate == "tanh":
         return in_blocks(gelu_tanh_block, 0, input)
-    if approximate != "none" or input.dtype == np.float64:
+    if approximate != "none" or not single(input):
         return common.gelu.kernel(xp, input, approximate=approximate)
-    return in_blocks(gelu_block, 1, input)
-
-
-def gelu_slope_block(out: Array, g: Array, x: Array, other: Array) -> None:
-    normal_part(out, x, other)
-    np.multiply(x, x, out=other)
-    np.multiply(other, -0.5, out=other)
-    np.exp(other, out=other)
-    np.multiply(other, ROOT / 2, out=other)
-    np.multiply(other, x, out=other)
-    np.add(out, other, out=out)
-    np.multiply(out, g, out=out)
+    return in_blocks(gelu_block, 3, input)
 
 
 def gelu_tanh_slope_block(out: Array, g: Array, x: Array, other: Array, square: Array) -> None:
@@ -223,9 +238,9 @@ def gelu_slope(xp: Any, input: Array, x: Array, /, approximate: str) -> Array:
     """`gelu_slope` in blocks."""
     if approximate == "tanh":
         return in_blocks(gelu_tanh_slope_block, 2, *matching(input, x))
-    if input.dtype == np.float64:
+    if not single(x):
         return common.gelu_slope.kernel(xp, input, x, approximate)
-    return in_blocks(gelu_slope_block, 1, *matching(input, x))
+    return in_blocks(gelu_slope_block, 3, *matching(input, x))
 
 
 def leaky_relu(xp: Any, input: Array, /, negative_slope: float = 0.01) -> Array:
@@ -238,94 +253,78 @@ def leaky_relu(xp: Any, input: Array, /, negative_slope: float = 0.01) -> Array:
 # ---- along rows ----
 
 
-def rows(input: Array, dim: int) -> bool:
-    """Whether `dim` is the last dimension of contiguous floats of some size."""
-    last = input.ndim - 1
-    return (
-        last >= 0
-        and dim in (last, -1)
-        and input.dtype.kind == "f"
-        and input.dtype.itemsize > 2
-        and input.size > 0
-        and input.flags.c_contiguous
-    )
+def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | None:
+    """Apply ``formula(out, *parts, one)`` to the parts of contiguous arrays of one shape.
+
+    None unless `dim` is the last dimension of floats. A product with `one` adds up a row.
+    """
+    first = arrays[0]
+    dtype, last = first.dtype, first.ndim - 1
+    if last < 0 or dim not in (last, -1) or dtype.kind != "f" or dtype.itemsize == 2:
+        return None
+    for x in arrays:
+        if x.shape != first.shape or x.dtype is not dtype or not x.flags.c_contiguous:
+            return None
+    if not first.size:
+        return None
+    length = first.shape[-1]
+    out, one = np.empty(first.shape, dtype), ones(length, dtype)
+    flats = [x.reshape(-1, length) for x in (out, *arrays)]
+    each(lambda part: formula(*[x[part] for x in flats], one), parts(len(flats[0]), length))
+    return out
 
 
-def row_blocks(count: int, length: int) -> range:
-    """Where blocks of rows begin."""
-    return range(0, count, max(1, BLOCK // length))
+def softmax_rows(out: Array, x: Array, one: Array) -> None:
+    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    total = np.matmul(out, one)
+    np.reciprocal(total, out=total)
+    np.multiply(out, total[:, None], out=out)
 
 
 def softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:
     """`softmax` in blocks of rows, the sums as products with ones."""
-    if (dtype is not None and input.dtype != dtype) or not rows(input, dim):
-        return common.softmax.kernel(xp, input, dim, dtype=dtype)
-    out = np.empty(input.shape, input.dtype)
-    length = input.shape[-1]
-    x, y = input.reshape(-1, length), out.reshape(-1, length)
-    one, blocks = ones(length, input.dtype), row_blocks(len(x), length)
-    for start in blocks:
-        part, made = x[start : start + blocks.step], y[start : start + blocks.step]
-        np.subtract(part, np.maximum.reduce(part, axis=1, keepdims=True), out=made)
-        np.exp(made, out=made)
-        total = np.matmul(made, one)
-        np.reciprocal(total, out=total)
-        np.multiply(made, total[:, None], out=made)
-    return out
+    made = by_rows(softmax_rows, dim, input) if dtype is None or input.dtype == dtype else None
+    return common.softmax.kernel(xp, input, dim, dtype=dtype) if made is None else made
+
+
+def log_softmax_rows(out: Array, x: Array, one: Array) -> None:
+    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
+    total = np.matmul(np.exp(out), one)
+    np.log(total, out=total)
+    np.subtract(out, total[:, None], out=out)
 
 
 def log_softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:
     """`log_softmax` in blocks of rows."""
-    if (dtype is not None and input.dtype != dtype) or not rows(input, dim):
-        return common.log_softmax.kernel(xp, input, dim, dtype=dtype)
-    out = np.empty(input.shape, input.dtype)
-    length = input.shape[-1]
-    x, y = input.reshape(-1, length), out.reshape(-1, length)
-    one, blocks = ones(length, input.dtype), row_blocks(len(x), length)
-    spare = np.empty((min(len(x), blocks.step), length), input.dtype)
-    for start in blocks:
-        part, made = x[start : start + blocks.step], y[start : start + blocks.step]
-        np.subtract(part, np.maximum.reduce(part, axis=1, keepdims=True), out=made)
-        powers = np.exp(made, out=spare[: len(made)])
-        total = np.matmul(powers, one)
-        np.log(total, out=total)
-        np.subtract(made, total[:, None], out=made)
-    return out
+    made = by_rows(log_softmax_rows, dim, input) if dtype is None or input.dtype == dtype else None
+    return common.log_softmax.kernel(xp, input, dim, dtype=dtype) if made is None else made
+
+
+def softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
+    np.multiply(g, y, out=out)
+    total = np.matmul(out, one)
+    np.subtract(g, total[:, None], out=out)
+    np.multiply(out, y, out=out)
 
 
 def softmax_slope(xp: Any, input: Array, y: Array, /, dim: int) -> Array:
     """`softmax_slope` in blocks of rows."""
-    if input.shape != y.shape or not rows(y, dim) or not rows(input, dim):
-        return common.softmax_slope.kernel(xp, input, y, dim)
-    out = np.empty(y.shape, y.dtype)
-    length = y.shape[-1]
-    g, p, made = input.reshape(-1, length), y.reshape(-1, length), out.reshape(-1, length)
-    one, blocks = ones(length, y.dtype), row_blocks(len(p), length)
-    for start in blocks:
-        some = slice(start, start + blocks.step)
-        part = made[some]
-        np.multiply(g[some], p[some], out=part)
-        total = np.matmul(part, one)[:, None]
-        np.subtract(g[some], total, out=part)
-        np.multiply(part, p[some], out=part)
-    return out
+    made = by_rows(softmax_slope_rows, dim, input, y)
+    return common.softmax_slope.kernel(xp, input, y, dim) if made is None else made
+
+
+def log_softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
+    np.exp(y, out=out)
+    total = np.matmul(g, one)
+    np.multiply(out, total[:, None], out=out)
+    np.subtract(g, out, out=out)
 
 
 def log_softmax_slope(xp: Any, input: Array, y: Array, /, dim: int) -> Array:
     """`log_softmax_slope` in blocks of rows."""
-    if input.shape != y.shape or not rows(y, dim) or not rows(input, dim):
-        return common.log_softmax_slope.kernel(xp, input, y, dim)
-    out = np.empty(y.shape, y.dtype)
-    length = y.shape[-1]
-    g, p, made = input.reshape(-1, length), y.reshape(-1, length), out.reshape(-1, length)
-    one, blocks = ones(length, y.dtype), row_blocks(len(p), length)
-    for start in blocks:
-        some = slice(start, start + blocks.step)
-        part = np.exp(p[some], out=made[some])
-        total = np.matmul(g[some], one)[:, None]
-        np.multiply(part, total, out=part)
-        np.subtract(g[some], part, out=part)
-    return out
+    made = by_rows(log_softmax_slope_rows, dim, input, y)
+    return common.log_softmax_slope.kernel(xp, input, y, dim) if made is None else made
 
 
 KERNELS = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from ..parts import each, parts
 from .linalg import Array, is_half, ones
 
 
@@ -68,31 +70,41 @@ def fill(
 ) -> None:
     """Write the output, and the weights where kept, some matrices or some rows of one at a time."""
     count, length, source = len(query), query.shape[1], key.shape[1]
-    rows = min(length, max(1, CACHED // source))
-    many = max(1, CACHED // (rows * source))
+    # Of a causal tile only the last square has keys to leave out, and those after it are not met.
+    tile = max(8, -(-length // 4)) * source if is_causal else CACHED
+    rows = parts(length, source, min(tile, CACHED))
     one = ones(source, query.dtype)
     factor = query.dtype.type(scale)
     places = list(np.ndindex(*batch)) if mask is not None else []
-    for first in range(0, count, many):
-        some = slice(first, min(first + many, count))
-        across = key[some].swapaxes(1, 2)
-        for start in range(0, length, rows):
-            stop = min(start + rows, length)
-            seen = (
-                min(stop, source) if is_causal else source
-            )  # no query of these rows looks further
-            scores = np.matmul(query[some, start:stop] * factor, across[:, :, :seen])
-            if is_causal:
-                later = np.arange(start, stop)[:, None] < np.arange(seen)
-                np.copyto(scores, -math.inf, where=later)
-            if mask is not None:
-                for block, place in zip(scores, places[some], strict=True):
-                    add_mask(block, mask[place][start:stop, :seen])
-            softmax_in_place(scores, one[:seen], mask is not None)
-            np.matmul(scores, value[some, :seen], out=output[some, start:stop])
-            if weights is not None:
-                weights[some, start:stop, :seen] = scores
-                weights[some, start:stop, seen:] = 0
+
+    def attend(piece: tuple[slice, slice]) -> None:
+        some, lines = piece
+        # No query of these rows looks further.
+        seen = min(lines.stop, source) if is_causal else source
+        across = key[some].swapaxes(1, 2)[:, :, :seen]
+        scores = np.matmul(query[some, lines] * factor, across)
+        if is_causal and lines.start < seen:
+            late = later(lines.stop - lines.start)[:, : seen - lines.start]
+            np.copyto(scores[..., lines.start :], -math.inf, where=late)
+        if mask is not None:
+            for block, place in zip(scores, places[some], strict=True):
+                add_mask(block, mask[place][lines, :seen])
+        softmax_in_place(scores, one[:seen], mask is not None)
+        np.matmul(scores, value[some, :seen], out=output[some, lines])
+        if weights is not None:
+            weights[some, lines, :seen] = scores
+            weights[some, lines, seen:] = 0
+
+    size = (rows[0].stop - rows[0].start) * source
+    each(attend, [(some, lines) for some in parts(count, size, CACHED) for lines in rows])
+
+
+@lru_cache(64)
+def later(count: int) -> Array:
+    """Which keys come after which of `count` queries."""
+    found = np.triu(np.ones((count, count), np.bool_), 1)
+    found.flags.writeable = False
+    return found
 
 
 def add_mask(scores: Array, mask: Array) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..parts import each
 from .linalg import Array, is_half, ones
-from .windows import ALL, FEW_SPOTS, Layout, Sizes, chunks, scratch, spots
+from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW = 48  # Columns of an image below which several images make one product.
 
@@ -112,9 +113,9 @@ def convolution(
         return result if bias is None else np.add(result, bias, out=result)
     channels_first = by_channel(batch, size, weight)
     matrix = rows_of_weight(weight, groups, channels_first)
-    for some, rows, plan in chunks(
-        batch, channels, tuple(sizes), kernel, size, stride, padding, dilation
-    ):
+
+    def fill(piece: Piece) -> None:
+        some, rows, plan = piece
         images = np.ascontiguousarray(input[some])
         target = result[some, :, rows]
         if channels_first:
@@ -133,6 +134,9 @@ def convolution(
             np.add(found, bias, out=target)
         elif found is not target:
             target[...] = found
+
+    for band in chunks(batch, channels, tuple(sizes), kernel, size, stride, padding, dilation):
+        each(fill, band)
     return result
 
 
@@ -156,27 +160,29 @@ def convolution_spread(
     else:
         channels_first = by_channel(batch, tuple(out), weight)
         matrix = rows_of_weight(weight, groups, channels_first).swapaxes(1, 2)
-        for some, rows, plan in chunks(
-            batch, channels, size, tuple(kernel), tuple(out), stride, padding, dilation
-        ):
+
+        def fill(piece: Piece) -> None:
+            some, rows, plan = piece
             g = plan.framed(input[some, :, rows])
             n = len(g)
             if channels_first:
                 by_group = swapped("g", g).reshape(groups, outputs // groups, -1)
                 images = scratch("images", (channels, n, *size), g.dtype)
                 images[...] = 0
-                columns = multiply(matrix, by_group, images).reshape(
-                    channels, *kernel, n, *plan.frame
-                )
-                plan.spread(columns, images)
+                columns = multiply(matrix, by_group, images)
+                plan.spread(columns.reshape(channels, *kernel, n, *plan.frame), images)
                 result[some] += images.swapaxes(0, 1)
             else:
                 g = g.reshape(n, groups, outputs // groups, -1)
                 images = result[some].reshape(n * groups, many, *size)
-                columns = multiply(matrix, g, images).reshape(
-                    n * groups, *kernel, many, *plan.frame
-                )
-                plan.spread(columns, images)
+                columns = multiply(matrix, g, images)
+                plan.spread(columns.reshape(n * groups, *kernel, many, *plan.frame), images)
+
+        # Bands of rows overlap in the result, so they follow one another.
+        for band in chunks(
+            batch, channels, size, tuple(kernel), tuple(out), stride, padding, dilation
+        ):
+            each(fill, band)
     if bias is not None:
         np.add(result, along_channels(bias, len(size)), out=result)
     return result
@@ -199,15 +205,21 @@ def convolution_weight(
         g = g.reshape(batch, groups, outputs // groups, -1).swapaxes(2, 3)
         total = np.add.reduce(np.matmul(columns, g), 0)
     else:
-        for some, rows, plan in chunks(
-            batch, channels, tuple(sizes), size, out, stride, padding, dilation
-        ):
-            columns = columns_by_channel(plan, input[some], groups)
-            part = swapped("g", plan.framed(g[some, :, rows])).reshape(
-                groups, outputs // groups, -1
-            )
-            found = np.matmul(columns, part.swapaxes(1, 2))
-            total = found if total is None else np.add(total, found, out=total)
+        for band in chunks(batch, channels, tuple(sizes), size, out, stride, padding, dilation):
+            found: dict[int, Array] = {}
+
+            def add_up(piece: Piece, found: dict[int, Array] = found) -> None:
+                some, rows, plan = piece
+                columns = columns_by_channel(plan, input[some], groups)
+                part = swapped("g", plan.framed(g[some, :, rows])).reshape(
+                    groups, outputs // groups, -1
+                )
+                found[some.start] = np.matmul(columns, part.swapaxes(1, 2))
+
+            each(add_up, band)
+            for start in sorted(found):
+                part = found[start]
+                total = part if total is None else np.add(total, part, out=total)
     shape = (outputs, channels // groups, *size)
     if total is None:
         return np.zeros(shape, input.dtype)

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
+from ..parts import BLOCK, each, parts
 from .linalg import Array, is_half, ones, sum_of_squares
-
-CACHED = 1 << 15  # Elements of a block that stays in the processor's cache.
-
-
-def blocks(x: Array) -> Iterator[slice]:
-    """Slices that together are the elements of a flat array."""
-    return (slice(start, start + CACHED) for start in range(0, x.size, CACHED))
 
 
 def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
@@ -33,38 +26,43 @@ def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         difference = np.asarray(np.subtract(input, target))
         return np.multiply(difference, difference, out=difference)
     x, y = input.reshape(-1), target.reshape(-1)
-    if x.size <= CACHED:
+    if x.size <= BLOCK:
         total = sum_of_squares(np.subtract(x, y))
     else:
-        buffer = np.empty(CACHED, input.dtype)
-        total = 0.0
-        for some in blocks(x):
-            ours = x[some]
-            total += float(sum_of_squares(np.subtract(ours, y[some], out=buffer[: ours.size])))
+        found: dict[int, float] = {}
+
+        def add_up(some: slice) -> None:
+            found[some.start] = float(sum_of_squares(np.subtract(x[some], y[some])))
+
+        each(add_up, parts(x.size))
+        total = math.fsum(found.values())
     return averaged(total, input, x.size, reduction)
 
 
 def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Array:
     """`logit_entropy` by blocks."""
     x, y = input.reshape(-1), target.reshape(-1)
-    kept = reduction == "none"
-    losses = np.empty(x.size if kept else min(x.size, CACHED), input.dtype)
-    other = np.empty(min(x.size, CACHED), input.dtype)
-    total = 0.0
-    for some in blocks(x):
+    kept = np.empty(x.size, input.dtype) if reduction == "none" else None
+    sums: dict[int, float] = {}
+
+    def fill(some: slice) -> None:
         ours = x[some]
-        loss, part = losses[some] if kept else losses[: ours.size], other[: ours.size]
-        np.abs(ours, out=loss)
+        loss = np.abs(ours, out=None if kept is None else kept[some])
         np.negative(loss, out=loss)
         np.exp(loss, out=loss)
         np.log1p(loss, out=loss)
-        np.multiply(ours, y[some], out=part)
+        part = np.multiply(ours, y[some])
         np.subtract(loss, part, out=loss)
         np.maximum(ours, 0, out=part)
         np.add(loss, part, out=loss)
-        if not kept:
-            total += float(np.add.reduce(loss, dtype=np.float32 if is_half(loss.dtype) else None))
-    return losses.reshape(input.shape) if kept else averaged(total, input, x.size, reduction)
+        if kept is None:
+            wide = np.float32 if is_half(loss.dtype) else None
+            sums[some.start] = float(np.add.reduce(loss, dtype=wide))
+
+    each(fill, parts(x.size))
+    if kept is not None:
+        return kept.reshape(input.shape)
+    return averaged(math.fsum(sums.values()), input, x.size, reduction)
 
 
 def checked_classes(
@@ -118,19 +116,18 @@ def class_entropy(
         return reduce_classes(xp, loss, coefficient, reduction), probabilities
     count, classes = input.shape
     probabilities = np.empty(input.shape, input.dtype)
-    total = np.empty(count, input.dtype)
-    read = np.empty(count, input.dtype)
-    rows = max(1, CACHED // classes)
+    total, read = np.empty(count, input.dtype), np.empty(count, input.dtype)
     one = ones(classes, input.dtype)
-    places = np.arange(min(rows, count))
-    for start in range(0, count, rows):
-        some, block = slice(start, start + rows), input[start : start + rows]
-        out, sums = probabilities[some], total[some]
+
+    def fill(some: slice) -> None:
+        block, out, sums = input[some], probabilities[some], total[some]
         np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
-        read[some] = out[places[: len(out)], target[some]]
+        read[some] = out[np.arange(len(out)), target[some]]
         np.exp(out, out=out)
         np.matmul(out, one, out=sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
+
+    each(fill, parts(count, classes))
     loss = np.log(total, out=total)
     loss -= read
     if coefficient is None and reduction == "mean":

@@ -11,6 +11,7 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
+from ..parts import each
 from .linalg import Array
 from .norm_rows import row_slopes
 from .sums import (
@@ -63,8 +64,8 @@ def native_batch_norm(
     """`native_batch_norm`."""
     x = input.reshape(common.channels(input))
     batch, count, width = x.shape
-    each = number(1 / (batch * width), x.dtype)
-    mean = channel_sums(x) * each
+    mean_of = number(1 / (batch * width), x.dtype)
+    mean = channel_sums(x) * mean_of
     short = width < SHORT
     samples = x.reshape(batch, -1) if short else x
 
@@ -74,12 +75,11 @@ def native_batch_norm(
         return None if values is None else values.reshape(count, 1)
 
     away = np.subtract(samples, placed(mean))
-    var = channel_products(away.reshape(x.shape), away.reshape(x.shape)) * each
+    var = channel_products(away.reshape(x.shape), away.reshape(x.shape)) * mean_of
     rstd = reciprocal_root(var, eps)
     scale = rstd if weight is None else rstd * weight
     scale, shift = placed(scale), placed(bias)
-    for part in blocks(away):
-        scaled(away[part], scale, shift, away[part])
+    each(lambda part: scaled(away[part], scale, shift, away[part]), blocks(away))
     size = (1, count, 1)
     return away.reshape(input.shape), mean.reshape(size), rstd.reshape(size), var.reshape(size)
 
@@ -117,14 +117,17 @@ def native_group_norm(
     batch, _, several, width = layout
     length = several * width
     x = input.reshape(batch * groups, length)
-    each = number(1 / length, x.dtype)
-    mean = (row_sums(x) * each)[:, None]
+    mean_of = number(1 / length, x.dtype)
+    mean = (row_sums(x) * mean_of)[:, None]
     out = np.empty_like(x, order="C")
     var = np.empty(len(x), x.dtype)
-    for part in blocks(x):
+
+    def centre(part: slice) -> None:
         away = np.subtract(x[part], mean[part], out=out[part])
         var[part] = row_products(away, away)
-    rstd = reciprocal_root(var * each, eps)
+
+    each(centre, blocks(x))
+    rstd = reciprocal_root(var * mean_of, eps)
     if weight is None and bias is None:
         factor, shift, seen = rstd[:, None], None, out
     else:
@@ -133,8 +136,7 @@ def native_group_norm(
             factor = factor * weight.reshape(groups, several, 1)
         shift = None if bias is None else bias.reshape(1, groups, several, 1)
         seen = out.reshape(layout)
-    for part in blocks(seen):
-        scaled(seen[part], factor[part], shift, seen[part])
+    each(lambda part: scaled(seen[part], factor[part], shift, seen[part]), blocks(seen))
     size = (batch, groups, 1, 1)
     return out.reshape(input.shape), mean.reshape(size), rstd.reshape(size)
 
@@ -142,14 +144,15 @@ def native_group_norm(
 def blended(slope: Array, by: Array, x: Array, along: Array, shift: Array) -> Array:
     """``slope * by + x * along + shift``; the three factors are stretched."""
     out = np.empty_like(x, order="C")
-    scratch = None
-    for part in blocks(x):
-        some = x[part]
+
+    def fill(part: slice) -> None:
         by_, along_, shift_ = (v[part] if len(v) == len(x) else v for v in (by, along, shift))
-        scratch = np.multiply(some, along_, out=None if scratch is None else scratch[: len(some)])
-        np.add(scratch, shift_, out=scratch)
+        other = np.multiply(x[part], along_)
+        np.add(other, shift_, out=other)
         result = np.multiply(slope[part], by_, out=out[part])
-        np.add(result, scratch, out=result)
+        np.add(result, other, out=result)
+
+    each(fill, blocks(x))
     return out
 
 
@@ -164,10 +167,10 @@ def channel_slopes(
     along -= mean * total
     inner = None
     if wanted[0]:
-        each = number(-1 / (batch * width), x.dtype)
+        less = number(-1 / (batch * width), x.dtype)
         by = rstd if weight is None else rstd * weight.reshape(count)
-        back = by * rstd * rstd * along * each
-        shift = by * total * each - back * mean
+        back = by * rstd * rstd * along * less
+        shift = by * total * less - back * mean
         if width < SHORT:
             rows = [flat(v, width)[None] for v in (by, back, shift)]  # type: ignore[index]
             flatter = (batch, count * width)
@@ -189,7 +192,7 @@ def group_slopes(
 ) -> tuple[Array | None, ...]:
     """`norm_slopes` of groups of channels."""
     batch, groups, several, width = x.shape
-    each = number(-1 / (several * width), x.dtype)
+    less = number(-1 / (several * width), x.dtype)
     lines = (-1, width)
     total = row_sums(slope.reshape(lines)).reshape(batch, groups, several, 1)
     along = row_products(slope.reshape(lines), x.reshape(lines)).reshape(total.shape)
@@ -198,8 +201,8 @@ def group_slopes(
     if wanted[0]:
         by = rstd if weight is None else rstd * weight
         back, moved = (along, total) if weight is None else (along * weight, total * weight)
-        back = np.add.reduce(back, 2, keepdims=True) * (rstd * rstd * rstd * each)
-        moved = np.add.reduce(moved, 2, keepdims=True) * (rstd * each) - back * mean
+        back = np.add.reduce(back, 2, keepdims=True) * (rstd * rstd * rstd * less)
+        moved = np.add.reduce(moved, 2, keepdims=True) * (rstd * less) - back * mean
         inner = blended(slope, by, x, back, moved)
     if wanted[1]:
         outer = np.add.reduce(along * rstd, 0, keepdims=True)

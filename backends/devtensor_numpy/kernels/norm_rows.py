@@ -6,6 +6,8 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
+from ..parts import BLOCK as CACHED
+from ..parts import each
 from .linalg import Array, ones
 from .sums import blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
@@ -23,7 +25,7 @@ def native_layer_norm(
     x = input.reshape(common.rows(input, dims))
     count, length = x.shape
     dtype = x.dtype
-    each = number(1 / length, dtype)
+    mean_of = number(1 / length, dtype)
     weight = None if weight is None else weight.reshape(length)
     bias = None if bias is None else bias.reshape(length)
     out, mean, rstd = (
@@ -31,17 +33,20 @@ def native_layer_norm(
         np.empty((count, 1), dtype),
         np.empty((count, 1), dtype),
     )
-    for part in blocks(x):
+
+    def fill(part: slice) -> None:
         centre = mean[part]
-        np.multiply(row_sums(x[part])[:, None], each, out=centre)
+        np.multiply(row_sums(x[part])[:, None], mean_of, out=centre)
         away = np.subtract(x[part], centre, out=out[part])
-        scale = reciprocal_root(row_products(away, away) * each, eps)[:, None]
+        scale = reciprocal_root(row_products(away, away) * mean_of, eps)[:, None]
         rstd[part] = scale
         np.multiply(away, scale, out=away)
         if weight is not None:
             np.multiply(away, weight, out=away)
         if bias is not None:
             np.add(away, bias, out=away)
+
+    each(fill, blocks(x, CACHED))
     return out.reshape(input.shape), mean, rstd
 
 
@@ -55,10 +60,13 @@ def fused_rms_norm(
     weight = None if weight is None else weight.reshape(length)
     rstd = reciprocal_root(row_products(x, x) * number(1 / length, x.dtype), eps)[:, None]
     out = np.empty_like(x, order="C")
-    for part in blocks(x):
+
+    def fill(part: slice) -> None:
         piece = np.multiply(x[part], rstd[part], out=out[part])
         if weight is not None:
             np.multiply(piece, weight, out=piece)
+
+    each(fill, blocks(x, CACHED))
     return out.reshape(input.shape), rstd
 
 
@@ -77,27 +85,27 @@ def row_slopes(
     scale = rstd.reshape(count)
     centre = None if mean is None else mean.reshape(count)
     inner = np.empty_like(x, order="C") if wanted[0] else None
-    outer = np.zeros(length, dtype) if wanted[1] else None
-    scratch = None
-    each = number(-1 / length, dtype)
-    for part in blocks(x):
+    outer: dict[int, Array] = {}
+    less = number(-1 / length, dtype)
+
+    def fill(part: slice) -> None:
         g, some, r = slope[part], x[part], scale[part]
-        scratch = product = np.multiply(g, some, out=None if scratch is None else scratch[: len(g)])
-        if outer is not None:
-            outer += np.matmul(r, product)
+        product = np.multiply(g, some)
+        if wanted[1]:
+            found = outer[part.start] = np.matmul(r, product)
             if centre is not None:
-                outer -= np.matmul(r * centre[part], g)
+                found -= np.matmul(r * centre[part], g)
         if inner is None:
-            continue
+            return
         along = np.matmul(product, factor)
         if centre is not None:
             total = np.matmul(g, factor)
             along -= centre[part] * total
-        np.multiply(along, each, out=along)
+        np.multiply(along, less, out=along)
         np.multiply(along, r * r * r, out=along)
         np.multiply(some, along[:, None], out=product)
         if centre is not None:
-            np.multiply(total, each, out=total)
+            np.multiply(total, less, out=total)
             np.multiply(total, r, out=total)
             np.subtract(total, along * centre[part], out=total)
             np.add(product, total[:, None], out=product)
@@ -107,9 +115,11 @@ def row_slopes(
             result = np.multiply(g, factor, out=inner[part])
             np.multiply(result, r[:, None], out=result)
         np.add(result, product, out=result)
+
+    each(fill, blocks(x, CACHED))
     return (
         inner,
-        None if outer is None else outer[None],
+        np.add.reduce([outer[start] for start in sorted(outer)])[None] if wanted[1] else None,
         column_sums(slope)[None] if wanted[2] else None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
+from ..parts import parts
 from .linalg import Array, is_half, ones
 
-BLOCK = 1 << 21  # Bytes worked on at a time: with three such blocks the third cache is not full.
+BLOCK = 1 << 19  # Elements worked on at a time: with three such blocks the third cache is not full.
 LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
 SHORT = 32  # A shorter row is not worth a BLAS call of its own.
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -45,15 +46,9 @@ def number(value: float, dtype: np.dtype[Any]) -> Array:
     return np.asarray(value, dtype)
 
 
-def blocks(x: Array) -> Iterator[slice]:
+def blocks(x: Array, most: int = BLOCK) -> list[slice]:
     """Parts of the first dimension of `x`."""
-    count = len(x)
-    if x.nbytes <= BLOCK:
-        yield slice(count)
-        return
-    step = max(1, BLOCK * count // x.nbytes)
-    for start in range(0, count, step):
-        yield slice(start, start + step)
+    return parts(len(x), x.size // max(1, len(x)), most)
 
 
 def row_sums(x: Array) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 
 from devtensor.ops.pool import inside
 
+from ..parts import even, parts
 from .linalg import Array
 
 Sizes = tuple[int, ...]
@@ -219,29 +220,27 @@ def address(x: Array) -> int:
     return place
 
 
+Piece = tuple[slice, slice, Layout]
+"""Some images, some rows of the result, and the layout of these."""
+
+
 def chunks(
     batch: int, channels: int, sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes,
     padding: Sizes, dilation: Sizes,
-) -> Iterator[tuple[slice, slice, Layout]]:  # fmt: skip
-    """Some images, some rows of the result, and the layout of these."""
+) -> Iterator[list[Piece]]:  # fmt: skip
+    """To each band of rows of the result, its pieces."""
     plan = layout(sizes, kernel, out, stride, padding, dilation)
     row = channels * math.prod(kernel) * math.prod(plan.frame[1:])
     rows = out[0]
     if not plan.alone and row * rows > 2 * COLUMNS:
         rows = even(rows, max(1, COLUMNS // row))
-    many = even(batch, max(1, COLUMNS // max(1, row * rows)))
+    some = parts(batch, row * rows, COLUMNS)
     for first in range(0, out[0], rows):
         stop = min(first + rows, out[0])
         if rows < out[0]:
             before = (padding[0] - first * stride[0], *padding[1:])
             plan = layout(sizes, kernel, (stop - first, *out[1:]), stride, before, dilation)
-        for start in range(0, batch, many):
-            yield slice(start, min(start + many, batch)), slice(first, stop), plan
-
-
-def even(count: int, most: int) -> int:
-    """The size of as few equal shares of `count` as there can be of at most `most`."""
-    return -(-count // max(1, -(-count // most)))
+        yield [(images, slice(first, stop), plan) for images in some]
 
 
 class Spots:

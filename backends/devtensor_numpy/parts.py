@@ -1,0 +1,122 @@
+"""Parts of arrays that stay in the processor's cache, and threads that share them.
+
+NumPy works on one processor. It lets go of Python's lock while it does, so kernels that go through
+large arrays part by part can have several threads take the parts. Products of matrices use the
+threads of the BLAS library itself, except inside of a part.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from devtensor.settings import follow_threads, get_num_threads
+
+BLOCK = 1 << 15  # Elements of a part; a few float32 arrays of it fit into the second cache.
+LEAST = 1 << 14  # A thread is not woken for less.
+MOST = 256  # Threads.
+
+
+def parts(count: int, width: int = 1, most: int = BLOCK) -> list[slice]:
+    """Slices that together are `count` rows of `width` elements, enough for all threads."""
+    rows = max(1, most // max(1, width))
+    if count * width >= 2 * LEAST:
+        rows = min(rows, max(-(-count // get_num_threads()), LEAST // max(1, width), 1))
+    rows = max(1, even(count, rows))
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+
+
+def even(count: int, most: int) -> int:
+    """The size of as few equal shares of `count` as there can be of at most `most`."""
+    return -(-count // max(1, -(-count // most)))
+
+
+def each(work: Callable[[Any], object], pieces: Sequence[Any]) -> None:
+    """Call `work` with each of the pieces, which threads share.
+
+    No piece may need what another one writes. The caller works as well and takes what no thread
+    has begun, so busy processors cost no time, and a piece may itself call `each`.
+    """
+    helpers = min(get_num_threads(), len(pieces), MOST) - 1
+    if helpers < 1:
+        for piece in pieces:
+            work(piece)
+        return
+    left = deque(pieces)
+
+    def take() -> None:
+        while True:
+            try:
+                piece = left.popleft()
+            except IndexError:
+                return
+            work(piece)
+
+    with BLAS:
+        begun = [pool().submit(take) for _ in range(helpers)]
+        try:
+            take()
+        finally:
+            left.clear()
+            for helper in begun:
+                if not helper.cancel():
+                    helper.result()
+
+
+class Blas:
+    """The threads of the BLAS library that NumPy is linked with, where it can be told."""
+
+    def __init__(self) -> None:
+        # Its symbols are found through the module that is linked with it.
+        library = ctypes.CDLL(sys.modules["numpy._core._multiarray_umath"].__file__)
+        self.ask: Callable[[], int] = lambda: 1
+        self.tell: Callable[[int], object] = lambda count: None
+        for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads"):
+            if hasattr(library, name.format("set")):
+                self.ask, self.tell = (getattr(library, name.format(w)) for w in ("get", "set"))
+                break
+        self.lock, self.inside, self.usual = threading.Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        """Leave it one thread to each of ours."""
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.usual = self.ask()
+                self.tell(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.tell(self.usual)
+
+
+BLAS = Blas()
+follow_threads(BLAS.tell)
+POOL: list[ThreadPoolExecutor] = []
+
+
+def pool() -> ThreadPoolExecutor:
+    """The threads, as silent as the main one where numbers overflow."""
+    if not POOL:  # It begins a thread when all that it has are busy.
+        POOL.append(ThreadPoolExecutor(MOST, "devtensor", np.seterr, ("ignore",)))
+    return POOL[0]
+
+
+def forked() -> None:
+    """Forget the threads, which a child process does not have."""
+    POOL.clear()
+    BLAS.lock, BLAS.inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forked)

@@ -1,0 +1,147 @@
+"""Parts of arrays, and the threads that share them: the same numbers however many there are."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import devtensor as dt
+import devtensor.nn.functional as F
+from devtensor.settings import usual_threads
+from devtensor_numpy.parts import BLAS, each, even, parts
+
+
+@pytest.fixture
+def threads():
+    """Set a number of threads; the one before comes back."""
+    before = dt.get_num_threads()
+    yield dt.set_num_threads
+    dt.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 1000, 40_001])
+@pytest.mark.parametrize("width", [1, 3, 500, 70_000])
+def test_parts_are_all_there_is(count, width, threads):
+    for number in (1, 2, 5):
+        threads(number)
+        found = parts(count, width)
+        ends = [0, *[part.stop for part in found]]
+        assert ends[-1] == count and [part.start for part in found] == ends[:-1]
+        largest = max([part.stop - part.start for part in found], default=0)
+        assert largest <= max(1, (1 << 15) // width)
+        if count * width >= 1 << 18 and count >= number:
+            assert len(found) >= number
+
+
+def test_even_shares():
+    assert [even(10, 4), even(9, 3), even(0, 4), even(1, 4)] == [4, 3, 0, 1]
+    for count in range(1, 40):
+        for most in range(1, 12):
+            share = even(count, most)
+            assert share <= most and -(-count // share) == -(-count // most)
+
+
+def test_pieces_are_taken_once_each(threads):
+    threads(3)
+    for _ in range(20):
+        taken = []
+        each(taken.append, range(50))
+        assert sorted(taken) == list(range(50))
+
+
+def test_an_error_in_a_thread_arrives_and_nothing_goes_on(threads):
+    threads(3)
+    meet = threading.Barrier(3)
+
+    def work(piece):
+        meet.wait(20)
+        raise ValueError(f"piece {piece}")
+
+    with pytest.raises(ValueError, match="piece"):
+        each(work, range(3))
+    taken = []
+    each(taken.append, range(5))
+    assert sorted(taken) == list(range(5))
+
+
+def test_a_piece_may_have_pieces(threads):
+    threads(3)
+    found = np.zeros((6, 40))
+
+    def inner(i, j):
+        found[i, j] += 1
+
+    each(lambda i: each(lambda j: inner(i, j), range(40)), range(6))
+    assert (found == 1).all()
+
+
+def test_the_multiplying_library_keeps_to_the_number(threads):
+    if not BLAS.ask():
+        pytest.skip("NumPy is linked with a BLAS library that tells nothing of its threads")
+    threads(2)
+    before = BLAS.ask()
+    inside = []
+    each(lambda piece: inside.append(BLAS.ask()), range(4))
+    assert inside == [1] * 4 and BLAS.ask() == before
+
+
+def test_the_environment_says_how_many_at_first(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    affinity = getattr(os, "sched_getaffinity", None)
+    assert usual_threads() == (len(affinity(0)) if affinity else os.cpu_count())
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    assert usual_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert usual_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "5,2")
+    assert usual_threads() == 5
+
+
+RANDOM = np.random.default_rng(0)
+
+
+def normal(*shape):
+    """Numbers of a normal distribution."""
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+ROWS, IMAGES = normal(900, 130), normal(12, 8, 24, 24)
+CLASSES = dt.tensor(RANDOM.integers(0, 130, 900))
+HEADS = normal(3, 9, 70, 70, 16)
+KERNEL, UP = normal(8, 8, 3, 3), normal(8, 4, 3, 3)
+SHARED = {
+    "softmax": (lambda x: F.softmax(x, -1), ROWS),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), ROWS),
+    "sigmoid": (dt.sigmoid, ROWS),
+    "gelu": (F.gelu, ROWS),
+    "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), ROWS),
+    "silu": (F.silu, ROWS),
+    "layer_norm": (lambda x: F.layer_norm(x, (130,), x[0], x[1]), ROWS),
+    "rms_norm": (lambda x: F.rms_norm(x, (130,), x[0]), ROWS),
+    "batch_norm": (lambda x: F.batch_norm(x, None, None, training=True), IMAGES),
+    "group_norm": (lambda x: F.group_norm(x, 2), IMAGES),
+    "cross_entropy": (lambda x: F.cross_entropy(x, CLASSES), ROWS),
+    "mse_loss": (lambda x: F.mse_loss(x, x.detach().flip(0)), ROWS),
+    "logits": (lambda x: F.binary_cross_entropy_with_logits(x, dt.tensor(ROWS > 0).float()), ROWS),
+    "attention": (lambda x: F.scaled_dot_product_attention(*x), HEADS),
+    "causal": (lambda x: F.scaled_dot_product_attention(*x, is_causal=True), HEADS),
+    "conv2d": (lambda x: F.conv2d(x, dt.tensor(KERNEL) * x.sum() * 1e-3, padding=1), IMAGES),
+    "strided": (lambda x: F.conv2d(x, dt.tensor(KERNEL), stride=2), IMAGES),
+    "transposed": (lambda x: F.conv_transpose2d(x, dt.tensor(UP), stride=2), IMAGES),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_same_numbers_from_any_number_of_threads(name, threads):
+    function, data = SHARED[name]
+    found = []
+    for number in (1, 3):
+        threads(number)
+        x = dt.tensor(data, device="cpu", requires_grad=True)
+        y = function(x)
+        y.backward(y.detach())
+        found.append((y.detach().numpy(), x.grad.numpy()))
+    for one, many in zip(*found, strict=True):
+        np.testing.assert_allclose(many, one, rtol=2e-5, atol=2e-5 * np.abs(one).max())
