@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import devtensor as dt
-from devtensor.hooks import RemovableHandle
+from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.nn._tree import Tree
 from devtensor.nn.parameter import Parameter, is_lazy
 from devtensor.tensor import Tensor
@@ -37,7 +37,7 @@ class State(Tree):
     """A tree of modules whose tensors can be written to a dictionary and read from one."""
 
     _version: int = 1
-    _state_dict_hooks: dict[int, Callable[..., Any]]
+    _state_dict_hooks: HookDict
     _state_dict_pre_hooks: dict[int, Callable[..., Any]]
     _load_state_dict_pre_hooks: dict[int, tuple[Callable[..., Any], bool]]
     _load_state_dict_post_hooks: dict[int, Callable[..., Any]]
@@ -83,9 +83,11 @@ class State(Tree):
                 module.state_dict(
                     destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
                 )
-        for after in self._state_dict_hooks.values():
-            if after(self, destination, prefix, metadata) is not None:
+        for _, after, marks in self._state_dict_hooks.marked():
+            new = after(self, destination, prefix, metadata)
+            if new is not None and "replaces" not in marks:
                 raise RuntimeError("state_dict post-hook must return None")
+            destination = destination if new is None else new
         return destination
 
     def _save_to_state_dict(
@@ -161,7 +163,7 @@ class State(Tree):
             result = IncompatibleKeys(missing, unexpected)
             for hook in module._load_state_dict_post_hooks.values():
                 if hook(module, result) is not None:
-                    raise RuntimeError(
+                    raise AssertionError(
                         "Hooks registered with ``register_load_state_dict_post_hook`` are not "
                         "expected to return new values; change `incompatible_keys` in place."
                     )
@@ -272,6 +274,9 @@ class State(Tree):
     def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata)` after `state_dict` collected."""
         return RemovableHandle.add(self._state_dict_hooks, hook)
+
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        return RemovableHandle.add(self._state_dict_hooks, hook, replaces=True)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from devtensor.nn._everywhere import everywhere
 from devtensor.nn.parameter import Buffer, Parameter, Uninitialized
 from devtensor.tensor import Tensor
 
@@ -57,7 +58,7 @@ class Tree:
                     f"call super().__init__() before setting '{name}'"
                 )
             self._forget(name, keep="_modules")
-            own["_modules"][name] = value
+            own["_modules"][name] = everywhere.placed(everywhere.module, self, name, value)
         elif ready and name in own["_parameters"]:
             if value is not None:
                 raise TypeError(
@@ -71,7 +72,7 @@ class Tree:
                     f"cannot assign '{typename(value)}' as child module '{name}' "
                     "(nn.Module or None expected)"
                 )
-            own["_modules"][name] = None
+            own["_modules"][name] = everywhere.placed(everywhere.module, self, name, None)
         elif ready and (isinstance(value, Buffer) or name in own["_buffers"]):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
@@ -82,7 +83,7 @@ class Tree:
                 self._forget(name, keep="_buffers")
                 self.register_buffer(name, value, value.persistent)
             else:
-                own["_buffers"][name] = value
+                own["_buffers"][name] = everywhere.placed(everywhere.buffer, self, name, value)
         else:
             object.__setattr__(self, name, value)
 
@@ -142,7 +143,7 @@ class Tree:
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
                 "(Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = everywhere.placed(everywhere.buffer, self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -165,14 +166,14 @@ class Tree:
                     f"be created explicitly. To make '{name}' a function of another tensor, "
                     "compute it in forward()."
                 )
-        self._parameters[name] = param
+        self._parameters[name] = everywhere.placed(everywhere.parameter, self, name, param)
 
     def add_module(self, name: str, module: Any) -> None:
         """Add a child module, reached as the attribute `name`."""
         if not isinstance(module, Tree) and module is not None:
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
-        self._modules[name] = module
+        self._modules[name] = everywhere.placed(everywhere.module, self, name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """Add a child module, reached as the attribute `name`; the same as `add_module`."""

@@ -7,12 +7,34 @@ from typing import Any, TypeVar
 
 import devtensor as dt
 from devtensor.hooks import HookDict, RemovableHandle
-from devtensor.nn._hooks import BackwardHook, everywhere, run_forward_hooks, run_pre_hooks
+from devtensor.nn._everywhere import (
+    alike,
+    everywhere,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from devtensor.nn._hooks import backward_hook, run_forward_hooks, run_pre_hooks
 from devtensor.nn._state import State
 from devtensor.nn.parameter import is_lazy
 from devtensor.tensor import Tensor
 
-__all__ = ["Module"]
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
 
 Self = TypeVar("Self", bound="Module")
 
@@ -36,6 +58,7 @@ class Module(State):
     """
 
     training: bool
+    call_super_init: bool = False
     # True once a hook was registered: a module without hooks pays for one look at this.
     _hooked: bool = False
     _forward_pre_hooks: HookDict
@@ -43,7 +66,14 @@ class Module(State):
     _backward_pre_hooks: HookDict
     _backward_hooks: HookDict
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (args or kwargs) and not self.call_super_init:
+            what = (
+                f"got an unexpected keyword argument '{next(iter(kwargs))}'"
+                if kwargs
+                else f"takes 1 positional argument but {len(args) + 1} were given"
+            )
+            raise TypeError(f"{type(self).__name__}.__init__() {what}")
         self.__dict__.update(
             training=True,
             _parameters={},
@@ -53,6 +83,8 @@ class Module(State):
         )
         for name in HOOKS:
             self.__dict__[name] = HookDict()
+        if self.call_super_init:  # another base waits for what was given
+            super().__init__(*args, **kwargs)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -77,9 +109,8 @@ class Module(State):
         done: set[int] = set()
         try:
             args, kwargs = run_pre_hooks(self, args, kwargs)
-            backward = None
-            if self._backward_hooks or self._backward_pre_hooks:
-                backward = BackwardHook(self)
+            backward = backward_hook(self)
+            if backward is not None:
                 args = backward.watch_inputs(args)
             result = self.forward(*args, **kwargs)
             result = run_forward_hooks(self, args, kwargs, result, done)
@@ -129,10 +160,20 @@ class Module(State):
 
         What it returns replaces `grad_input`.
         """
-        self.__dict__["_hooked"] = True
-        return RemovableHandle.add(self._backward_hooks, hook, prepend)
+        return self._add_backward_hook(hook, prepend, nodes=False)
 
-    register_backward_hook = register_full_backward_hook
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` at the last step of every forward.
+
+        The gradients are those of that step alone; `register_full_backward_hook` has those of
+        the module.
+        """
+        return self._add_backward_hook(hook, False, nodes=True)
+
+    def _add_backward_hook(self, hook: Any, prepend: bool, nodes: bool) -> RemovableHandle:
+        alike(self._backward_hooks, nodes, "on a single Module")
+        self.__dict__["_hooked"] = True
+        return RemovableHandle.add(self._backward_hooks, hook, prepend, nodes=nodes)
 
     # -- modes -----------------------------------------------------------------------------
 
@@ -175,6 +216,9 @@ class Module(State):
             module.apply(fn)
         fn(self)
         return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing, as `devtensor.compile`: modules run as they are."""
 
     # -- conversion ------------------------------------------------------------------------
 
@@ -319,16 +363,3 @@ def parse_to(
                 )
             device = dt.device(value)
     return device, dtype, non_blocking
-
-
-def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(module, args)` before the forward of every module."""
-    return everywhere.add(everywhere.pre, hook)
-
-
-def register_module_forward_hook(
-    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
-) -> RemovableHandle:
-    """Call `hook(module, args, output)` after the forward of every module."""
-    asked = {"with_kwargs": with_kwargs, "always_call": always_call}
-    return everywhere.add(everywhere.post, hook, **asked)
