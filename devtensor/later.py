@@ -51,11 +51,12 @@ HOMES = {
     "amp.grad_scaler": "GradScaler",
     "sparse": "sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
     "sparse_bsc_tensor sparse_compressed_tensor spmm hspmm",
-    "native": "adaptive_max_pool1d affine_grid_generator alpha_dropout batch_norm "
-    "binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss embedding "
+    "native": "adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ batch_norm "
+    "binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss dropout_ embedding "
     "feature_alpha_dropout frobenius_norm grid_sampler grid_sampler_2d grid_sampler_3d "
     "group_norm gru gru_cell hinge_embedding_loss instance_norm kl_div layer_norm lstm "
-    "lstm_cell margin_ranking_loss norm_except_dim nuclear_norm poisson_nll_loss rms_norm "
+    "lstm_cell margin_ranking_loss native_batch_norm native_dropout native_group_norm "
+    "native_layer_norm norm_except_dim nuclear_norm poisson_nll_loss rms_norm "
     "rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell triplet_margin_loss",
     # These have the same arguments in both places.
     "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "
@@ -73,7 +74,7 @@ HOMES = {
 METHODS = {
     "addmv_", "clamp_", "clamp_max_", "clamp_min_", "clip_", "detach_", "gcd_", "get_device",
     "is_conj", "is_neg", "is_same_size", "is_signed", "lcm_", "ldexp_", "resize_as_",
-    "unsafe_chunk", "unsafe_split", "xlogy_",
+    "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "xlogy_",
 }  # fmt: skip
 """Methods of tensors that PyTorch has as functions, too."""
 

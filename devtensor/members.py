@@ -124,6 +124,7 @@ class Members:
     as_strided_ = reshaped(catalogue["as_strided"].function, "as_strided_")
     unsafe_chunk = catalogue["chunk"].function
     unsafe_split = catalogue["split"].function
+    unsafe_split_with_sizes = catalogue["split_with_sizes"].function
 
 
 def made_of(like: Any, values: list[Any]) -> Any:

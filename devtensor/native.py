@@ -12,16 +12,19 @@ from typing import Any
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.rnn_cell import all_states
+from devtensor.ops import norm
 from devtensor.tensor import Tensor
 
 __all__ = [
     "adaptive_max_pool1d",
     "affine_grid_generator",
     "alpha_dropout",
+    "alpha_dropout_",
     "batch_norm",
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "ctc_loss",
+    "dropout_",
     "embedding",
     "feature_alpha_dropout",
     "frobenius_norm",
@@ -36,6 +39,10 @@ __all__ = [
     "lstm",
     "lstm_cell",
     "margin_ranking_loss",
+    "native_batch_norm",
+    "native_dropout",
+    "native_group_norm",
+    "native_layer_norm",
     "norm_except_dim",
     "nuclear_norm",
     "poisson_nll_loss",
@@ -107,6 +114,38 @@ def instance_norm(
     return F.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
+
+
+def native_layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Maybe, bias: Maybe, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`layer_norm`, and the means and reciprocal deviations."""
+    parameters = {"weight": weight, "bias": bias}
+    dims = len(norm.require_normalized("layer_norm", input, normalized_shape, "[*", parameters))
+    out, *found = norm.native_layer_norm(input, weight, bias, dims, eps)
+    shape = (*input.shape[: input.ndim - dims], *(1,) * dims)
+    return out, found[0].reshape(shape), found[1].reshape(shape)
+
+
+def native_group_norm(
+    input: Tensor, weight: Maybe, bias: Maybe, N: int, C: int, HxW: int, group: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`group_norm`, and the means and reciprocal deviations of the groups."""
+    out, mean, rstd = norm.native_group_norm(input.reshape(N, C, HxW), weight, bias, group, eps)
+    return out.reshape(input.shape), mean.reshape(N, group), rstd.reshape(N, group)
+
+
+def native_batch_norm(
+    input: Tensor, weight: Maybe, bias: Maybe, running_mean: Maybe, running_var: Maybe,
+    training: bool, momentum: float, eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """`batch_norm`, and the means and reciprocal deviations that training takes."""
+    out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if not training:
+        return out, input.new_empty(0), input.new_empty(0)
+    exact = dt.promote_types(input.dtype, dt.float32)
+    var, mean = dt.var_mean(input.detach().to(exact), (0, *range(2, input.ndim)), correction=0)
+    return out, mean, (var + eps).rsqrt()
 
 
 # ---- losses
@@ -291,6 +330,22 @@ def embedding(
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """`nn.functional.alpha_dropout`."""
     return F.alpha_dropout(input, p, train)
+
+
+def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """`nn.functional.dropout`, and what was kept."""
+    factor = F.dropout(input.new_ones(input.shape), p, train is not False)
+    return input * factor, factor != 0
+
+
+def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """`nn.functional.dropout`, in place."""
+    return F.dropout(input, p, train, True)
+
+
+def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """`nn.functional.alpha_dropout`, in place."""
+    return F.alpha_dropout(input, p, train, True)
 
 
 def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:

@@ -42,6 +42,12 @@ def known(number: Any, dtype: Any, device: Device) -> Tensor | None:
     return scalar(number, dtype, device) if made is None else made
 
 
+def was_number(array: Any, device: Device) -> bool:
+    """Whether a 0-d array is what `scalar` has made of an integer."""
+    made = SCALARS.get((int(array), int, array.dtype, device))
+    return made is not None and made._array is array
+
+
 def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
     """Tensors around the arrays that a kernel returned."""
     cls = device.backend.array_types[0]

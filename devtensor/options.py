@@ -70,11 +70,12 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
             "differentiation, but one of the arguments requires grad. Leave out= away, or use "
             "no_grad()."
         )
-    if params.get("dtype", out) is None and not op.exact_out and isinstance(out, Tensor):
+    exact = op.exact_out or params.get("dtype") is not None
+    if params.get("dtype", out) is None and not exact and isinstance(out, Tensor):
         params["dtype"] = out.dtype  # in which it is computed, then
     result = launch(op, inputs, params)
     if op.outputs is None:
-        check_out(op, result, outs[0])
+        check_out(op, result, outs[0], exact)
         read = [x for x in inputs if isinstance(x, Tensor) and crossed(op, x, outs[0])]
         refuse_overlap(outs[0], read, result.shape == outs[0].shape)
         return write_out(op, result, outs[0])
@@ -84,7 +85,7 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
             f"{len(outs)}"
         )
     for value, x in zip(result, outs, strict=True):
-        check_out(op, value, x)
+        check_out(op, value, x, exact)
     for value, x in zip(result, outs, strict=True):
         write_out(op, value, x)
     return op.packed(*outs) if op.packed is not list else out
@@ -125,8 +126,8 @@ def crossed(op: Op, x: Tensor, out: Tensor) -> bool:
     return x.shape != out.shape or backend.pointer(x._array) != backend.pointer(out._array)
 
 
-def check_out(op: Op, value: Tensor, out: Tensor) -> None:
-    """Refuse an `out` that cannot hold a result.
+def check_out(op: Op, value: Tensor, out: Tensor, exact: bool = False) -> None:
+    """Refuse an `out` that cannot hold a result, or is not of its type if that is `exact`.
 
     Raises
     ------
@@ -147,7 +148,7 @@ def check_out(op: Op, value: Tensor, out: Tensor) -> None:
             f"result type {value.dtype.legacy} can't be cast to the desired output type "
             f"{out.dtype.legacy}: {op.name}() got out={out.dtype!r}"
         )
-    if op.exact_out and value.dtype is not out.dtype:
+    if exact and value.dtype is not out.dtype:
         raise RuntimeError(
             f"Expected out tensor to have dtype {value.dtype}, but got {out.dtype} instead: "
             f"{op.shown}() casts nothing"

@@ -551,7 +551,7 @@ def strided(array, device):
     return dt.tensor(wide, device=device)[..., ::2].detach()
 
 
-OF_MEMORY = ("as_strided", "as_strided_copy", "strided")
+OF_MEMORY = ("as_strided", "as_strided_copy", "as_strided_scatter", "strided")
 FORMED = [
     case
     for case in EVERY

@@ -345,7 +345,7 @@ derivative(logsigmoid, input=lambda xp, g, input: g * xp.sigmoid(-input))
 
 @op(
     elementwise=True,
-    accepts=("float",),
+    accepts=("float", "complex"),
     home="nn",
     method=False,
     examples=[((2, 3),), (fixed([-60.0, 60.0]),)],

@@ -19,6 +19,7 @@ from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints, positive
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import require_tensors
+from devtensor.ops.elementwise import in_range
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
 from devtensor.tensor import Tensor
@@ -465,7 +466,7 @@ def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
     method=False, examples=[(5,), (1, 7, 2), (0.0, 1.0, 0.25), (3, 0, -1), (2, {"dtype": float32})]
 )
 def arange(
-    start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Dtype | None = None, **place: Any
+    start: Any = 0, end: Any = None, step: float = 1, *, dtype: Dtype | None = None, **place: Any
 ) -> Any:
     """Numbers from `start` up to, not including, `end`.
 
@@ -482,6 +483,8 @@ def arange(
     ------
     RuntimeError
         If `step` is 0 or leads away from `end`.
+    ValueError
+        If `step` is a fraction of 1 and the numbers are int64.
     """
     if end is None:
         start, end = 0, start
@@ -491,8 +494,6 @@ def arange(
     dtype = _type(dtype, place, int64 if whole else None)
     if dtype is bool_:
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
-    if dtype is int64 and all(map(isfinite, (start, end, step))):
-        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not (isfinite(start) and isfinite(end)):
@@ -502,6 +503,10 @@ def arange(
             f"upper bound and lower bound inconsistent with step sign: start={start}, end={end}, "
             f"step={step}"
         )
+    if dtype is int64 and isfinite(step):
+        if not int(step):
+            raise ValueError(f"step must be nonzero: {step} is cut to 0 for torch.int64")
+        start, end, step = int(start), int(end), int(step)
     whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     count = -((start - end) // step) if whole else ceil((end - start) / step)
     if dtype.kind == "int":
@@ -563,8 +568,12 @@ def _spaced(
         raise RuntimeError(f"number of steps must be non-negative, got steps={steps}")
     complex_ends = isinstance(start, builtins.complex) or isinstance(end, builtins.complex)
     dtype = _type(dtype, place, get_default_dtype().to_complex() if complex_ends else None)
-    if dtype.kind == "int" and base is None:
+    if dtype is bool_:
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for 'Bool'")
+    if dtype.kind == "int":
         start, end = int(start), int(end)
+        in_range(start, dtype, name)
+        in_range(end, dtype, name)
     return spaced(start, end, as_int(steps), base, dtype=dtype, **_place(name, place))
 
 
@@ -577,6 +586,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Dtype | None = None, **
     Parameters
     ----------
     start, end : number
+        For integers they are cut to integers first.
     steps : int
     dtype : dtype, optional
         The default dtype if not given.
@@ -601,6 +611,7 @@ def logspace(
     Parameters
     ----------
     start, end : number
+        For integers they are cut to integers first.
     steps : int
     base : float
     dtype : dtype, optional

@@ -13,6 +13,7 @@ from devtensor.dtype import complex128, float64, get_default_dtype, int64, of, u
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, in_place, op
+from devtensor.operands import was_number
 from devtensor.ops.arguments import require_tensors
 from devtensor.ops.results import with_out
 from devtensor.tensor import Tensor, on_tensor
@@ -208,6 +209,7 @@ derivative(sub, input=lambda g: g, other=lambda g, alpha: g * -alpha)
 @op(
     elementwise=True,
     method=False,
+    numbers=("other",),
     accepts=ARITHMETIC,
     refuses=no_bools,
     examples=[((2, 3), (3,)), ((2, 3), 2.5, {"alpha": 2})],
@@ -475,12 +477,13 @@ def pow(xp, input, exponent, /):
     Raises
     ------
     RuntimeError
-        If integers are raised to negative integers.
+        If integers are raised to a negative Python number; to tensors of such they are, and the
+        fractions are cut to 0.
     """
     if kind(input) == "bool":
         return xp.logical_or(input, xp.logical_not(exponent))
     if kind(input) == "int" and of(exponent.dtype).is_signed and xp.any(exponent < 0):
-        if not exponent.ndim:
+        if not exponent.ndim and was_number(exponent, xp._device):
             raise RuntimeError(NO_FRACTION)
         # A fraction is cut to 0; 1 and -1 are their own reciprocals.
         power = xp.pow(input, xp.where(exponent < 0, exponent % 2, exponent))
@@ -1399,6 +1402,7 @@ derivative(
 
 
 @op(
+    exact_out=True,
     elementwise=True,
     promotes=None,
     examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],

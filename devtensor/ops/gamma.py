@@ -117,7 +117,7 @@ def missing(name: str) -> Callable[..., NoReturn]:
 EXAMPLES = [(positives(2, 3), positives(2, 3)), (positives(2, 3), positives(3))]
 
 
-@op(elementwise=True, accepts=("float",), examples=EXAMPLES)
+@op(elementwise=True, numbers=(), accepts=("float",), examples=EXAMPLES)
 def igamma(xp, input, other, /):
     """The regularized lower incomplete gamma function.
 
@@ -127,7 +127,7 @@ def igamma(xp, input, other, /):
     return incomplete(xp, input, other, False)
 
 
-@op(elementwise=True, accepts=("float",), examples=EXAMPLES)
+@op(elementwise=True, numbers=(), accepts=("float",), examples=EXAMPLES)
 def igammac(xp, input, other, /):
     """The regularized upper incomplete gamma function, ``1 - igamma(input, other)``."""
     return incomplete(xp, input, other, True)

@@ -15,11 +15,12 @@ from devtensor.dtype import bool_, int32, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import axis
-from devtensor.ops.create import converted, tensor_of
+from devtensor.ops.create import arange, converted, tensor_of
 from devtensor.ops.elementwise import where
-from devtensor.ops.results import with_out
+from devtensor.ops.results import placed, with_out
 from devtensor.ops.shape import (
     ahead,
+    as_strided,
     broadcast_tensors,
     cat,
     copied,
@@ -34,6 +35,7 @@ from devtensor.ops.shape import (
     unsqueeze,
 )
 from devtensor.ops.sort import unique
+from devtensor.options import refuse_overlap
 from devtensor.tensor import Tensor
 
 # ---- what a key means
@@ -635,7 +637,7 @@ def _mesh(xp: Any, index: Any, dim: int) -> tuple[Any, ...]:
 def gather_at(xp: Any, input: Any, index: Any, /, dim: int) -> Any:
     """Elements along `dim` at `index`, whose other coordinates are those of the result."""
     _inside(xp, index, input.shape[dim] if input.ndim else 1, dim)
-    if not input.ndim or not index.ndim:
+    if not input.ndim or index.ndim != input.ndim:  # or nothing is picked
         return xp.reshape(
             xp.take(xp.reshape(input, (-1,)), xp.reshape(index, (-1,)), axis=0), index.shape
         )
@@ -772,9 +774,6 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
             f"{list(index.shape)} to be no larger than self {list(input.shape)} apart from "
             f"dimension {dim}"
         )
-    if 0 in index.shape and index.ndim != input.ndim:
-        index = reshape(index, index.shape)
-        return input.new_empty(index.shape)
     return gather_at(input, index, dim)
 
 
@@ -1707,6 +1706,71 @@ derivative(
 )
 
 
+# ---- memory
+
+
+def _places(x: Any) -> Any:
+    """Where in its memory the elements of a tensor lie."""
+    found = tensor_of(x.storage_offset(), x.device)
+    for length, step in zip(x.shape, x.stride(), strict=True):
+        found = unsqueeze(found, -1) + arange(length, device=x.device) * step
+    return found
+
+
+@composite(
+    method=True,
+    examples=[
+        ((3, 4), (2, 2), (2, 2), (4, 1), 1),
+        ((6,), (2, 2), (2, 2), (3, 1)),
+        ((4,), (), (), (), 2),
+    ],
+)
+@with_out()
+def as_strided_scatter(
+    input: Any,
+    src: Any,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int | None = None,
+) -> Any:
+    """A copy of `input` in which what :func:`as_strided` would show is `src`.
+
+    Parameters
+    ----------
+    input : Tensor
+    src : Tensor
+        Of shape `size`.
+    size, stride, storage_offset
+        As for :func:`as_strided`.
+
+    Raises
+    ------
+    RuntimeError
+        If `src` has another shape, or the strides reach one place twice, or outside the memory of
+        `input`.
+    """
+    part = as_strided(input.detach(), size, stride, storage_offset)
+    if part.shape != src.shape:
+        raise RuntimeError(
+            "as_strided_scatter: expected src to have a size equal to the slice of self. src size "
+            f"= {list(src.shape)}, slice size = {list(part.shape)}"
+        )
+    if not src.numel() or not input.numel():
+        return input.clone()
+    refuse_overlap(part, (), True)
+    own, there = _places(input), _places(part).reshape(-1)
+    order = arange(1, src.numel() + 1, device=src.device)
+    count = 1 + max(x.storage_offset() + _reach(x.shape, x.stride()) for x in (input, part))
+    number = order.new_zeros(count).scatter(0, there, order)[own]
+    taken = src.to(input.dtype).reshape(-1)[(number - 1).clamp(min=0)]
+    return where(number > 0, taken, input)
+
+
+def _reach(size: Sequence[int], stride: Sequence[int]) -> int:
+    """How far from the first element the last one lies."""
+    return sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+
+
 # ---- searching
 
 
@@ -1721,8 +1785,7 @@ def nonzero_at(xp: Any, input: Any, /) -> Any:
 @composite(
     method=True, examples=[(fixed([[0, 1, 0], [2, 0, 3]]),), (fixed([0, 1]), {"as_tuple": True})]
 )
-@with_out()
-def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     """The coordinates of all elements that are not zero.
 
     Parameters
@@ -1730,9 +1793,16 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     input : Tensor
     as_tuple : bool
         False: one tensor with a row for each. True: a tensor for each dimension, fit as an index.
+    out : Tensor of int64, optional
+        Where that one tensor is put.
     """
+    if out is not None and not isinstance(out, Tensor):
+        raise TypeError(f"nonzero(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if out is not None and as_tuple:
+        raise RuntimeError("nonzero does not support the out kwarg when as_tuple is True")
     if not as_tuple:
-        return nonzero_at(input)
+        found = nonzero_at(input)
+        return found if out is None else placed("nonzero", found, out, [input], False)
     if not input.ndim:
         input = reshape(input, (1,))
     return (

@@ -739,11 +739,22 @@ def addr(xp, input, vec1, vec2, /, *, beta=1, alpha=1):
     Raises
     ------
     RuntimeError
-        If shapes do not fit.
+        If shapes do not fit, or `beta` or `alpha` is of a larger kind than the tensors.
     """
     for name, x in (("vec1", vec1), ("vec2", vec2)):
         if x.ndim != 1:
             raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {x.ndim}-D")
+    kind = kind_of(vec1).kind
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        if isinstance(factor, float) and kind in ("int", "bool"):
+            raise RuntimeError(
+                f"For integral input tensors, argument {name} must not be a floating point number: "
+                f"addr() got {factor}"
+            )
+        if isinstance(factor, bool) and kind != "bool":
+            raise RuntimeError(f"Boolean {name} only supported for Boolean results: addr()")
+    if kind == "bool":
+        beta, alpha = bool(beta), bool(alpha)
     return combine(xp, input, xp.expand_dims(vec1, axis=-1) * vec2, beta, alpha)
 
 

@@ -1359,7 +1359,7 @@ def multi_margin_loss(
     Parameters
     ----------
     input : Tensor
-        Scores of shape ``(n, classes)`` or ``(classes,)``.
+        Scores of shape ``(n, classes)`` or ``(classes,)``; ``()`` is one class.
     target : Tensor
         Classes of shape ``(n,)`` or ``()``; int64.
     p : {1, 2}, optional
@@ -1383,12 +1383,14 @@ def multi_margin_loss(
     reduction = how_to_reduce(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
-    if input.ndim not in (1, 2):
+    if input.ndim > 2:
         raise RuntimeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, "
             f"but got: {list(input.shape)}"
         )
-    scores = input if input.ndim == 2 else input.unsqueeze(0)
+    if weight is not None and weight.ndim != 1:
+        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
+    scores = input if input.ndim == 2 else input.reshape(1, -1)
     samples, classes = scores.shape
     if target.ndim > 1 or target.numel() != samples:
         raise RuntimeError(
@@ -1402,8 +1404,6 @@ def multi_margin_loss(
             f"expected scalar type Long but found {kind_of(target).legacy} for the target; convert "
             "it with .long()"
         )
-    if weight is not None and weight.ndim != 1:
-        raise ValueError(f"weight must be one-dimensional, got shape {list(weight.shape)}")
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(
             f"expected scalar type {kind_of(input).legacy} but found {kind_of(weight).legacy} for "

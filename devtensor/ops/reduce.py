@@ -1390,6 +1390,7 @@ MEDIAN_EXAMPLES = [
 
 
 @composite(method=True, examples=MEDIAN_EXAMPLES)
+@with_out()
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle number; of two middle ones the lower.
 
@@ -1415,6 +1416,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @composite(method=True, examples=[*MEDIAN_EXAMPLES, (fixed([3.0, NAN, 1.0]),)])
+@with_out()
 def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle number of those that are not NaN; the rest is as for :func:`median`."""
     return nanmedian_all(input) if dim is None else nanmedian_dim(input, dim, keepdim)

@@ -22,7 +22,7 @@ def with_out(*, casts: bool = False) -> Callable[[Function], Function]:
     ----------
     casts : bool, optional
         Whether what is written may have another type than the result, to which the result's type
-        can be cast; else it must have the same.
+        can be cast; else, and where there are several results, it must have the same.
 
     Raises
     ------
@@ -75,6 +75,7 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
     if len(values) != len(outs):
         raise TypeError(f"{name}(): out has {len(outs)} tensors for {len(values)} results")
     refuse_tracked(name, outs, (*inputs, *outs))
+    casts = casts and single
     for value, x in zip(values, outs, strict=True):
         refuse_overlap(x, () if casts else inputs, value.shape == x.shape)
         check_type(name, value, x, casts)

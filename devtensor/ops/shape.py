@@ -546,7 +546,7 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     if extra < 0 or any(m not in (1, n) for m, n in zip(target, shape[extra:], strict=True)):
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     dims = [d for d, n in enumerate(shape) if d < extra or (target[d - extra] == 1 and n != 1)]
-    return reshape(input.sum(dims), target) if dims else input
+    return reshape(input.sum(dims), target) if dims or not target else input
 
 
 @composite(method=False, examples=[((2, 1), (3,)), ((2, 3), 1)])

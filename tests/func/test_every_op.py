@@ -29,6 +29,7 @@ DYNAMIC_EXAMPLES |= {"index_fill-1"}
 ALONE = {
     "as_strided": "it looks at the memory of its neighbours",
     "as_strided_copy": "it looks at the memory of its neighbours",
+    "as_strided_scatter": "it looks at the memory of its neighbours",
     "bincount": "a stack of single results cannot be had",
     "histogram": "the edges depend on values",
     "histogramdd": "the edges depend on values",
