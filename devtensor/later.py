@@ -94,6 +94,8 @@ def find(name: str) -> Any:
     """
     if name in HOME:
         return getattr(import_module(f"devtensor.{HOME[name]}"), name)
+    if name.startswith("_foreach_"):
+        return getattr(import_module("devtensor.foreach"), name)
     if name in METHODS:
         return getattr(import_module("devtensor.tensor").Tensor, name)
     if name in ELSEWHERE:

@@ -6,6 +6,7 @@ from devtensor.distributions._transform import (
     Transform,
     identity_transform,
 )
+from devtensor.distributions._transform import _InverseTransform as _InverseTransform
 from devtensor.distributions._transforms_elementwise import (
     AbsTransform,
     AffineTransform,
