@@ -1,4 +1,4 @@
-"""One operation on every tensor of a list (``torch._foreach_add``), which optimizers are made of."""
+"""One operation on each tensor of a list (``torch._foreach_add``): optimizers are made of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min clone cos cosh d
 expm1 floor frac lerp lgamma log log10 log1p log2 max maximum minimum mm mul neg norm pow powsum
 reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc
 """
-WRITES = frozenset("copy_ zero_".split())
-ALONE = frozenset("clone max mm norm powsum".split())
+WRITES = frozenset(["copy_", "zero_"])
+ALONE = frozenset(["clone", "max", "mm", "norm", "powsum"])
 """Those that are not there in place."""
 
-OPERANDS = """
-tensors1 tensor1 tensor2 other scalar scalars exponent weight weights src mat2
-""".split()
+OPERANDS = (
+    "tensors1", "tensor1", "tensor2", "other", "scalar", "scalars", "exponent", "weight",
+    "weights", "src", "mat2",
+)  # fmt: skip
 """What the arguments after the first are called, in the order in which they are given."""
 
 
