@@ -248,6 +248,11 @@ class CuPy(Backend):
                 following = steps[d] * (shape[d] or 1)
         return tuple(steps)
 
+    def in_rows(self, array: Any) -> bool:
+        """Whether the elements lie one after another, in row order."""
+        found: bool = array._c_contiguous  # `flags` makes an object first
+        return found
+
     def pointer(self, array: Any) -> int:
         """The address of the first element."""
         return int(array.data.ptr)

@@ -26,13 +26,42 @@ def philox(xp: Any, count: int, seed: int, offset: int, stream: int = 0) -> Any:
     return words
 
 
+def along(dim: Any, ndim: int) -> Any:
+    """Dimensions as CuPy takes them, who asks less about one number than about several."""
+    if dim is None or (dim.__class__ is int and -ndim <= dim < ndim):
+        return dim
+    return over(dim, ndim)
+
+
 def sum(
     xp: Any, input: Any, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
     """`sum`, with little before the launch where nothing is converted."""
     if dtype is not None or input.dtype.char not in "fd":
         return reduce.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
-    return input.sum(None if dim is None else over(dim, input.ndim), None, None, keepdim)
+    return input.sum(along(dim, input.ndim), None, None, keepdim)
+
+
+def mean(
+    xp: Any, input: Any, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """`mean` in one launch where nothing is converted."""
+    if dtype is not None or input.dtype.char not in "fd" or not input.size:
+        return reduce.mean.kernel(xp, input, dim, keepdim, dtype=dtype)
+    where = along(dim, input.ndim)
+    return input.copy() if where == () else input.mean(where, None, None, keepdim)
+
+
+def extreme(name: str) -> Callable[..., Any]:
+    """`amax` or `amin` with little before the launch."""
+    common, find = getattr(reduce, name).kernel, name[1:]
+
+    def call(xp: Any, input: Any, /, dim: Any = (), keepdim: bool = False) -> Any:
+        if not input.size or not input.ndim or input.dtype.char not in "fd":
+            return common(xp, input, dim, keepdim)
+        return getattr(input, find)(along(dim, input.ndim), None, keepdim)
+
+    return call
 
 
 def matmul(xp: Any, input: Any, other: Any, /) -> Any:
@@ -43,4 +72,7 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
     return linalg.matmul.kernel(xp, input, other)
 
 
-KERNELS: dict[str, Callable[..., Any]] = {"matmul": matmul, "philox": philox, "sum": sum}
+KERNELS: dict[str, Callable[..., Any]] = {
+    "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
+    "philox": philox, "sum": sum,
+}  # fmt: skip

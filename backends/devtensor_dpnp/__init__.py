@@ -209,6 +209,11 @@ class Dpnp(Backend):
                 following = steps[d] * (shape[d] or 1)
         return tuple(steps)
 
+    def in_rows(self, array: Any) -> bool:
+        """Whether the elements lie one after another, in row order."""
+        found: bool = array._array_obj.flags.c_contiguous
+        return found
+
     def pointer(self, array: Any) -> int:
         """The address of the first element."""
         return self.memory.pointer(array)

@@ -131,10 +131,11 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
                 shape = np.broadcast_shapes(shape, b.shape)
             except ValueError:
                 return slow(x1, x2)  # which says what is wrong
-            a, b = stretched(a, shape), stretched(b, shape)
+            a, b = stretched(a, dtype, shape), stretched(b, dtype, shape)
         if 0 in shape:
             return slow(x1, x2)
-        out = fresh(shape, BOOL if truth else dtype, queue)
+        made = BOOL if truth else dtype
+        out = fresh(shape, made, queue)
         run(kernel, queue, a, b, out)
         return wrap(out)
 
@@ -157,7 +158,8 @@ def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
         queue = a.sycl_queue
         if queue not in PLACES:
             return slow(x)
-        out = fresh(a.shape, BOOL if truth else dtype, queue)
+        made = BOOL if truth else dtype
+        out = fresh(a.shape, made, queue)
         run(kernel, queue, a, out)
         return wrap(out)
 

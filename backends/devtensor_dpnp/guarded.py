@@ -17,7 +17,7 @@ from dpnp.tensor import _tensor_impl as implementation
 
 from devtensor.errors import OutOfMemoryError
 
-from .elementwise import FUNCTIONS, operand
+from .elementwise import BOOL, FUNCTIONS, operand
 from .memory import dense, forward, from_host
 from .native import fresh, run, seen, stretched, together, wrap
 from .runtime import DOUBLE, ORDER, PLACES, QUEUES
@@ -85,7 +85,8 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     shape = shapes[0]
     if not shape == shapes[1] == shapes[2]:
         shape = np.broadcast_shapes(*shapes)
-        given = [stretched(a, shape) for a in given]
+        types = BOOL, dtype, dtype
+        given = [stretched(a, t, shape) for a, t in zip(given, types, strict=True)]
     out = fresh(shape, dtype, queue)
     run(implementation._where, queue, *given, out)
     return wrap(out)
@@ -245,15 +246,14 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
     size = 0
     for a in given:
         shape = a.shape
-        if len(shape) != ndim or shape[:axis] != before or shape[axis + 1 :] != after:
-            return dpnp.concat(tuple(arrays), axis=axis)
-        if a is not given[0] and a.dtype != dtype:
+        fits = len(shape) == ndim and shape[:axis] == before and shape[axis + 1 :] == after
+        if not fits or a.dtype != dtype:
             return dpnp.concat(tuple(arrays), axis=axis)
         size += shape[axis]
     out = fresh((*before, size, *after), dtype, queue)
     steps, start = out.strides, 0
     for a in given:
-        part = seen(out, a.shape, steps, start * steps[axis], dtype)
+        part = seen(out, dtype, a.shape, steps, start * steps[axis])
         run(implementation._copy_usm_ndarray_into_usm_ndarray, queue, a, part)
         start += a.shape[axis]
     return wrap(out)

@@ -133,8 +133,8 @@ def view_at(
 
     `steps` and `start`, from the beginning of the allocation, count elements of `dtype`.
     """
-    a = x._array_obj
-    return wrap(seen(a, tuple(shape), tuple(steps), start - a._element_offset, dtype))
+    a, dtype = x._array_obj, x.dtype if dtype is None else np.dtype(dtype)
+    return wrap(seen(a, dtype, tuple(shape), tuple(steps), start - a._element_offset))
 
 
 def offset_of(x: Any) -> int:

@@ -33,32 +33,24 @@ def fresh(shape: tuple[int, ...], dtype: Any, queue: Any) -> Any:
     return Usm(shape, dtype, buffer_ctor_kwargs={"queue": queue})
 
 
-def seen(
-    a: Any, shape: tuple[int, ...], steps: tuple[int, ...], start: int = 0, dtype: Any = None
-) -> Any:
+def seen(a: Any, dtype: Any, shape: tuple[int, ...], steps: tuple[int, ...], start: int = 0) -> Any:
     """Elements of the memory of `a`; `start`, from its first one, and `steps` count elements."""
-    return Usm(
-        shape,
-        a.dtype if dtype is None else dtype,
-        buffer=a.usm_data,
-        strides=steps,
-        offset=a._element_offset + start,
-    )
+    return Usm(shape, dtype, buffer=a.usm_data, strides=steps, offset=a._element_offset + start)
 
 
-def in_rows(a: Any, shape: tuple[int, ...]) -> Any:
+def in_rows(a: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     """The memory of `a`, whose elements lie in order, in another shape."""
-    return Usm(shape, a.dtype, buffer=a.usm_data, offset=a._element_offset)
+    return Usm(shape, dtype, buffer=a.usm_data, offset=a._element_offset)
 
 
-def stretched(a: Any, shape: tuple[int, ...]) -> Any:
+def stretched(a: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     """A view of an array in a shape to which it broadcasts."""
     old = a.shape
     if old == shape:
         return a
     lead = len(shape) - len(old)
     steps = [s if n == m else 0 for s, n, m in zip(a.strides, old, shape[lead:], strict=True)]
-    return seen(a, shape, (*[0] * lead, *steps))
+    return seen(a, dtype, shape, (*[0] * lead, *steps))
 
 
 def ordered(a: Any) -> bool:

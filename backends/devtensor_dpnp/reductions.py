@@ -37,11 +37,12 @@ def reduction(name: str, types: str) -> Callable[..., Any]:
         rest = tuple([shape[d] for d in kept])
         if kept and kept[-1] != len(kept) - 1:  # the kernel reduces the last dimensions
             steps, order = a.strides, [*kept, *gone]
-            a = seen(a, tuple([shape[d] for d in order]), tuple([steps[d] for d in order]))
+            ordered = tuple([shape[d] for d in order])
+            a = seen(a, dtype, ordered, tuple([steps[d] for d in order]))
         out = fresh(rest, dtype, queue)
         run(kernel, queue, a, len(gone), out)
         if keepdims:
-            out = in_rows(out, tuple([1 if d in gone else n for d, n in enumerate(shape)]))
+            out = in_rows(out, dtype, tuple([1 if d in gone else n for d, n in enumerate(shape)]))
         return wrap(out)
 
     call.__name__, call.__doc__ = name, slow.__doc__

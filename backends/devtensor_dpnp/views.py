@@ -8,6 +8,8 @@ from typing import Any
 
 import dpnp
 
+from devtensor.ops import shape as common
+
 from .native import Array, in_rows, seen, stretched, wrap
 
 __all__ = ["broadcast_to", "expand_dims", "permute_dims", "reshape", "squeeze"]
@@ -31,7 +33,8 @@ def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
     if sorted(axes) != list(range(a.ndim)):
         return dpnp.permute_dims(x, axes)
     shape, steps = a.shape, a.strides
-    return wrap(seen(a, tuple([shape[d] for d in axes]), tuple([steps[d] for d in axes])))
+    shape, steps = tuple([shape[d] for d in axes]), tuple([steps[d] for d in axes])
+    return wrap(seen(a, a.dtype, shape, steps))
 
 
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
@@ -41,7 +44,7 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
         return dpnp.reshape(x, shape, copy=copy)
     if prod(shape) != a.size or min(shape, default=1) < 0:  # -1 is for dpnp, and errors are
         return dpnp.reshape(x, shape, copy=copy)
-    return wrap(in_rows(a, shape))
+    return wrap(in_rows(a, a.dtype, shape))
 
 
 def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
@@ -53,7 +56,7 @@ def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
     place = axis % (a.ndim + 1)
     steps.insert(place, shape[place] * steps[place] if place < a.ndim else 1)
     shape.insert(place, 1)
-    return wrap(seen(a, tuple(shape), tuple(steps)))
+    return wrap(seen(a, a.dtype, tuple(shape), tuple(steps)))
 
 
 def squeeze(x: Any, /, axis: Any) -> Any:
@@ -66,7 +69,8 @@ def squeeze(x: Any, /, axis: Any) -> Any:
     if any(not -ndim <= d < ndim or shape[d] != 1 for d in gone):
         return dpnp.squeeze(x, axis)
     kept = sorted(set(range(ndim)) - {d % ndim for d in gone})
-    return wrap(seen(a, tuple([shape[d] for d in kept]), tuple([steps[d] for d in kept])))
+    shape, steps = tuple([shape[d] for d in kept]), tuple([steps[d] for d in kept])
+    return wrap(seen(a, a.dtype, shape, steps))
 
 
 def broadcast_to(x: Any, /, shape: Any) -> Any:
@@ -77,7 +81,15 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
     last = shape[len(shape) - a.ndim :]
     if 0 in shape or any(n not in (m, 1) for n, m in zip(a.shape, last, strict=True)):
         return dpnp.broadcast_to(x, shape)
-    return wrap(stretched(a, shape))
+    return wrap(stretched(a, a.dtype, shape))
+
+
+def item_select(xp: Any, input: Any, /, index: int) -> Any:
+    """``input[index]`` for an int."""
+    try:
+        return wrap(input._array_obj[index])
+    except IndexError:
+        return common.item_select.kernel(xp, input, index)  # which says what is wrong
 
 
 def item_of(before: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import fuse
+from .. import fuse, views
 from . import random, sort
 
 KERNELS: dict[str, Callable[..., Any]] = {
+    "item_select": views.item_select,
     **fuse.kernels(),
     **random.KERNELS,
     **sort.KERNELS,
