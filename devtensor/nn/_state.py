@@ -236,8 +236,6 @@ class State(Tree):
                 return ""
             with dt.no_grad():
                 tensor.materialize(value.shape)
-        elif is_lazy(value):
-            return f"size mismatch for {key}: the value from checkpoint is uninitialized."
         # A checkpoint of one number may have been written with shape (1,).
         if tensor.ndim == 0 and tuple(value.shape) == (1,):
             value = value[0]

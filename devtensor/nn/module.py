@@ -309,6 +309,9 @@ class Module(State):
 
     def share_memory(self: Self) -> Self:
         """Move parameters and buffers to memory that processes share."""
+        for module in self.modules():
+            for tensor in module._uninitialized():
+                tensor.share_memory_()  # raises
         return self._apply(lambda tensor: tensor.share_memory_())
 
     # -- text ------------------------------------------------------------------------------

@@ -106,10 +106,25 @@ def rebuild(kind: type, data: Tensor, requires_grad: bool, attributes: dict[str,
     return made
 
 
+ASKABLE = {"is_complex", "is_floating_point", "get_device", "__hash__", "to", "cpu", "cuda", "xpu"}
+"""What can be done with a tensor that has no shape."""
+
+
 class Uninitialized:
     """What has a dtype and a device, and no shape yet."""
 
     cls_to_become: ClassVar[type[Tensor]]
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if function.__name__ in ASKABLE:
+            return disabled(function, types, args, kwargs)
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter in {function.__name__}. Call the module "
+            "once, or load a state_dict, to let it find the shapes of its parameters; then use them"
+        )
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Take memory of `shape`, with any values in it, and become an ordinary tensor."""
@@ -121,8 +136,8 @@ class Uninitialized:
     @property
     def shape(self) -> Any:
         raise RuntimeError(
-            "Can't access the shape of an uninitialized parameter or buffer. "
-            "Call `forward` once, or load a state_dict, to let the module find its shape."
+            "Can't access the shape of an uninitialized parameter or buffer. Call `forward` once, "
+            "or load a state_dict that has it, to let the module find its shape."
         )
 
     def share_memory_(self) -> Any:
@@ -147,7 +162,7 @@ class Uninitialized:
         return memo[id(self)]
 
 
-class UninitializedParameter(Uninitialized, Parameter):
+class UninitializedParameter(Uninitialized, Parameter):  # type: ignore[misc] # what it is asked
     """A parameter whose shape is found at the first call of its module."""
 
     cls_to_become = Parameter
@@ -160,18 +175,21 @@ class UninitializedParameter(Uninitialized, Parameter):
         return made
 
 
-class UninitializedBuffer(Uninitialized, Tensor):
+class UninitializedBuffer(Uninitialized, Buffer):  # type: ignore[misc] # what it is asked
     """A buffer whose shape is found at the first call of its module."""
 
     cls_to_become = Tensor
 
-    __torch_function__ = disabled
-
     def __new__(
-        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, **_: Any
+        cls,
+        requires_grad: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        persistent: bool = True,
     ) -> UninitializedBuffer:
         data = dt.empty(0, device=device, dtype=dtype)
         made: UninitializedBuffer = Tensor._make_subclass(cls, data, requires_grad)
+        made.persistent = persistent
         return made
 
 

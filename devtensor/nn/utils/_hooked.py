@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["hooks", "take_off"]
+from devtensor.nn.parameter import is_lazy
+
+__all__ = ["check_new", "hooks", "take_off"]
+
+
+def check_new(module: Any, kind: type, name: str, what: str) -> None:
+    """Refuse a parameter that has such a hook, or no shape yet.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+    """
+    if hooks(module, kind, name):
+        raise RuntimeError(f"Cannot register two {what} hooks on the same parameter {name}")
+    if is_lazy(module._parameters.get(name)):
+        raise ValueError(
+            f"The module passed to `{kind.__name__}` can't have uninitialized parameters. Make "
+            f"sure to run the dummy forward before applying {what}"
+        )
 
 
 def hooks(module: Any, kind: type, name: str | None = None) -> list[tuple[int, Any]]:

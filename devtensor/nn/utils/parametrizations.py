@@ -63,7 +63,13 @@ class _SpectralNorm(Module):
                 "Expected n_power_iterations to be positive, "
                 f"but got n_power_iterations={n_power_iterations}"
             )
-        self.dim = dim % weight.ndim
+        ndim = weight.ndim
+        if not -ndim <= dim < ndim:
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}] but got "
+                f"{dim}): spectral_norm's dim, for a weight of shape {list(weight.shape)}"
+            )
+        self.dim = dim % ndim
         self.eps = eps
         self.n_power_iterations = n_power_iterations
         if weight.ndim > 1:

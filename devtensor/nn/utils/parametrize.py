@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import devtensor as dt
@@ -14,10 +17,44 @@ from devtensor.tensor import Tensor
 
 __all__ = [
     "ParametrizationList",
+    "cached",
     "is_parametrized",
     "register_parametrization",
     "remove_parametrizations",
+    "transfer_parametrizations_and_params",
+    "type_before_parametrizations",
 ]
+
+KEPT: ContextVar[dict[tuple[int, str], Tensor] | None] = ContextVar("KEPT", default=None)
+"""The tensors computed in a block of `cached`, by module and name."""
+
+CHANGED = "Registering a parametrization may not change the {} of the tensor, unless `unsafe` flag "
+
+
+def name_of(value: Any) -> str:
+    """The class of `value`, as messages name it."""
+    return type(value).__name__
+
+
+def place(module: Module, name: str, tensor: Tensor) -> None:
+    """Give `module` a parameter or a buffer."""
+    if isinstance(tensor, Parameter):
+        module.register_parameter(name, tensor)
+    else:
+        module.register_buffer(name, tensor)
+
+
+def same(value: Any, tensor: Tensor) -> None:
+    """Raise ValueError if `value` is no tensor of the type and shape of `tensor`."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"A parametrization must return a tensor. Got {name_of(value)}.")
+    for what in ("dtype", "shape"):
+        before, after = getattr(tensor, what), getattr(value, what)
+        if before != after:
+            raise ValueError(
+                f"{CHANGED.format(what)}is enabled.\n"
+                f"unparametrized {what}: {before}\nparametrized {what}: {after}"
+            )
 
 
 class ParametrizationList(ModuleList):
@@ -27,44 +64,54 @@ class ParametrizationList(ModuleList):
     ----------
     original : Parameter
         What the first function takes; `original0`, `original1`, ... if it takes several.
+    is_tensor : bool
+        Whether it takes one.
+    ntensors : int
+        How many it takes.
+    unsafe : bool
+        Whether the shape and the type of the tensor may be others than those of the original.
     """
 
-    def __init__(self, modules: list[Module], original: Tensor, unsafe: bool = False) -> None:
+    def __init__(self, modules: Sequence[Module], original: Tensor, unsafe: bool = False) -> None:
+        if not modules:
+            raise ValueError("ParametrizationList requires one or more modules.")
         super().__init__(modules)
-        new = original
+        self.unsafe = unsafe
+        shaped = original.detach()
+        new: Any = original
         with dt.no_grad():
             for module in reversed(modules):
                 if hasattr(module, "right_inverse"):
                     with suppress(NotImplementedError):  # then the value is the original
                         new = module.right_inverse(new)
+        must = (
+            "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
+        )
+        if not isinstance(new, Tensor | Sequence):
+            raise ValueError(f"{must} Got {name_of(new)}")
         self.is_tensor = isinstance(new, Tensor)
-        self.ntensors = 1 if self.is_tensor else len(new)
-        if self.is_tensor:
-            self._keep("original", new, original)
-        else:
-            for number, part in enumerate(new):
-                self._keep(f"original{number}", part, original)
-        if unsafe:
-            return
-        with dt.no_grad():
-            result = self()
-        if result.shape != original.shape:
-            raise ValueError(
-                "Registering a parametrization may not change the shape of the tensor, unless "
-                f"`unsafe` flag is enabled: it was {tuple(original.shape)} and would become "
-                f"{tuple(result.shape)}"
-            )
-
-    def _keep(self, name: str, value: Tensor, original: Tensor) -> None:
-        if isinstance(original, Parameter):
-            if self.is_tensor:  # the same parameter, so that an optimizer goes on with it
-                original.data = value.detach()
-                kept = original
-            else:
-                kept = Parameter(value.detach(), requires_grad=original.requires_grad)
-            self.register_parameter(name, kept)
-        else:
-            self.register_buffer(name, value)
+        self.ntensors = 1 if isinstance(new, Tensor) else len(new)
+        if isinstance(new, Tensor):
+            for what in ("dtype", "device"):
+                before, after = getattr(original, what), getattr(new, what)
+                if before != after:
+                    raise ValueError(
+                        f"When `right_inverse` outputs one tensor, it may not change the {what}.\n"
+                        f"original.{what}: {before}\nright_inverse(original).{what}: {after}"
+                    )
+            original.data = new.detach()  # the same one, so that an optimizer goes on with it
+            place(self, "original", original)
+        for number, part in enumerate(() if isinstance(new, Tensor) else new):
+            if not isinstance(part, Tensor):
+                raise ValueError(
+                    f"{must} Got element {number} of the sequence with type {name_of(part)}."
+                )
+            if isinstance(original, Parameter):
+                part = Parameter(part.detach(), original.requires_grad)
+            place(self, f"original{number}", part)
+        if not unsafe:
+            with dt.no_grad():
+                same(self(), shaped)
 
     def _originals(self) -> list[Tensor]:
         if self.is_tensor:
@@ -79,38 +126,116 @@ class ParametrizationList(ModuleList):
         return value
 
     def right_inverse(self, value: Tensor) -> None:
-        """Set the originals so that the tensor becomes `value`."""
+        """Set the originals so that the tensor becomes `value`.
+
+        Raises
+        ------
+        RuntimeError
+            If a parametrization has no `right_inverse`.
+        ValueError
+            If it gives something else than the originals are.
+        """
         new: Any = value
         with dt.no_grad():
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
                     raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement right_inverse."
+                        f"parametrization {name_of(module)} does not implement right_inverse."
                     )
                 new = module.right_inverse(new)
-            for original, part in zip(
-                self._originals(), [new] if self.is_tensor else new, strict=True
-            ):
-                original.copy_(part)
+        if self.is_tensor:
+            if not isinstance(new, Tensor):
+                raise ValueError(f"`right_inverse` should return a tensor. Got {name_of(new)}")
+            new = [new]
+        must = "'right_inverse' must return a sequence of tensors"
+        if not isinstance(new, Sequence):
+            raise ValueError(f"{must}. Got {name_of(new)}.")
+        if len(new) != self.ntensors:
+            raise ValueError(
+                f"{must} of length {self.ntensors}. Got a sequence of length {len(new)}."
+            )
+        originals = self._originals()
+        for number, (original, part) in enumerate(zip(originals, new, strict=True)):
+            if not isinstance(part, Tensor):
+                raise ValueError(f"{must}. Got element {number} of type {name_of(part)}")
+            if part.dtype != original.dtype:
+                which = ("The tensor", "") if self.is_tensor else (f"Tensor {number}", number)
+                raise ValueError(
+                    f"{which[0]} returned by `right_inverse` has dtype {part.dtype} while "
+                    f"`original{which[1]}` has dtype {original.dtype}"
+                )
+        for original, part in zip(originals, new, strict=True):
+            original.data = part.detach()
+
+
+@contextmanager
+def cached() -> Iterator[None]:
+    """A block in which every parametrized tensor is computed once, at its first use.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> from devtensor.nn.utils import parametrize
+    >>> layer = parametrize.register_parametrization(dt.nn.Linear(2, 2), "weight", dt.nn.ReLU())
+    >>> with parametrize.cached():
+    ...     print(layer.weight is layer.weight)
+    True
+    """
+    if KEPT.get() is not None:  # the outer block's are those of the inner one
+        yield
+        return
+    token = KEPT.set({})
+    try:
+        yield
+    finally:
+        KEPT.reset(token)
 
 
 def read(name: str, module: Any) -> Tensor:
     """Compute a parametrized tensor."""
+    kept, key = KEPT.get(), (id(module), name)
+    if kept is not None and key in kept:
+        return kept[key]
     value: Tensor = module.parametrizations[name]()
+    if kept is not None:
+        kept[key] = value
     return value
 
 
 def write(name: str, module: Any, value: Tensor) -> None:
     """Set a parametrized tensor by way of its originals."""
+    (KEPT.get() or {}).pop((id(module), name), None)
     module.parametrizations[name].right_inverse(value)
+
+
+class Parametrized:
+    """Mixed into the class of a module that has parametrized tensors."""
+
+    def __getstate__(self) -> Any:
+        raise RuntimeError(
+            "Serialization of parametrized modules is only supported through state_dict()."
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        twin = memo.get(id(self))
+        if twin is None:
+            twin = memo[id(self)] = type(self).__new__(type(self))
+            twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
 
 def is_parametrized(module: Any, tensor_name: str | None = None) -> bool:
     """Tell whether `module` has a parametrized tensor, or whether one of that name."""
     shelf = module.__dict__.get("_modules", {}).get("parametrizations")
-    if shelf is None:
+    if not isinstance(shelf, ModuleDict):
         return False
     return tensor_name in shelf if tensor_name is not None else len(shelf) > 0
+
+
+def type_before_parametrizations(module: Any) -> type:
+    """The class of a module without its parametrizations."""
+    kind = type(module)
+    return kind.__bases__[0] if is_parametrized(module) else kind
 
 
 def register_parametrization(
@@ -128,32 +253,39 @@ def register_parametrization(
         Takes the original and gives the tensor; `right_inverse`, if it has one, does the
         reverse. Several registered on one tensor run one after another.
     unsafe : bool
-        Skip the check that the shape stays.
+        Skip the check that shape and type stay.
 
     Returns
     -------
     Module
         The same module.
+
+    Raises
+    ------
+    ValueError
+        If there is no such tensor, or its shape or type would not stay.
     """
+    parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         shelf = module.parametrizations[tensor_name]
-        if hasattr(parametrization, "right_inverse"):
-            raise NotImplementedError(
-                "a further parametrization with a right_inverse is not supported: register it first"
-            )
+        if not unsafe:
+            with dt.no_grad():
+                checked(shelf(), parametrization, tensor_name)
         shelf.append(parametrization)
+        shelf.unsafe |= unsafe
         return module
     original = module._parameters.get(tensor_name, module._buffers.get(tensor_name))
     if original is None:
         raise ValueError(
-            f"Module '{type(module).__name__}' does not have a parameter, a buffer, or a "
+            f"Module '{module}' does not have a parameter, a buffer, or a "
             f"parametrized element with name '{tensor_name}'"
         )
     shelf = ParametrizationList([parametrization], original, unsafe)
     delattr(module, tensor_name)
     if not is_parametrized(module):
         kind = type(module)
-        module.__class__ = type(f"Parametrized{kind.__name__}", (kind,), {"__module__": __name__})
+        bases, body = (kind, Parametrized), {"__module__": __name__}
+        module.__class__ = type(f"Parametrized{kind.__name__}", bases, body)
         module.parametrizations = ModuleDict()
     setattr(
         type(module),
@@ -164,34 +296,87 @@ def register_parametrization(
     return module
 
 
+def checked(tensor: Tensor, parametrization: Any, name: str) -> None:
+    """Raise ValueError if a further parametrization changes the tensor's shape or type."""
+    made = parametrization(tensor)
+    same(made, tensor)
+    if not hasattr(parametrization, "right_inverse"):
+        return
+    with suppress(NotImplementedError):
+        back = parametrization.right_inverse(made)
+        if not isinstance(back, Tensor):
+            raise ValueError(
+                f"parametrization.right_inverse must return a tensor. Got: {name_of(back)}"
+            )
+        for what in ("dtype", "shape"):
+            before, after = getattr(tensor, what), getattr(back, what)
+            if before != after:
+                raise ValueError(
+                    "The tensor returned by parametrization.right_inverse must have the same "
+                    f"{what} as module.{name}, unless the `unsafe` flag is enabled.\n"
+                    f"module.{name}.{what}: {before}\nreturned {what}: {after}"
+                )
+
+
 def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
     """Make a parametrized tensor an ordinary one again.
 
-    With `leave_parametrized` it keeps its present value, else it becomes the original.
+    With `leave_parametrized` it keeps its present value, else it becomes the original. If there is
+    one original, it is this same parameter that the module has afterwards.
+
+    Raises
+    ------
+    ValueError
+        If the tensor is not parametrized, or there are several originals to become.
     """
     if not is_parametrized(module, tensor_name):
         raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")
     shelf = module.parametrizations[tensor_name]
-    if leave_parametrized:
-        with dt.no_grad():
-            value = shelf().detach()
-    elif shelf.is_tensor:
-        value = shelf.original
-    else:
+    if not shelf.is_tensor and not leave_parametrized:
         raise ValueError(
             "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is "
             "parametrized in terms of a sequence of tensors."
         )
-    trained = bool(shelf._parameters)
-    wanted = any(part.requires_grad for part in shelf._originals())
-    del module.parametrizations[tensor_name]
+    value = shelf() if leave_parametrized else shelf.original
+    if shelf.is_tensor:
+        kept = shelf.original
+        kept.data = value.detach()
+    else:
+        kept = Parameter(value.detach()) if value.requires_grad else value
     delattr(type(module), tensor_name)
+    del module.parametrizations[tensor_name]
     if not len(module.parametrizations):
         del module.parametrizations
         module.__class__ = type(module).__bases__[0]
-    if trained:
-        kept = isinstance(value, Parameter)
-        module.register_parameter(tensor_name, value if kept else Parameter(value, wanted))
-    else:
-        module.register_buffer(tensor_name, value)
+    place(module, tensor_name, kept)
     return module
+
+
+def transfer_parametrizations_and_params(
+    from_module: Any, to_module: Any, tensor_name: str | None = None
+) -> Any:
+    """Give a module the parametrizations of another, with their originals.
+
+    Parameters
+    ----------
+    from_module, to_module : Module
+    tensor_name : str, optional
+        All that are parametrized if left out.
+
+    Returns
+    -------
+    Module
+        `to_module`.
+    """
+    if not is_parametrized(from_module):
+        return to_module
+    for name in from_module.parametrizations if tensor_name is None else (tensor_name,):
+        source = from_module.parametrizations[name]
+        if not hasattr(to_module, name):
+            setattr(to_module, name, Parameter(getattr(from_module, name).detach()))
+        for parametrization in source:
+            register_parametrization(to_module, name, parametrization)
+        target = to_module.parametrizations[name]
+        for original in source._parameters | source._buffers:
+            setattr(target, original, getattr(source, original))
+    return to_module

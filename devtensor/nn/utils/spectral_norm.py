@@ -7,7 +7,7 @@ from typing import Any
 import devtensor as dt
 from devtensor.nn import functional as F
 from devtensor.nn.parameter import Parameter
-from devtensor.nn.utils._hooked import hooks, take_off
+from devtensor.nn.utils._hooked import check_new, take_off
 from devtensor.tensor import Tensor
 
 __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
@@ -99,13 +99,14 @@ def spectral_norm(
     ------
     RuntimeError
         If it is done to a parameter twice.
+    ValueError
+        If the parameter waits for its shape.
 
     Notes
     -----
     `parametrizations.spectral_norm` is the newer form.
     """
-    if hooks(module, SpectralNorm, name):
-        raise RuntimeError(f"Cannot register two spectral_norm hooks on the same parameter {name}")
+    check_new(module, SpectralNorm, name, "spectral_norm")
     if dim is None:
         dim = 1 if getattr(module, "transposed", False) else 0
     made = SpectralNorm(name, n_power_iterations, dim, eps)

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from devtensor.nn.parameter import Parameter
-from devtensor.nn.utils._hooked import hooks, take_off
+from devtensor.nn.utils._hooked import check_new, take_off
 from devtensor.nn.utils.parametrizations import norm_except
 from devtensor.tensor import Tensor
 
@@ -63,6 +63,8 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     ------
     RuntimeError
         If it is done to a parameter twice.
+    ValueError
+        If the parameter waits for its shape.
 
     Notes
     -----
@@ -74,8 +76,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
         FutureWarning,
         stacklevel=2,
     )
-    if hooks(module, WeightNorm, name):
-        raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
+    check_new(module, WeightNorm, name, "weight_norm")
     made = WeightNorm(name, dim)
     weight: Tensor = getattr(module, name)
     del module._parameters[name]
