@@ -11,6 +11,8 @@ import devtensor.nn.functional as F
 from devtensor.settings import usual_threads
 from devtensor_numpy.parts import BLAS, each, even, parts
 
+ENOUGH = 1 << 30
+
 
 @pytest.fixture
 def threads():
@@ -21,17 +23,13 @@ def threads():
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 1000, 40_001])
-@pytest.mark.parametrize("width", [1, 3, 500, 70_000])
-def test_parts_are_all_there_is(count, width, threads):
-    for number in (1, 2, 5):
-        threads(number)
-        found = parts(count, width)
-        ends = [0, *[part.stop for part in found]]
-        assert ends[-1] == count and [part.start for part in found] == ends[:-1]
-        largest = max([part.stop - part.start for part in found], default=0)
-        assert largest <= max(1, (1 << 15) // width)
-        if count * width >= 1 << 18 and count >= number:
-            assert len(found) >= number
+@pytest.mark.parametrize("width", [0, 1, 3, 500, 70_000])
+def test_parts_are_all_there_is(count, width):
+    found = parts(count, width)
+    ends = [0, *[part.stop for part in found]]
+    assert ends[-1] == count and [part.start for part in found] == ends[:-1]
+    sizes = {part.stop - part.start for part in found[:-1]}
+    assert len(sizes) <= 1 and max(sizes, default=1) <= max(1, (1 << 15) // max(1, width))
 
 
 def test_even_shares():
@@ -46,7 +44,7 @@ def test_pieces_are_taken_once_each(threads):
     threads(3)
     for _ in range(20):
         taken = []
-        each(taken.append, range(50))
+        each(taken.append, range(50), ENOUGH)
         assert sorted(taken) == list(range(50))
 
 
@@ -59,9 +57,9 @@ def test_an_error_in_a_thread_arrives_and_nothing_goes_on(threads):
         raise ValueError(f"piece {piece}")
 
     with pytest.raises(ValueError, match="piece"):
-        each(work, range(3))
+        each(work, range(3), ENOUGH)
     taken = []
-    each(taken.append, range(5))
+    each(taken.append, range(5), ENOUGH)
     assert sorted(taken) == list(range(5))
 
 
@@ -72,7 +70,7 @@ def test_a_piece_may_have_pieces(threads):
     def inner(i, j):
         found[i, j] += 1
 
-    each(lambda i: each(lambda j: inner(i, j), range(40)), range(6))
+    each(lambda i: each(lambda j: inner(i, j), range(40), ENOUGH), range(6), ENOUGH)
     assert (found == 1).all()
 
 
@@ -82,7 +80,7 @@ def test_the_multiplying_library_keeps_to_the_number(threads):
     threads(2)
     before = BLAS.ask()
     inside = []
-    each(lambda piece: inside.append(BLAS.ask()), range(4))
+    each(lambda piece: inside.append(BLAS.ask()), range(4), ENOUGH)
     assert inside == [1] * 4 and BLAS.ask() == before
 
 
@@ -134,8 +132,9 @@ SHARED = {
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_the_same_numbers_from_any_number_of_threads(name, threads):
+def test_the_same_numbers_from_any_number_of_threads(name, threads, monkeypatch):
     function, data = SHARED[name]
+    monkeypatch.setattr("devtensor_numpy.parts.SHARE", 1)
     found = []
     for number in (1, 3):
         threads(number)
@@ -144,4 +143,4 @@ def test_the_same_numbers_from_any_number_of_threads(name, threads):
         y.backward(y.detach())
         found.append((y.detach().numpy(), x.grad.numpy()))
     for one, many in zip(*found, strict=True):
-        np.testing.assert_allclose(many, one, rtol=2e-5, atol=2e-5 * np.abs(one).max())
+        np.testing.assert_array_equal(many, one)

@@ -21,17 +21,14 @@ import numpy as np
 from devtensor.settings import follow_threads, get_num_threads
 
 BLOCK = 1 << 15  # Elements of a part; a few float32 arrays of it fit into the second cache.
-LEAST = 1 << 14  # A thread is not woken for less.
+SHARE = 1 << 18  # Elements to a thread: with fewer, waiting for Python's lock costs more.
 MOST = 256  # Threads.
 
 
 def parts(count: int, width: int = 1, most: int = BLOCK) -> list[slice]:
-    """Slices that together are `count` rows of `width` elements, enough for all threads."""
-    rows = max(1, most // max(1, width))
-    if count * width >= 2 * LEAST:
-        rows = min(rows, max(-(-count // get_num_threads()), LEAST // max(1, width), 1))
-    rows = max(1, even(count, rows))
-    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+    """Slices that together are `count` rows of `width` elements, of one size up to `most`."""
+    rows = even(count, max(1, most // max(1, width)))
+    return [slice(start, min(start + rows, count)) for start in range(0, count, max(1, rows))]
 
 
 def even(count: int, most: int) -> int:
@@ -39,13 +36,22 @@ def even(count: int, most: int) -> int:
     return -(-count // max(1, -(-count // most)))
 
 
-def each(work: Callable[[Any], object], pieces: Sequence[Any]) -> None:
-    """Call `work` with each of the pieces, which threads share.
+def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> None:
+    """Call `work` with each of the pieces, which threads share if there is enough to do.
 
     No piece may need what another one writes. The caller works as well and takes what no thread
     has begun, so busy processors cost no time, and a piece may itself call `each`.
+
+    Parameters
+    ----------
+    work : callable
+        Gets a piece.
+    pieces : sequence
+        As `parts` makes them.
+    size : int
+        The elements of all of them.
     """
-    helpers = min(get_num_threads(), len(pieces), MOST) - 1
+    helpers = min(get_num_threads(), len(pieces), size // SHARE, MOST) - 1
     if helpers < 1:
         for piece in pieces:
             work(piece)

@@ -72,7 +72,7 @@ def in_blocks(
         some = [x[part] for x in flats]
         formula(*some, *[np.empty(len(some[0]), dtype) for _ in range(scratch)])
 
-    each(apply, parts(first.size, most=step))
+    each(apply, parts(first.size, most=step), first.size)
     return out
 
 
@@ -270,7 +270,8 @@ def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | N
     length = first.shape[-1]
     out, one = np.empty(first.shape, dtype), ones(length, dtype)
     flats = [x.reshape(-1, length) for x in (out, *arrays)]
-    each(lambda part: formula(*[x[part] for x in flats], one), parts(len(flats[0]), length))
+    pieces = parts(len(flats[0]), length)
+    each(lambda part: formula(*[x[part] for x in flats], one), pieces, first.size)
     return out
 
 

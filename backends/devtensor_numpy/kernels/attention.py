@@ -96,7 +96,8 @@ def fill(
             weights[some, lines, seen:] = 0
 
     size = (rows[0].stop - rows[0].start) * source
-    each(attend, [(some, lines) for some in parts(count, size, CACHED) for lines in rows])
+    pieces = [(some, lines) for some in parts(count, size, CACHED) for lines in rows]
+    each(attend, pieces, count * length * source)
 
 
 @lru_cache(64)

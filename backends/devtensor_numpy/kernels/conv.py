@@ -136,7 +136,7 @@ def convolution(
             target[...] = found
 
     for band in chunks(batch, channels, tuple(sizes), kernel, size, stride, padding, dilation):
-        each(fill, band)
+        each(fill, *band)
     return result
 
 
@@ -182,7 +182,7 @@ def convolution_spread(
         for band in chunks(
             batch, channels, size, tuple(kernel), tuple(out), stride, padding, dilation
         ):
-            each(fill, band)
+            each(fill, *band)
     if bias is not None:
         np.add(result, along_channels(bias, len(size)), out=result)
     return result
@@ -216,7 +216,7 @@ def convolution_weight(
                 )
                 found[some.start] = np.matmul(columns, part.swapaxes(1, 2))
 
-            each(add_up, band)
+            each(add_up, *band)
             for start in sorted(found):
                 part = found[start]
                 total = part if total is None else np.add(total, part, out=total)

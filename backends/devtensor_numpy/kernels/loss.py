@@ -34,7 +34,7 @@ def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         def add_up(some: slice) -> None:
             found[some.start] = float(sum_of_squares(np.subtract(x[some], y[some])))
 
-        each(add_up, parts(x.size))
+        each(add_up, parts(x.size), x.size)
         total = math.fsum(found.values())
     return averaged(total, input, x.size, reduction)
 
@@ -59,7 +59,7 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
             wide = np.float32 if is_half(loss.dtype) else None
             sums[some.start] = float(np.add.reduce(loss, dtype=wide))
 
-    each(fill, parts(x.size))
+    each(fill, parts(x.size), x.size)
     if kept is not None:
         return kept.reshape(input.shape)
     return averaged(math.fsum(sums.values()), input, x.size, reduction)
@@ -127,7 +127,7 @@ def class_entropy(
         np.matmul(out, one, out=sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
 
-    each(fill, parts(count, classes))
+    each(fill, parts(count, classes), input.size)
     loss = np.log(total, out=total)
     loss -= read
     if coefficient is None and reduction == "mean":

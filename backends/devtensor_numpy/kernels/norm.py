@@ -79,7 +79,7 @@ def native_batch_norm(
     rstd = reciprocal_root(var, eps)
     scale = rstd if weight is None else rstd * weight
     scale, shift = placed(scale), placed(bias)
-    each(lambda part: scaled(away[part], scale, shift, away[part]), blocks(away))
+    each(lambda part: scaled(away[part], scale, shift, away[part]), blocks(away), away.size)
     size = (1, count, 1)
     return away.reshape(input.shape), mean.reshape(size), rstd.reshape(size), var.reshape(size)
 
@@ -126,7 +126,7 @@ def native_group_norm(
         away = np.subtract(x[part], mean[part], out=out[part])
         var[part] = row_products(away, away)
 
-    each(centre, blocks(x))
+    each(centre, blocks(x), x.size)
     rstd = reciprocal_root(var * mean_of, eps)
     if weight is None and bias is None:
         factor, shift, seen = rstd[:, None], None, out
@@ -136,7 +136,7 @@ def native_group_norm(
             factor = factor * weight.reshape(groups, several, 1)
         shift = None if bias is None else bias.reshape(1, groups, several, 1)
         seen = out.reshape(layout)
-    each(lambda part: scaled(seen[part], factor[part], shift, seen[part]), blocks(seen))
+    each(lambda part: scaled(seen[part], factor[part], shift, seen[part]), blocks(seen), x.size)
     size = (batch, groups, 1, 1)
     return out.reshape(input.shape), mean.reshape(size), rstd.reshape(size)
 
@@ -152,7 +152,7 @@ def blended(slope: Array, by: Array, x: Array, along: Array, shift: Array) -> Ar
         result = np.multiply(slope[part], by_, out=out[part])
         np.add(result, other, out=result)
 
-    each(fill, blocks(x))
+    each(fill, blocks(x), x.size)
     return out
 
 

@@ -46,7 +46,7 @@ def native_layer_norm(
         if bias is not None:
             np.add(away, bias, out=away)
 
-    each(fill, blocks(x, CACHED))
+    each(fill, blocks(x, CACHED), x.size)
     return out.reshape(input.shape), mean, rstd
 
 
@@ -66,7 +66,7 @@ def fused_rms_norm(
         if weight is not None:
             np.multiply(piece, weight, out=piece)
 
-    each(fill, blocks(x, CACHED))
+    each(fill, blocks(x, CACHED), x.size)
     return out.reshape(input.shape), rstd
 
 
@@ -116,7 +116,7 @@ def row_slopes(
             np.multiply(result, r[:, None], out=result)
         np.add(result, product, out=result)
 
-    each(fill, blocks(x, CACHED))
+    each(fill, blocks(x, CACHED), x.size)
     return (
         inner,
         np.add.reduce([outer[start] for start in sorted(outer)])[None] if wanted[1] else None,

@@ -227,8 +227,8 @@ Piece = tuple[slice, slice, Layout]
 def chunks(
     batch: int, channels: int, sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes,
     padding: Sizes, dilation: Sizes,
-) -> Iterator[list[Piece]]:  # fmt: skip
-    """To each band of rows of the result, its pieces."""
+) -> Iterator[tuple[list[Piece], int]]:  # fmt: skip
+    """To each band of rows of the result, its pieces and their size beside the products'."""
     plan = layout(sizes, kernel, out, stride, padding, dilation)
     row = channels * math.prod(kernel) * math.prod(plan.frame[1:])
     rows = out[0]
@@ -240,7 +240,8 @@ def chunks(
         if rows < out[0]:
             before = (padding[0] - first * stride[0], *padding[1:])
             plan = layout(sizes, kernel, (stop - first, *out[1:]), stride, before, dilation)
-        yield [(images, slice(first, stop), plan) for images in some]
+        # The library multiplies with threads of its own; what is left is worth them later.
+        yield [(images, slice(first, stop), plan) for images in some], batch * row * rows // 8
 
 
 class Spots:
