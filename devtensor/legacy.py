@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from devtensor.dtype import NAMES, get_default_dtype
+from devtensor.autograd.engine import _running
+from devtensor.device import set_default_device
+from devtensor.dtype import NAMES, get_default_dtype, set_default_dtype
 from devtensor.dtype import dtype as Dtype
 from devtensor.host import made_of
 from devtensor.tensor import Tensor
@@ -22,6 +25,7 @@ __all__ = [
     "IntTensor",
     "LongTensor",
     "ShortTensor",
+    "set_default_tensor_type",
 ]
 
 
@@ -60,8 +64,73 @@ def of_kind(name: str, kind: str) -> Any:
     return typed(globals()[name].dtype, kind)
 
 
+class Engine:
+    """What older programs know of the way back: to be called at its end."""
+
+    @staticmethod
+    def queue_callback(callback: Callable[[], Any]) -> None:
+        """Call `callback` when the pass that is under way ends.
+
+        Raises
+        ------
+        RuntimeError
+            If there is none.
+        """
+        walk = getattr(_running, "walk", None)
+        if walk is None:
+            raise RuntimeError("Final callbacks can only be installed during backward pass.")
+        walk.ends.append(callback)
+
+
+def set_default_tensor_type(t: Any, /) -> None:
+    """Make tensors of floating point in the type of an older constructor, and on its device.
+
+    Parameters
+    ----------
+    t : type or str
+        Such as ``devtensor.DoubleTensor`` or ``"torch.cuda.FloatTensor"``.
+
+    Raises
+    ------
+    TypeError
+        If it is no such type, or has no floating point.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> dt.set_default_tensor_type(dt.DoubleTensor)
+    >>> dt.ones(1).dtype
+    torch.float64
+    >>> dt.set_default_tensor_type("torch.FloatTensor")
+    """
+    if isinstance(t, str):
+        place, _, name = t.rpartition(".")
+        kind = place.removeprefix("torch").strip(".")
+        if name not in __all__:
+            raise AttributeError(f"module {place!r} has no attribute {name!r}")
+        t = of_kind(name, kind) if kind else globals()[name]
+    if not isinstance(t, TypedTensor):
+        raise TypeError(
+            "invalid type object: only floating-point types are supported as the default type, "
+            f"such as torch.DoubleTensor: got {t!r}"
+        )
+    if not t.dtype.is_floating_point:
+        raise TypeError(
+            f"only floating-point types are supported as the default type: got {t.__name__}"
+        )
+    warnings.warn(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
+        "torch.set_default_dtype() and torch.set_default_device() as alternatives.",
+        stacklevel=2,
+    )
+    set_default_device(t.kind)
+    set_default_dtype(t.dtype)
+
+
 class VariableType(type):
     """The class of `Variable`, whose instances are all tensors."""
+
+    _execution_engine = Engine()
 
     def __call__(cls, data: Any = None, requires_grad: bool = False, volatile: Any = None) -> Any:
         if volatile:

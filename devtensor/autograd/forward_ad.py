@@ -98,7 +98,7 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
     Raises
     ------
     RuntimeError
-        If there is no level, or the shapes differ.
+        If there is no level, the shapes differ, or the tensor is dual already.
     ValueError
         If `tensor` has integers.
     """
@@ -123,6 +123,11 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Trying to set a forward gradient that has a different size than that of the original "
             f"Tensor, this is not supported. Tensor is of size {list(tensor.shape)} while the "
             f"given forward gradient is of size {list(tangent.shape)}."
+        )
+    if depends(tensor, found):
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the "
+            "same level 0 is not supported."
         )
     made = found.evaluation.track(tensor)
     found.tangents.append(tangent)

@@ -14,7 +14,7 @@ from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import tick
 from devtensor.autograd.saved import Packed
-from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad, viewed
+from devtensor.autograd.view import View, edge_of, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.tensor import Tensor, wrap
 
@@ -146,6 +146,11 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             output = forward(ctx, *args, **kwargs)
     several = isinstance(output, (tuple, list))
     outputs = list(output) if several else [output]
+    if not all(any(x is d for x in outputs) for d in ctx.dirty):
+        raise RuntimeError(
+            "Some elements marked as dirty during the forward method were not returned as output. "
+            f"The inputs that are modified inplace must all be outputs of the Function: {cls!r}"
+        )
     node = FunctionNode(f"{cls.__name__}Backward", way_back(cls), ctx, edges)
     ctx.node = weakref.ref(node)
     outs = [finished(node, ctx, x, number, args, wanted, mode) for number, x in enumerate(outputs)]
@@ -156,14 +161,16 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         node.outputs = [tuple(x._array.shape) if isinstance(x, Tensor) else () for x in outs]
         ctx.dtypes = [x._array.dtype if isinstance(x, Tensor) else None for x in outs]
         node.shape = node.outputs[0]
-        for number, x in enumerate(outs):
-            if not isinstance(x, Tensor) or x.dtype.kind not in ("float", "complex"):
-                continue
-            if any(x is y for y in ctx.non_differentiable) or any(
-                outputs[number] is y for y in ctx.non_differentiable
-            ):
-                continue
-            put_in(node, x, number, args)
+        constant = {id(x) for x in ctx.non_differentiable}
+        tracked = [
+            number
+            for number, x in enumerate(outs)
+            if isinstance(x, Tensor) and x.dtype.kind in ("float", "complex")
+            if id(x) not in constant and id(outputs[number]) not in constant
+        ]
+        made = "function" if len(tracked) == 1 else "several"
+        for number in tracked:
+            put_in(node, outs[number], number, args, f"{made} {number} {cls.__name__}")
         if mode.anomaly:
             from devtensor.autograd.node import extra_of
 
@@ -311,8 +318,8 @@ def finished(
     return x
 
 
-def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...]) -> None:
-    """Give an output its place in the graph."""
+def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...], made: str) -> None:
+    """Give an output its place in the graph; a view is one that was `made` by the function."""
     place = node.edge(number)
     if any(x is a for a in args):  # written in place
         from devtensor.autograd.write import is_leaf, rebase
@@ -328,8 +335,8 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...]) ->
         rebase(x, place, x._device)
         return
     x._node = place
-    if x._alias.__class__ is View and x._alias.made == "grad":
-        x._alias = Owner(x._alias.memory)
+    if x._alias.__class__ is View:
+        x._alias.made = made
 
 
 def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode: Any) -> None:

@@ -111,9 +111,9 @@ class FunctionNode(Node):
                 passed.append((edge, None))
                 continue
             if not isinstance(result, Tensor):
-                raise TypeError(
-                    f"function {self.label} returned a {type(result).__name__} at index {place}, "
-                    "but expected a Tensor or None"
+                raise RuntimeError(
+                    f"expected Variable or None (got {type(result).__name__}): function "
+                    f"{self.label} returned it at index {place}"
                 )
             result = self.fitting(result, edge, place)
             passed.append((edge, result if create else result._array))

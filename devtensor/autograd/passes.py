@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.engine import GradBlock, Walk, mark_needed, walk_from
+from devtensor.autograd.engine import GradBlock, Walk, _running, mark_needed, walk_from
 from devtensor.autograd.mode import current, tell
 from devtensor.autograd.modes import inference_mode
 from devtensor.autograd.node import GradientEdge, Leaf
@@ -72,6 +72,12 @@ def roots_of(
                 f"output[{number}] has a shape of {Size(shape)}."
             )
         if dtype is not None and grad.dtype is not dtype:
+            if "complex" in (grad.dtype.kind, dtype.kind):
+                raise RuntimeError(
+                    "For complex Tensors, both grad_output and output are required to have the "
+                    f"same dtype. Mismatch in dtype: grad_output[{number}] has a dtype of "
+                    f"{grad.dtype!r} and output[{number}] has a dtype of {dtype!r}."
+                )
             grad = catalogue["cast"].function(grad, dtype)
         if grad._device is not device:
             raise RuntimeError(
@@ -250,6 +256,8 @@ def grad(
         )
     allow = materialize_grads if allow_unused is None else allow_unused
     outs, ins = as_tuple(outputs), as_tuple(inputs)
+    if not ins:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     grads = (None,) * len(outs) if grad_outputs is None else as_tuple(grad_outputs)
     if len(grads) != len(outs):
         raise RuntimeError(f"got {len(outs)} outputs and {len(grads)} gradients")
@@ -309,8 +317,13 @@ def walked(
     for number, edge in enumerate(edges):
         walk.captures.setdefault(edge.node, {})[edge.index] = number
     walk.needed = mark_needed(walk.starts, {edge.node for edge in edges})
-    with inference_mode(False), GradBlock(record), Unrouted():
-        walk.run(starts)
+    outer = getattr(_running, "walk", None)
+    _running.walk = walk
+    try:
+        with inference_mode(False), GradBlock(record), Unrouted():
+            walk.run(starts)
+    finally:
+        _running.walk = outer
     return [walk.captured.get(number) for number in range(len(edges))]
 
 

@@ -90,7 +90,8 @@ class View:
     memory : Memory
     made : str
         How it was made: ``"grad"``, and the writes that are refused otherwise: ``"no_grad"``,
-        ``"inference"``, or ``"several"`` for one of the results of an operation.
+        ``"inference"``, ``"several"`` for one of the results of an operation; and, of a user's
+        Function, ``"function 0 Name"`` for its only result, ``"several 1 Name"`` for another.
     owner : Owner
         That of `base`.
     seen : int
@@ -170,16 +171,28 @@ def retain(tensor: Tensor, before: Any, after: Any) -> None:
             extra_of(after.node).outputs.setdefault(after.index, HookDict())[-1] = keep
 
 
+SEVERAL = (
+    "This view is the output of a function that returns multiple views. Such functions do not "
+    "allow the output views to be modified inplace. You should replace the inplace operation by an "
+    "out-of-place one."
+)
+CUSTOM = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and "
+    "the autograd logic to handle view+inplace would override the custom backward associated with "
+    "the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix "
+    "this by cloning the output of the custom Function."
+)
+
+
 def refusal(view: View, what: str) -> str:
     """Why a view cannot be written, or used after its memory was written."""
-    if view.made == "several":
-        op, _, number = next(step for step in reversed(view.steps) if step[2] is not None)
-        text = (
-            f"Output {number} of {op.node.removesuffix('Backward0')} is a view and {what} "
-            "modified inplace. This view is the output of a function that returns multiple views. "
-            "Such functions do not allow the output views to be modified inplace. You should "
-            "replace the inplace operation by an out-of-place one."
-        )
+    kind, *place = view.made.split(" ", 2)
+    if kind in ("several", "function"):
+        if not place:
+            op, _, index = next(step for step in reversed(view.steps) if step[2] is not None)
+            place = [str(index), op.node.removesuffix("Backward0")]
+        text = f"Output {place[0]} of {place[1]} is a view and {what} modified inplace. "
+        text += SEVERAL if kind == "several" else CUSTOM
     else:
         made = view.made
         where = "with grad mode enabled" if made == "no_grad" else "in normal mode"

@@ -902,3 +902,106 @@ def test_ctx_is_described():
     for name, member in vars(dt.autograd.function.FunctionCtx).items():
         if not name.startswith("_") and callable(member):
             assert inspect.getdoc(member)
+
+
+@SIDES
+def test_results_that_are_views_are_not_written(lib):
+    class Same(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3
+
+    class Shaped(Same):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view(2, 1)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g.view(2)
+
+    class Both(Same):
+        @staticmethod
+        def forward(ctx, x):
+            return x[0], x[1]
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return lib.stack([g, h])
+
+    x = lib.ones(2, requires_grad=True)
+    for function in (Same, Shaped):
+        out = function.apply(x)
+        text = f"Output 0 of {function.__name__} is a view and is being modified inplace. This view"
+        with pytest.raises(RuntimeError, match=text + " was created inside a custom Function"):
+            out.add_(1)
+        assert out is not x and out._is_view()
+        with lib.no_grad():
+            out.mul_(2)
+    assert x.tolist() == [4, 4]
+    second = Both.apply(x * 1)[1]
+    with pytest.raises(RuntimeError, match=r"Output 1 of Both is a view .* returns multiple"):
+        second.add_(1)
+
+
+@SIDES
+def test_what_is_marked_dirty_is_returned(lib):
+    class Dirty(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return 3
+
+    class Number(Dirty):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+    x = lib.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="must all be outputs of the Function"):
+        Dirty.apply(x * 1)
+    with pytest.raises(RuntimeError, match=r"expected Variable or None \(got int\)"):
+        Number.apply(x).sum().backward()
+
+
+@SIDES
+def test_callbacks_of_a_pass(lib):
+    heard = []
+    queue = lib.autograd.Variable._execution_engine.queue_callback
+
+    def hook(g):
+        queue(lambda: heard.append("end") or queue(lambda: heard.append("last")))
+        heard.append("hook")
+
+    x = lib.ones(2, requires_grad=True)
+    y = x * 2
+    y.register_hook(hook)
+    y.sum().backward(retain_graph=True)
+    assert heard == ["hook", "end", "last"]
+    lib.autograd.grad(y, x, lib.ones(3, 2), is_grads_batched=True)
+    assert heard == ["hook", "end", "last"] * 2
+    with pytest.raises(RuntimeError, match="only be installed during backward pass"):
+        queue(lambda: None)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+@SIDES
+def test_gradients_that_cannot_begin(lib):
+    x = lib.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"`inputs` argument to `grad\(\)` cannot be empty"):
+        lib.autograd.grad(x.sum(), [])
+    with pytest.raises(RuntimeError, match=r"required to have the same dtype\. Mismatch in"):
+        (x * 2).backward(lib.ones(2, dtype=lib.complex64))
+    forward = lib.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(lib.ones(2), lib.ones(2))
+        with pytest.raises(RuntimeError, match="already has a forward gradient at the same level"):
+            forward.make_dual(dual, lib.ones(2))
