@@ -632,7 +632,8 @@ def wrong(**changes):
             {"brought": "['cupy-cuda12x', 'cupy-cuda13x', 'numpy']"},
             ("several packages", "cupy-cuda12x, cupy-cuda13x", "pip uninstall -y"),
         ),
-        ({"fake.__version__": "'13.6.0'"}, ("needs CuPy 14", "13.6.0", "--upgrade")),
+        ({"fake.__version__": "'13.5.1'"}, ("needs CuPy 13.6 or 14", "13.5.1", "--upgrade")),
+        ({"fake.__version__": "'15.0.0a1'"}, ("needs CuPy 13.6 or 14", "15.0.0a1")),
         (
             {"fake.cuda.runtime.driverGetVersion": "lambda: 13020"},
             ("shows no device", "nvidia-smi"),
@@ -688,7 +689,11 @@ def test_naming_no_cuda_imports_no_cupy():
     assert said == "False False"
 
 
-# ---- calls of CuPy, by signature
+# ---- calls of CuPy, by signature; also of another version, as the oldest that is accepted:
+#
+#     pip download --no-deps -d wheels cupy-cuda12x==13.6.0
+#     python -m zipfile -e wheels/*.whl older && pip install --target older fastrlock
+#     PYTHONPATH=older pytest tests/test_cuda.py -k "binds or private or whole"
 
 CALLS = sorted((Path(__file__).parent.parent / "backends" / "devtensor_cupy").glob("*.py"))
 
@@ -712,7 +717,7 @@ def called(path):
         else:
             continue
         if not any(isinstance(a, ast.Starred) for a in node.args):
-            yield node, names, len(node.args), [k.arg for k in node.keywords]
+            yield node, names, len(node.args), [k.arg for k in node.keywords if k.arg]
 
 
 @pytest.mark.skipif(not find_spec("cupy"), reason="CuPy is not installed")
@@ -752,8 +757,29 @@ def test_private_names_of_cupy_that_we_use_exist():
     import cupy
 
     assert callable(cupy.ndarray._set_shape_and_strides)
+    assert hasattr(cupy.ndarray, "_c_contiguous")
     for name in ("sum", "prod", "max", "min", "mean", "astype", "get", "view", "transpose"):
         assert callable(getattr(cupy.ndarray, name))
+
+
+@pytest.mark.skipif(not find_spec("cupy"), reason="CuPy is not installed")
+def test_the_namespace_is_whole():
+    import cupy
+
+    from devtensor_numpy.namespace import STANDARD
+
+    def assigned(path, name):
+        for node in ast.parse((CALLS[0].parent / path).read_text()).body:
+            target = getattr(node, "targets", [getattr(node, "target", None)])[0]
+            if getattr(target, "id", None) == name:
+                return ast.literal_eval(node.value)
+        return []
+
+    ours = {name for path in CALLS for name in assigned(path.name, "__all__")}
+    ours |= {"arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros", "linalg"}
+    older = assigned("namespace.py", "OLDER")
+    for name in set(STANDARD.split()) - ours:
+        assert hasattr(cupy, older.get(name, name)), name
 
 
 # ---- our kernels, by NVIDIA's compiler

@@ -132,8 +132,12 @@ class CuPy(Backend):
 
     def new_stream(self, index: int, priority: int) -> Any:
         """A further queue of work on a device, which does not wait for the default one."""
+        how = {"priority": priority} if priority else {}
         with self.runtime.on(index):
-            return self.cupy.cuda.Stream(non_blocking=True, priority=priority)
+            try:
+                return self.cupy.cuda.Stream(non_blocking=True, **how)
+            except TypeError:  # CuPy 13 knows no priorities, which are hints
+                return self.cupy.cuda.Stream(non_blocking=True)
 
     def current_stream(self, index: int) -> Any:
         """The queue that takes this thread's work on a device."""

@@ -15,12 +15,12 @@ from .memory import contiguous
 from .runtime import cupy
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "argsort", "astype", "broadcast_arrays", "clip", "concat",
-    "conj", "count_nonzero", "diff", "expand_dims", "finfo", "flip", "imag", "isdtype", "max",
-    "mean", "meshgrid", "min", "moveaxis", "nonzero", "permute_dims", "prod", "real", "repeat",
-    "reshape", "roll", "round", "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take",
-    "take_along_axis", "tensordot", "tile", "tril", "triu", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where",
+    "all", "any", "argmax", "argmin", "astype", "broadcast_arrays", "clip", "concat", "conj",
+    "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "expand_dims", "finfo", "flip",
+    "imag", "isdtype", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis", "nonzero",
+    "permute_dims", "prod", "real", "repeat", "reshape", "roll", "round", "squeeze", "stack", "std",
+    "sum", "take", "take_along_axis", "tensordot", "tile", "tril", "triu", "unstack", "var",
+    "vecdot", "where",
 ]  # fmt: skip
 
 
@@ -50,13 +50,30 @@ isdtype, finfo = quick.isdtype, quick.finfo
 
 
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
-    """`x` in another shape; a view where that is possible."""
-    return x.reshape(shape) if copy is None else cupy.reshape(x, shape, copy=copy)
+    """`x` in another shape; a view where that is possible.
+
+    Raises
+    ------
+    ValueError
+        If it is not, and a copy is forbidden.
+    """
+    made = x.reshape(shape)
+    if copy is None:
+        return made
+    shares = made.data.mem is x.data.mem
+    if not copy and not shares:
+        raise ValueError(f"reshape: no view of strides {x.strides} has the shape {made.shape}")
+    return contiguous(made) if copy and shares else made
 
 
 def permute_dims(x: Any, /, axes: Any) -> Any:
     """`x` with its dimensions in another order."""
     return x.transpose(axes)
+
+
+def matrix_transpose(x: Any, /) -> Any:
+    """Matrices with rows in the place of columns."""
+    return x.swapaxes(-1, -2)
 
 
 def expand_dims(x: Any, /, *, axis: Any = 0) -> Any:
@@ -246,6 +263,29 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = 
     return total / squares.dtype.type(builtins.max(count - correction, 0))
 
 
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """The sums of the elements up to each."""
+    return running(cupy.cumsum(x, axis, dtype), cupy.zeros, axis, include_initial)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """The products of the elements up to each."""
+    return running(cupy.cumprod(x, axis, dtype), cupy.ones, axis, include_initial)
+
+
+def running(found: Any, first: Any, axis: int | None, include_initial: bool) -> Any:
+    """`found`, if it is wanted with what none comes to before it."""
+    if not include_initial:
+        return found
+    axis = (axis or 0) % found.ndim
+    shape = (*found.shape[:axis], 1, *found.shape[axis + 1 :])
+    return cupy.concatenate([first(shape, found.dtype), found], axis)
+
+
 def std(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
     """The standard deviation."""
     return cupy.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
@@ -294,57 +334,3 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
 def nonzero(x: Any, /) -> tuple[Any, ...]:
     """Where numbers are not 0; waits for the device, to count them."""
     return tuple(cupy.nonzero(x))
-
-
-# ---- order
-
-
-def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The elements in order; NaN is the largest."""
-    if not x.ndim or not x.size:
-        return contiguous(x)
-    found = cupy.sort(comparable(x), axis)
-    found = found.astype(x.dtype, copy=False)
-    return flip(found, axis=axis) if descending else found
-
-
-def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The order of the elements; NaN is the largest."""
-    if not x.ndim or not x.size:
-        return cupy.zeros(x.shape, np.int64)
-    x = comparable(x)
-    if not descending:
-        return cupy.argsort(x, axis, "stable")
-    # Backwards twice, so that equal elements keep their order.
-    order = cupy.argsort(flip(x, axis=axis), axis, "stable")
-    return flip(x.shape[axis] - 1 - order, axis=axis)
-
-
-def comparable(x: Any) -> Any:
-    """`x` in a type that CuPy sorts."""
-    return x.astype(np.float32) if x.dtype.kind == "V" else x
-
-
-def searchsorted(x1: Any, x2: Any, /, *, side: Any = "left", sorter: Any = None) -> Any:
-    """Where numbers would stand in a sorted vector."""
-    return cupy.searchsorted(x1, x2, side, sorter)
-
-
-def unique_all(x: Any, /) -> Any:
-    """The different elements, where each first stood, which each is, and how many there are."""
-    return cupy.unique_all(x)
-
-
-def unique_counts(x: Any, /) -> Any:
-    """The different elements, and how many there are of each."""
-    return cupy.unique_counts(x)
-
-
-def unique_inverse(x: Any, /) -> Any:
-    """The different elements, and which each is."""
-    return cupy.unique_inverse(x)
-
-
-def unique_values(x: Any, /) -> Any:
-    """The different elements."""
-    return cupy.unique_values(x)

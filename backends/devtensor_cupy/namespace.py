@@ -10,22 +10,32 @@ from typing import Any
 
 from devtensor_numpy.namespace import STANDARD
 
-from . import creation, extras_index, guarded, memory, products, quotients, special
+from . import creation, extras_index, guarded, memory, order, products, quotients, special
 from .creation import factories
 from .runtime import cupy
 
 OWN = "float16 fft"
 
+OLDER = {
+    "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
+    "atan2": "arctan2", "atanh": "arctanh", "bitwise_invert": "invert", "bool": "bool_",
+    "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "pow": "power",
+}  # fmt: skip
+"""The names that all versions of CuPy have for what the standard calls otherwise."""
+
 _names: dict[str, Any] = {
-    name: getattr(cupy, name) for name in f"{STANDARD} {OWN}".split() if hasattr(cupy, name)
+    name: getattr(cupy, older)
+    for name in f"{STANDARD} {OWN}".split()
+    if hasattr(cupy, older := OLDER.get(name, name))
 }
-for _module in (guarded, creation, extras_index, memory, quotients, special):
+for _module in (guarded, creation, extras_index, memory, order, quotients, special):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 try:
     import ml_dtypes
 
-    _names["bfloat16"] = ml_dtypes.bfloat16
+    if "EE->E" in cupy.add.types:  # CuPy 13 does not compute in it
+        _names["bfloat16"] = ml_dtypes.bfloat16
 except ImportError:
     pass
 

@@ -151,7 +151,7 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The products of vectors in space."""
-    return cupy.linalg.cross(x1, x2, axis=axis)
+    return cupy.cross(x1, x2, axis=axis)
 
 
 def outer(x1: Any, x2: Any, /) -> Any:
@@ -162,7 +162,7 @@ def outer(x1: Any, x2: Any, /) -> Any:
 linalg = SimpleNamespace(
     cholesky=cholesky, cross=cross, det=det, diagonal=diagonal, eigh=eigh, eigvalsh=eigvalsh,
     inv=inv, matmul=cupy.matmul, matrix_norm=matrix_norm, matrix_power=matrix_power,
-    matrix_rank=matrix_rank, matrix_transpose=cupy.matrix_transpose, outer=outer, pinv=pinv, qr=qr,
-    slogdet=slogdet, solve=solve, svd=svd, svdvals=svdvals, tensordot=guarded.tensordot,
+    matrix_rank=matrix_rank, matrix_transpose=guarded.matrix_transpose, outer=outer, pinv=pinv,
+    qr=qr, slogdet=slogdet, solve=solve, svd=svd, svdvals=svdvals, tensordot=guarded.tensordot,
     trace=trace, vecdot=guarded.vecdot, vector_norm=vector_norm,
 )  # fmt: skip

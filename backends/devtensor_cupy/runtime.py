@@ -19,7 +19,7 @@ from devtensor.errors import OutOfMemoryError
 EXTRAS = {11: "", 12: "cuda12", 13: "cuda13"}
 """By the CUDA version of a driver, the extra of this package that serves it."""
 INSTALL = 'pip install "devtensor[cuda13]" (or "devtensor[cuda12]" where nvidia-smi shows CUDA 12)'
-OLDEST, NEWEST = (14,), (15,)
+OLDEST, NEWEST = (13, 6), (15, 0)
 DRIVERS = {"win32": "nvcuda.dll"}
 
 
@@ -86,11 +86,11 @@ def imported() -> Any:
             f"CuPy is installed ({', '.join(found) or 'from source'}) but cannot be loaded "
             f"({reason}): run pip uninstall -y {' '.join(found) or 'cupy'}, then {INSTALL}"
         ) from reason
-    version = tuple([int(part) for part in cupy.__version__.split(".")[:1]])
+    version = tuple([int(part) for part in cupy.__version__.split(".")[:2]])
     if not OLDEST <= version < NEWEST:
         raise RuntimeError(
-            f"the device 'cuda' needs CuPy 14, and {cupy.__version__} is installed: run {INSTALL} "
-            "--upgrade"
+            f"the device 'cuda' needs CuPy 13.6 or 14, and {cupy.__version__} is installed: run "
+            f"{INSTALL} --upgrade"
         )
     return cupy
 
