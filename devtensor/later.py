@@ -11,6 +11,7 @@ __all__ = ["find"]
 
 MODULES = {
     "_C",
+    "_utils",
     "_dynamo",
     "__config__",
     "alias",
@@ -67,7 +68,9 @@ HOMES = {
     "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
     "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage",
-    "types": "SymBool SymFloat SymInt",
+    "types": "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt "
+    "sym_sum",
+    "utils.dlpack": "to_dlpack",
 }
 """A module, and the names of it that the package has, too."""
 
@@ -78,7 +81,11 @@ METHODS = {
 }  # fmt: skip
 """Methods of tensors that PyTorch has as functions, too."""
 
-ELSEWHERE = {"torch": "devtensor", "_custom_ops": "devtensor.library"}
+ELSEWHERE = {
+    "torch": "devtensor",
+    "_tensor": "devtensor.tensor",
+    "_custom_ops": "devtensor.library",
+}
 """Modules by names that PyTorch has, too: ``torch.torch`` is written in some programs."""
 
 HOME = {name: module for module, names in HOMES.items() for name in names.split()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import math
+import operator
 import os
 from collections.abc import Sequence
 from typing import IO, Any, TypeAlias
@@ -30,3 +32,25 @@ SymInt, SymFloat, SymBool = (
     refused(name, "sizes are Python's numbers here") for name in ("SymInt", "SymFloat", "SymBool")
 )
 """Numbers of graphs: nothing is one of them."""
+
+sym_float, sym_int, sym_not, sym_sum = builtins.float, math.trunc, operator.not_, sum
+sym_sqrt = math.sqrt
+
+
+def _settled(choose: Any) -> Any:
+    """One of two numbers, as a float if either of them is one."""
+
+    def settled(a: Any, b: Any) -> Any:
+        kind = type(a) if isinstance(a, builtins.float) else type(b)
+        found = choose(a, b)
+        return kind(found) if issubclass(kind, builtins.float) else found
+
+    return settled
+
+
+sym_max, sym_min = _settled(max), _settled(min)
+
+
+def sym_ite(b: builtins.bool, t: Any, f: Any) -> Any:
+    """`t` where `b` holds, else `f`."""
+    return t if b else f

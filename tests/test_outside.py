@@ -1,5 +1,7 @@
 """What whole packages written for PyTorch touch of it beyond its public names."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -80,3 +82,111 @@ def test_texts_of_values(t):
     printing = import_module(f"{t.__name__}._tensor_str")
     assert printing._tensor_str(t.tensor([[1, 2], [3, 40]]), 1) == "[[ 1,  2],\n  [ 3, 40]]"
     assert printing.PRINT_OPTS.threshold == 1000
+
+
+def numbers(value):
+    """What can be compared: tensors as lists, and devices and types as text."""
+    if isinstance(value, (torch.Tensor, dt.Tensor)):
+        return value.tolist()
+    if isinstance(value, dict):
+        return sorted((str(k), numbers(v)) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return [numbers(one) for one in value]
+    return str(value).rpartition(".")[2] if "dtype" in type(value).__name__ else value
+
+
+def as_real(t):
+    lists = [t.tensor([1 + 2j]), t.ones(1)], [t.tensor([3j]), t.zeros(1)]
+    optim(t)._view_as_real(*lists)
+    return lists
+
+
+def synchronized(t):
+    layers = t.nn.Sequential(t.nn.BatchNorm2d(3), t.nn.Sequential(t.nn.BatchNorm1d(2)))
+    layers[0].weight.data[:] = t.tensor([1.0, 2, 3])
+    before = layers[0].weight
+    made = t.nn.SyncBatchNorm.convert_sync_batchnorm(layers.eval())
+    kinds = [type(one).__name__ for one in made.modules()]
+    alone = t.nn.SyncBatchNorm.convert_sync_batchnorm(t.nn.BatchNorm1d(2, affine=False))
+    return [
+        made is layers, kinds, made[0].weight is before, made[0].weight, made[0].training,
+        list(made.state_dict()), type(alone).__name__, alone.affine, list(alone.state_dict()),
+    ]  # fmt: skip
+
+
+def held(t):
+    layer = t.nn.Linear(1, 1, bias=False)
+    swap = t.nn.utils.stateless._reparametrize_module
+    with swap(layer, {"weight": t.full((1, 1), 3.0)}):
+        inside = layer(t.ones(1, 1))
+    return [inside, isinstance(layer.weight, t.nn.Parameter), list(layer.state_dict())]
+
+
+def optim(t):
+    return import_module(f"{t.__name__}.optim.optimizer")
+
+
+SETS = lambda t: (t.ones(1), t.zeros(1, 2))  # noqa: E731
+CALLS = {
+    "flat": lambda t: t._utils._flatten_dense_tensors(SETS(t)),
+    "unflat": lambda t: t._utils._unflatten_dense_tensors(t.arange(3.0), SETS(t)),
+    "index": lambda t: [t._utils._get_device_index(one, allow_cpu=True) for one in (3, "cpu")],
+    "size": lambda t: t._utils._element_size(t.float64),
+    "sym": lambda t: [
+        t.sym_max(2, 3.0), t.sym_max(2.5, 3), t.sym_min(2, 3), t.sym_int(-2.7), t.sym_float(2),
+        t.sym_not(True), t.sym_ite(False, 1, 2), t.sym_sum([1, 2]), t.sym_sqrt(4),
+    ],
+    "value": lambda t: [optim(t)._get_value(one) for one in (t.tensor(2), 3)],
+    "scalar": lambda t: [optim(t)._to_scalar(one) for one in (t.ones(1), 3)],
+    "stack": lambda t: optim(t)._stack_if_compiling([1]),
+    "steps": lambda t: [optim(t)._get_scalar_dtype(one) for one in (None, True)],
+    "as_real": as_real,
+    "groups": lambda t: optim(t).Optimizer._group_tensors_by_device_and_dtype(
+        [[t.ones(1), t.ones(1, dtype=t.float64), t.zeros(2)], [None, t.ones(1), None]], True
+    ),
+    "synchronized": synchronized,
+    "held": held,
+    "fan": lambda t: t.nn.init._calculate_correct_fan(t.ones(2, 3), "fan_out"),
+    "collate": lambda t: t.utils.data._utils.collate.default_collate([1, 2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_packages_take_from_inside(name):
+    assert numbers(CALLS[name](dt)) == numbers(CALLS[name](torch))
+
+
+@BOTH
+def test_steps_keep_history_if_they_are_differentiable(t):
+    class Own(t.optim.Optimizer):
+        @optim(t)._use_grad_for_differentiable
+        def step(self):
+            return t.is_grad_enabled()
+
+    leaf = [t.ones(1, requires_grad=True)]
+    assert [Own(leaf, {"differentiable": way}).step() for way in (True, False)] == [True, False]
+
+
+@BOTH
+def test_numbers_of_devices_that_have_none(t):
+    with pytest.raises(ValueError, match="Expected a non cpu device, but got: cpu"):
+        t._utils._get_device_index("cpu")
+    with pytest.raises(ValueError, match="with a specified index or an integer"):
+        t._utils._get_device_index("cuda")
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore:.*set_default_tensor_type:UserWarning")
+def test_the_default_type_by_an_older_constructor(t):
+    try:
+        for given, dtype in ((t.DoubleTensor, t.float64), ("torch.HalfTensor", t.float16)):
+            t.set_default_tensor_type(given)
+            assert t.ones(1).dtype is dtype
+        for wrong in (t.LongTensor, 3, t.float32):
+            with pytest.raises(TypeError, match="only floating-point types are supported"):
+                t.set_default_tensor_type(wrong)
+        with pytest.raises(AttributeError, match="no attribute 'FooTensor'"):
+            t.set_default_tensor_type("torch.FooTensor")
+    finally:
+        t.set_default_tensor_type(t.FloatTensor)
+    assert t.ones(1).dtype is t.float32

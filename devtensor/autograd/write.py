@@ -26,7 +26,9 @@ from devtensor.space import kernel_for
 from devtensor.tensor import Tensor, wrap
 
 
-def check_writable(name: str, target: Tensor, mode: Mode, tracked: bool) -> None:
+def check_writable(
+    name: str, target: Tensor, mode: Mode, tracked: bool, memory: bool = True
+) -> None:
     """Refuse a write that PyTorch refuses, before anything is written.
 
     Parameters
@@ -37,6 +39,8 @@ def check_writable(name: str, target: Tensor, mode: Mode, tracked: bool) -> None
     mode : Mode
     tracked : bool
         Whether the write would be recorded: one of the operands requires gradients.
+    memory : bool
+        Whether elements are written, and not the shape alone.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def check_writable(name: str, target: Tensor, mode: Mode, tracked: bool) -> None
                 f"({name}() on a leaf of shape {list(target._array.shape)}; write under "
                 "no_grad(), or to a clone)"
             )
-    if target._device.backend.overlaps(target._array):
+    if memory and target._device.backend.overlaps(target._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation: "
@@ -200,7 +204,7 @@ def turn(target: Tensor, function: Any, args: tuple[Any, ...], kwargs: Any, name
         If it may not be written.
     """
     mode, alias = current(), target._alias
-    check_writable(name, target, mode, mode.recording and requires_grad(target))
+    check_writable(name, target, mode, mode.recording and requires_grad(target), memory=False)
     if target.is_inference():
         target._array = function(target, *args, **kwargs)._array
         return target

@@ -190,6 +190,37 @@ class SyncBatchNorm(BatchNorm):
         )
         self.process_group = process_group
 
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """Put layers of this class in the place of those of batch normalization in a module.
+
+        Parameters
+        ----------
+        module : Module
+            What has the layers; or such a layer itself, which is left as it is.
+        process_group : object, optional
+            What the layers are told.
+
+        Returns
+        -------
+        Module
+            `module`, or the layer in its place. Parameters and statistics are the same tensors.
+        """
+        made = module
+        if isinstance(module, BatchNorm):
+            made = cls(
+                module.num_features, module.eps, module.momentum, module.affine,
+                module.track_running_stats, process_group,
+            )  # fmt: skip
+            made._parameters.update(module._parameters)
+            made._buffers.update(module._buffers)
+            made.training = module.training
+            if hasattr(module, "qconfig"):
+                made.qconfig = module.qconfig
+        for name, child in module.named_children():
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made
+
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
             raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")

@@ -100,6 +100,9 @@ def chosen_fan(tensor: Tensor, mode: str) -> int:
     return fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
+_calculate_correct_fan = chosen_fan
+
+
 def warn_if_empty(tensor: Tensor) -> bool:
     """Tell whether there is nothing to fill, with a warning."""
     empty = 0 in tensor.shape

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from devtensor.hooks import HookDict, RemovableHandle
+from devtensor.optim import _helpers
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 Hook = Callable[..., Any]
-ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
+ParamsT = _params_t = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 SHELVES = (
     "_optimizer_step_pre_hooks",
     "_optimizer_step_post_hooks",
@@ -32,6 +33,10 @@ SHELVES = (
 )
 everywhere_pre = HookDict()
 everywhere_post = HookDict()
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_helpers, name)
 
 
 class Required:
@@ -305,6 +310,8 @@ class Optimizer:
             Computes the loss anew, with its gradients, and returns it.
         """
         raise NotImplementedError
+
+    _group_tensors_by_device_and_dtype = staticmethod(_helpers._group_tensors_by_device_and_dtype)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Optimize further parameters, those under ``"params"``, with the options beside them.

@@ -629,6 +629,16 @@ def test_steps_between_forward_and_backward(lib):
 
 
 @SIDES
+def test_expanded_memory_is_turned_in_place(lib):
+    x = leaf(lib, 1.0, 2.0)
+    y = (x * 1).unsqueeze(0).expand(3, 2)
+    y.t_().unsqueeze_(-1).squeeze_(-1)
+    assert tuple(y.shape) == (2, 3) and y.stride() == (1, 0)
+    y.sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+@SIDES
 def test_turned_in_place(lib):
     x = leaf(lib, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     y = (x * 1).view(2, 3).clone()

@@ -8,6 +8,19 @@ from typing import Any
 __all__ = ["functional_call"]
 
 
+def _reparametrize_module(
+    module: Any,
+    parameters_and_buffers: dict[str, Any],
+    tie_weights: bool = False,
+    strict: bool = False,
+    stack_weights: bool = False,
+) -> Any:
+    """A block in which a module holds other tensors."""
+    from devtensor.func._modules import exchanged
+
+    return exchanged(module, parameters_and_buffers, tie_weights, strict)
+
+
 def functional_call(
     module: Any,
     parameters_and_buffers: dict[str, Any],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from devtensor.utils.data import _utils
 from devtensor.utils.data.collate import default_collate, default_convert
 from devtensor.utils.data.dataloader import DataLoader, get_worker_info
 from devtensor.utils.data.dataset import (
@@ -40,6 +41,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "_utils",
     "default_collate",
     "default_convert",
     "get_worker_info",
