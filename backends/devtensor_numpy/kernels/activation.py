@@ -13,6 +13,7 @@ from devtensor.ops import activation as common
 
 from ..parts import BLOCK, each, parts
 from .linalg import Array, is_half, ones
+from .powers import NEAR, powers, within
 
 ROW = 1 << 13
 ROOT = math.sqrt(2 / math.pi)
@@ -276,9 +277,7 @@ def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | N
 
 
 def softmax_rows(out: Array, x: Array, one: Array) -> None:
-    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
-    np.exp(out, out=out)
-    total = np.matmul(out, one)
+    total = powers(out, x, one)
     np.reciprocal(total, out=total)
     np.multiply(out, total[:, None], out=out)
 
@@ -290,10 +289,12 @@ def softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:
 
 
 def log_softmax_rows(out: Array, x: Array, one: Array) -> None:
-    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
-    total = np.matmul(np.exp(out), one)
+    near = x
+    if not within(x, NEAR):
+        near = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
+    total = np.matmul(np.exp(near), one)
     np.log(total, out=total)
-    np.subtract(out, total[:, None], out=out)
+    np.subtract(near, total[:, None], out=out)
 
 
 def log_softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..parts import each, parts
 from .linalg import Array, is_half, ones
+from .powers import FAR, within
 
 
 def attention(
@@ -83,13 +84,21 @@ def fill(
         seen = min(lines.stop, source) if is_causal else source
         across = key[some].swapaxes(1, 2)[:, :, :seen]
         scores = np.matmul(query[some, lines] * factor, across)
+        late, square = None, scores[..., lines.start :]
         if is_causal and lines.start < seen:
             late = later(lines.stop - lines.start)[:, : seen - lines.start]
-            np.copyto(scores[..., lines.start :], -math.inf, where=late)
-        if mask is not None:
-            for block, place in zip(scores, places[some], strict=True):
-                add_mask(block, mask[place][lines, :seen])
-        softmax_in_place(scores, one[:seen], mask is not None)
+        if mask is None and within(scores, FAR):
+            np.exp(scores, out=scores)
+            if late is not None:
+                np.copyto(square, 0, where=late)
+            divide(scores, np.matmul(scores, one[:seen]))
+        else:
+            if late is not None:
+                np.copyto(square, -math.inf, where=late)
+            if mask is not None:
+                for block, place in zip(scores, places[some], strict=True):
+                    add_mask(block, mask[place][lines, :seen])
+            softmax_in_place(scores, one[:seen], mask is not None)
         np.matmul(scores, value[some, :seen], out=output[some, lines])
         if weights is not None:
             weights[some, lines, :seen] = scores
@@ -126,6 +135,11 @@ def softmax_in_place(scores: Array, one: Array, masked: bool) -> None:
     total = np.matmul(scores, one)
     if masked:
         total[total == 0] = 1
+    divide(scores, total)
+
+
+def divide(scores: Array, total: Array) -> None:
+    """Divide each row by its sum, in place."""
     np.reciprocal(total, out=total)
     np.multiply(scores, total[..., None], out=scores)
 

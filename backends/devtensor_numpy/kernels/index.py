@@ -34,6 +34,9 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
         out[index] += rows
         return
     starts = new.nonzero()[0]
+    if rows.size <= 64 * len(rows) and len(rows) >= 8 * len(starts):  # Short rows, few places.
+        out[places[starts]] += np.add.reduceat(rows.take(order, 0), starts, 0)
+        return
     counts = np.diff(starts, append=places.size)
     busiest = (-counts).argsort(kind="stable")  # those that wait for more rows come first
     starts, counts = starts[busiest], counts[busiest]

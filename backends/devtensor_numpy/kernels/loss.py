@@ -11,6 +11,7 @@ from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from ..parts import BLOCK, each, parts
 from .linalg import Array, is_half, ones, sum_of_squares
+from .powers import NEAR, within
 
 
 def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
@@ -121,9 +122,12 @@ def class_entropy(
 
     def fill(some: slice) -> None:
         block, out, sums = input[some], probabilities[some], total[some]
-        np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
-        read[some] = out[np.arange(len(out)), target[some]]
-        np.exp(out, out=out)
+        here = np.arange(len(out)), target[some]
+        near = block
+        if not within(block, NEAR):
+            near = np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
+        read[some] = near[here]
+        np.exp(near, out=out)
         np.matmul(out, one, out=sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
 
