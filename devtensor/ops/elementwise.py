@@ -379,13 +379,16 @@ def floor_divide(xp, input, other, /):
 def remainder(xp, input, other, /):
     """What is left of `input` after division by `other`, rounded down; it has the sign of `other`.
 
+    Where nothing is left, the 0 has the sign of `input`.
+
     Raises
     ------
     RuntimeError
         If integers are divided by 0.
     """
     refuse_zero(xp, other)
-    return xp.remainder(input, other)
+    rest = xp.remainder(input, other)
+    return rest if kind(rest) == "int" else xp.where(rest == 0, xp.copysign(rest, input), rest)
 
 
 derivative(
@@ -410,8 +413,10 @@ def fmod(xp, input, other, /):
         If integers are divided by 0.
     """
     refuse_zero(xp, other)
-    rest = xp.remainder(xp.abs(input), xp.abs(other))
-    return xp.where(input < 0, -rest, rest)
+    if kind(input) == "int":  # the size of the least one is none of the type
+        rest = xp.remainder(input, other)
+        return xp.where((rest != 0) & ((rest < 0) != (input < 0)), rest - other, rest)
+    return xp.copysign(xp.remainder(xp.abs(input), xp.abs(other)), input)
 
 
 derivative(fmod, input=lambda g: g, other=lambda xp, g, input, other: -g * xp.trunc(input / other))
@@ -1270,8 +1275,8 @@ derivative(
 def fmax(xp, input, other, /):
     """The larger of two numbers; a number beats NaN."""
     return xp.where(
-        input != input, other, xp.where(other != other, input, xp.maximum(input, other))
-    )
+        input != input, other, xp.where(other != other, input, xp.maximum(other, input))
+    )  # in that order, as libraries give the second of two zeros, and PyTorch the first
 
 
 derivative(
@@ -1291,7 +1296,7 @@ derivative(
 def fmin(xp, input, other, /):
     """The smaller of two numbers; a number beats NaN."""
     return xp.where(
-        input != input, other, xp.where(other != other, input, xp.minimum(input, other))
+        input != input, other, xp.where(other != other, input, xp.minimum(other, input))
     )
 
 
@@ -1701,7 +1706,19 @@ derivative(frexp, input=lambda xp, gs, exponent: gs[0] / 2.0 ** xp.astype(expone
 @op(numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
 def nextafter(xp, input, other, /):
     """The next number that the type can store, from `input` towards `other`."""
-    return xp.nextafter(input, other)
+    if not half(input):
+        return xp.nextafter(input, other)
+    # CuPy computes NaN from infinities, and others keep the wrong sign of 0. By their bits, the
+    # numbers of either sign count up from 0.
+    onward = xp.astype((input > 0) == (other > input), xp.int16) * 2 - 1
+    bits = xp.where(
+        input == 0,
+        xp.astype(other < 0, xp.int16) * -32768 + 1,
+        xp.reinterpret(input, xp.int16) + onward,
+    )
+    bits = xp.where(input == other, xp.reinterpret(other, xp.int16), bits)
+    found = xp.reinterpret(bits, input.dtype)
+    return xp.where((input != input) | (other != other), input + other, found)
 
 
 derivative(
