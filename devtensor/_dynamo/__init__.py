@@ -21,6 +21,7 @@ __all__ = [
     "config",
     "disable",
     "is_compiling",
+    "is_dynamo_supported",
     "mark_dynamic",
     "mark_static",
     "mark_static_address",
@@ -37,6 +38,11 @@ class Unsupported(RuntimeError):
 
 exc = SimpleNamespace(Unsupported=Unsupported)
 config = SimpleNamespace(cache_size_limit=8, capture_scalar_outputs=False, suppress_errors=False)
+
+
+def is_dynamo_supported() -> bool:
+    """False: nothing is compiled."""
+    return False
 
 
 def mark_static_address(t: Any, guard: bool = False) -> None:
