@@ -388,7 +388,7 @@ def logit_(input: _Tensor, eps: _float | None = None) -> _Tensor: ...
 def logspace(start: _Number, end: _Number, steps: _int, base: _float = 10.0, *, dtype: _dtype | None = None, **place: _Any) -> _Tensor: ...
 def logsumexp(input: _Tensor, dim: _Dims, keepdim: _bool = False, *, out: _Tensor | None = None) -> _Tensor: ...
 def lt(input: _Tensor | _Number, other: _Tensor | _Number, *, out: _Tensor | None = None) -> _Tensor: ...
-def lu(input: _Tensor, pivot: _bool = True, get_infos: _bool = False) -> _tuple[_Tensor, ...]: ...
+def lu(input: _Tensor, pivot: _bool = True, get_infos: _bool = False, *, out: _Any = None) -> _tuple[_Tensor, ...]: ...
 def lu_solve(b: _Tensor, LU_data: _Tensor, LU_pivots: _Tensor, *, out: _Any = None) -> _Tensor: ...
 def lu_unpack(LU_data: _Tensor, LU_pivots: _Tensor, unpack_data: _bool = True, unpack_pivots: _bool = True, *, out: _Any = None) -> PLU: ...
 def mH(input: _Tensor) -> _Tensor: ...
@@ -691,18 +691,31 @@ from devtensor import nested as nested
 from devtensor import onnx as onnx
 from devtensor import overrides as overrides
 from devtensor import profiler as profiler
+from devtensor import return_types as return_types
 from devtensor import signal as signal
 from devtensor import sparse as sparse
 from devtensor import storage as storage
 from devtensor import testing as testing
 from devtensor import types as types
 from devtensor import version as version
+from devtensor.storage import BFloat16Storage as BFloat16Storage
+from devtensor.storage import BoolStorage as BoolStorage
+from devtensor.storage import ByteStorage as ByteStorage
+from devtensor.storage import CharStorage as CharStorage
+from devtensor.storage import ComplexDoubleStorage as ComplexDoubleStorage
+from devtensor.storage import ComplexFloatStorage as ComplexFloatStorage
+from devtensor.storage import DoubleStorage as DoubleStorage
+from devtensor.storage import FloatStorage as FloatStorage
 from devtensor.futures import Future as Future
 from devtensor.amp.grad_scaler import GradScaler as GradScaler
+from devtensor.storage import HalfStorage as HalfStorage
+from devtensor.storage import IntStorage as IntStorage
+from devtensor.storage import LongStorage as LongStorage
 from devtensor.storage import PyTorchFileReader as PyTorchFileReader
 from devtensor.storage import PyTorchFileWriter as PyTorchFileWriter
 from devtensor.jit import ScriptFunction as ScriptFunction
 from devtensor.jit import ScriptModule as ScriptModule
+from devtensor.storage import ShortStorage as ShortStorage
 from devtensor.types import SymBool as SymBool
 from devtensor.types import SymFloat as SymFloat
 from devtensor.types import SymInt as SymInt
@@ -773,6 +786,15 @@ from devtensor.sparse import sparse_coo_tensor as sparse_coo_tensor
 from devtensor.sparse import sparse_csc_tensor as sparse_csc_tensor
 from devtensor.sparse import sparse_csr_tensor as sparse_csr_tensor
 from devtensor.sparse import spmm as spmm
+from devtensor.types import sym_float as sym_float
+from devtensor.types import sym_int as sym_int
+from devtensor.types import sym_ite as sym_ite
+from devtensor.types import sym_max as sym_max
+from devtensor.types import sym_min as sym_min
+from devtensor.types import sym_not as sym_not
+from devtensor.types import sym_sqrt as sym_sqrt
+from devtensor.types import sym_sum as sym_sum
+from devtensor.utils.dlpack import to_dlpack as to_dlpack
 from devtensor.native import triplet_margin_loss as triplet_margin_loss
 from devtensor.func import vmap as vmap
 addmv_ = _Tensor.addmv_

@@ -259,6 +259,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     ------
     RuntimeError
         If it is something else, or a capsule that was taken before.
+    BufferError
+        If it is a tensor that requires gradients.
     ValueError
         If `copy` is False, and the array is on another device.
 
@@ -266,6 +268,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     -----
     PyTorch's ``torch.from_dlpack``.
     """
+    if isinstance(ext_tensor, Tensor) and ext_tensor.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     made = taken(ext_tensor)
     if device is not None and resolve(device) is not made._device:
         if copy is False:

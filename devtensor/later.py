@@ -36,6 +36,7 @@ MODULES = {
     "onnx",
     "overrides",
     "profiler",
+    "return_types",
     "nested",
     "signal",
     "sparse",
@@ -67,7 +68,9 @@ HOMES = {
     "jit": "ScriptFunction ScriptModule",
     "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
-    "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage",
+    "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage BFloat16Storage "
+    "BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "
+    "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
     "types": "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt "
     "sym_sum",
     "utils.dlpack": "to_dlpack",

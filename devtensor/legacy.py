@@ -59,7 +59,7 @@ def of_kind(name: str, kind: str) -> Any:
     AttributeError
         If there is none of that name.
     """
-    if name not in __all__:
+    if not isinstance(globals().get(name), TypedTensor):
         raise AttributeError(f"module 'devtensor.{kind}' has no attribute {name!r}")
     return typed(globals()[name].dtype, kind)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import mmap
-import os
 from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.view import requires_grad
-from devtensor.host import frombuffer
 from devtensor.ops.convert import DTYPES, cast, to
 from devtensor.settings import strided
+from devtensor.storage import TypedStorage, UntypedStorage
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -192,14 +190,19 @@ class Look:
             return f"torch.{where}{self.dtype.legacy}Tensor"
         if isinstance(dtype, str):
             legacy = dtype.rpartition(".")[2].removesuffix("Tensor")
-            dtype = next(t for t in dtypes.ALL if t.legacy == legacy)
+            found = next((t for t in dtypes.ALL if t.legacy == legacy), None)
+            if found is None:
+                raise ValueError(f"invalid type: {dtype!r}")
+            dtype = found
         return to(self, dtype=getattr(dtype, "dtype", dtype))
 
     def untyped_storage(self: Any) -> Any:
         """A look at the memory behind the tensor."""
-        return Storage(self)
+        return UntypedStorage.of(self)
 
-    storage = untyped_storage
+    def storage(self: Any) -> Any:
+        """A look at the memory behind the tensor, as elements of its type."""
+        return TypedStorage.of(self)
 
     def resize_(self: Any, *size: Any) -> Tensor:
         """Change the shape in place; elements beyond the old ones are not set."""
@@ -216,88 +219,6 @@ class Look:
             flat = longer
         self._array = xp.reshape(flat[:wanted], shape)
         return self
-
-
-class Storage:
-    """The memory of a tensor, as far as it can be told; a slice of it has a part of the bytes."""
-
-    def __init__(self, tensor: Any, part: Tensor | None = None) -> None:
-        self._tensor, self._part = tensor, part
-
-    def data_ptr(self) -> int:
-        """The address of the first byte of the memory."""
-        if self._part is not None:
-            return int(self._part.data_ptr())
-        t = self._tensor
-        return int(t.data_ptr() - t.storage_offset() * t.element_size())
-
-    def nbytes(self) -> int:
-        """Bytes of the memory."""
-        if self._part is not None:
-            return self._part.numel()
-        return int(self._tensor._device.backend.allocated(self._tensor._array))
-
-    size = nbytes
-
-    def __len__(self) -> int:
-        return self.nbytes()
-
-    def untyped(self) -> Storage:
-        """Itself."""
-        return self
-
-    def _bytes(self) -> Tensor:
-        if self._part is not None:
-            return self._part
-        t = self._tensor.detach()
-        flat = t.as_strided((self.nbytes() // t.element_size(),), (1,), 0)
-        made: Tensor = flat.view(DTYPES["uint8"])
-        return made
-
-    def tolist(self) -> list[int]:
-        """The bytes."""
-        found: list[int] = self._bytes().tolist()
-        return found
-
-    def __getitem__(self, place: Any) -> Any:
-        found = self._bytes()[place]
-        return Storage(self._tensor, found) if isinstance(place, slice) else found.item()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return self._bytes().__array__(dtype, copy)
-
-    @property
-    def dtype(self) -> dtypes.dtype:
-        """The type of its elements: bytes."""
-        return DTYPES["uint8"]
-
-    @classmethod
-    def from_file(cls, filename: str, shared: bool = False, nbytes: int = 0) -> Storage:
-        """The first bytes of a file, read when they are looked at.
-
-        Parameters
-        ----------
-        filename : str
-        shared : bool
-            Whether what is written reaches the file.
-        nbytes : int
-            How many.
-
-        Raises
-        ------
-        RuntimeError
-            If the file is smaller.
-        """
-        with open(filename, "r+b" if shared else "rb") as file:
-            there = os.fstat(file.fileno()).st_size
-            if there < nbytes:
-                raise RuntimeError(
-                    f"file <{filename}> size <{there}> is smaller than the required mapping size "
-                    f"<{nbytes}>"
-                )
-            way = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
-            memory = mmap.mmap(file.fileno(), nbytes, access=way) if nbytes else bytearray()
-        return cls(frombuffer(memory, dtype=DTYPES["uint8"]))
 
 
 def _conversion(name: str, dtype: dtypes.dtype) -> Any:

@@ -16,7 +16,6 @@ what it needs, and so states what is saved.
 from __future__ import annotations
 
 import inspect
-from collections import namedtuple
 from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 from devtensor.autograd.mode import tell
 from devtensor.dtype import PYTHON, dtype
 from devtensor.plan import Plan, saved
+from devtensor.return_types import returned
 from devtensor.route import hand_over, routed
 
 Function = Callable[..., Any]
@@ -205,17 +205,6 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
-
-
-def returned(name: str, fields: tuple[str, ...]) -> type:
-    """The class of several results, which have names and are shown as PyTorch shows them."""
-    name = name.removesuffix("_dim")
-
-    def show(self: Any) -> str:
-        parts = [f"{field}={value!r}" for field, value in zip(fields, self, strict=True)]
-        return f"torch.return_types.{name}(\n" + ",\n".join(parts) + ")"
-
-    return type(name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": show})
 
 
 ALIASES = {

@@ -114,7 +114,7 @@ class Host:
 
     def __dlpack__(self: Any, **kwargs: Any) -> Any:
         if requires_grad(self):
-            raise RuntimeError("Can't export tensors that require gradient, use tensor.detach()")
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self: Any) -> Any:

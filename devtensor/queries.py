@@ -7,6 +7,7 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.launch import common_dtype
 from devtensor.limits import finfo, iinfo
+from devtensor.storage import Memory
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -32,7 +33,7 @@ def is_tensor(obj: Any) -> bool:
 
 def is_storage(obj: Any) -> bool:
     """Whether `obj` is a storage."""
-    return type(obj).__name__ == "Storage"
+    return isinstance(obj, Memory)
 
 
 def is_floating_point(input: Any) -> bool:

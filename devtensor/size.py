@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
+from operator import index
 from typing import Any, SupportsIndex
 
 
@@ -13,7 +14,17 @@ class Size(tuple[int, ...]):
     __slots__ = ()
 
     def __new__(cls, values: Iterable[Any] = ()) -> Size:
-        return tuple.__new__(cls, [int(v) if not isinstance(v, int) else v for v in values])
+        values = tuple(values)
+        try:
+            return tuple.__new__(cls, [v if isinstance(v, int) else index(v) for v in values])
+        except TypeError:
+            for place, value in enumerate(values):
+                if isinstance(value, str | float):
+                    raise TypeError(
+                        "torch.Size() takes an iterable of 'int' "
+                        f"(item {place} is '{type(value).__name__}')"
+                    ) from None
+            raise
 
     def numel(self) -> int:
         """The number of elements."""

@@ -1,12 +1,217 @@
-"""Classes of memory behind tensors (``torch.storage``), for programs that ask what something is."""
+"""The memory behind tensors: looks at all of it, as bytes or as elements of a type."""
 
 from __future__ import annotations
 
-from devtensor.look import Storage as UntypedStorage
+import mmap
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import devtensor.dtype as dtypes
+from devtensor.host import frombuffer, made_of
 from devtensor.refusal import refused
+from devtensor.tensor import Tensor
 
 __all__ = ["PyTorchFileReader", "PyTorchFileWriter", "TypedStorage", "UntypedStorage"]
 
-TypedStorage = refused("TypedStorage", "memory is made by making a tensor: torch.empty")
 PyTorchFileReader = refused("PyTorchFileReader", "files are read by torch.load")
 PyTorchFileWriter = refused("PyTorchFileWriter", "files are written by torch.save")
+
+BYTE = dtypes.NAMES["uint8"]
+
+
+class Memory:
+    """The memory of a tensor as a row of elements.
+
+    Attributes
+    ----------
+    dtype : dtype
+        The type of an element.
+    """
+
+    dtype: dtypes.dtype
+    _tensor: Any
+    _part: Tensor | None = None
+
+    @classmethod
+    def of(cls, tensor: Any) -> Any:
+        """That of a tensor."""
+        made = cls.__new__(cls)
+        made._tensor = tensor
+        if cls is not UntypedStorage:
+            made.dtype = tensor.dtype
+        return made
+
+    @property
+    def device(self) -> Any:
+        """Where it is."""
+        return self._tensor.device
+
+    def _row(self) -> Tensor:
+        if self._part is not None:
+            return self._part
+        t = self._tensor.detach()
+        flat = t.as_strided((self.nbytes() // t.element_size(),), (1,), 0)
+        made: Tensor = flat if self.dtype is t.dtype else flat.view(self.dtype)
+        return made
+
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        if self._part is not None:
+            return int(self._part.data_ptr())
+        t = self._tensor
+        return int(t.data_ptr() - t.storage_offset() * t.element_size())
+
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        if self._part is not None:
+            return self._part.numel() * self.element_size()
+        return int(self._tensor._device.backend.allocated(self._tensor._array))
+
+    def element_size(self) -> int:
+        """Bytes of an element."""
+        return self.dtype.itemsize
+
+    def size(self) -> int:
+        """The number of elements."""
+        return self.nbytes() // self.element_size()
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def untyped(self) -> UntypedStorage:
+        """The same memory as bytes."""
+        made: UntypedStorage = UntypedStorage.of(self._tensor)
+        return made
+
+    def tolist(self) -> list[Any]:
+        """The elements."""
+        found: list[Any] = self._row().tolist()
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.tolist())
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._row()[place]
+        if not isinstance(place, slice):
+            return found.item()
+        made = self.of(self._tensor)
+        made._part = found
+        return made
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self._row()[place] = value
+
+    def fill_(self, value: Any) -> Any:
+        """Set every element."""
+        self._row().fill_(value)
+        return self
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> Any:
+        """Set the elements to those of another."""
+        self._row().copy_(source._row())
+        return self
+
+    def clone(self) -> Any:
+        """The same elements in memory of their own."""
+        return self.of(self._row().clone())
+
+    def cpu(self) -> Any:
+        """The same elements in the memory of the host."""
+        return self.of(self._row().cpu())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self._row().__array__(dtype, copy)
+
+    def __repr__(self) -> str:
+        lines = "".join(f" {element}\n" for element in self)
+        name = f"torch.storage.{type(self).__name__}"
+        kind = "" if self.dtype is BYTE else f"dtype={self.dtype!r}, "
+        return f"{lines}[{name}({kind}device={self.device}) of size {len(self)}]"
+
+
+class UntypedStorage(Memory):
+    """Memory as bytes (``torch.UntypedStorage``).
+
+    Parameters
+    ----------
+    data : int or sequence of int
+        The number of bytes, which are then unset, or the bytes.
+    device : device or str, optional
+    """
+
+    dtype = BYTE
+
+    def __init__(self, *data: Any, device: Any = None) -> None:
+        self._tensor = made_of(data, BYTE, device)
+
+    @classmethod
+    def from_file(cls, filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The first bytes of a file, read when they are looked at.
+
+        Parameters
+        ----------
+        filename : str
+        shared : bool
+            Whether what is written reaches the file.
+        nbytes : int
+            How many.
+
+        Raises
+        ------
+        RuntimeError
+            If the file is smaller.
+        """
+        with open(filename, "r+b" if shared else "rb") as file:
+            there = os.fstat(file.fileno()).st_size
+            if there < nbytes:
+                raise RuntimeError(
+                    f"file <{filename}> size <{there}> is smaller than the required mapping size "
+                    f"<{nbytes}>"
+                )
+            way = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
+            memory = mmap.mmap(file.fileno(), nbytes, access=way) if nbytes else bytearray()
+        made: UntypedStorage = cls.of(frombuffer(memory, dtype=BYTE))
+        return made
+
+
+class TypedStorage(Memory):
+    """Memory as elements of a type (``torch.TypedStorage``).
+
+    Parameters
+    ----------
+    data : int or sequence
+        The number of elements, which are then unset, or the elements.
+    dtype : dtype, optional
+        The default one if left out.
+    device : device or str, optional
+    """
+
+    def __init__(self, *data: Any, dtype: Any = None, device: Any = None) -> None:
+        self.dtype = dtype or dtypes.get_default_dtype()
+        self._tensor = made_of(data, self.dtype, device)
+
+
+class Typed(type):
+    """Classes that make memory of a type, and that memory of that type is an instance of."""
+
+    dtype: ClassVar[dtypes.dtype]
+
+    def __call__(cls, *data: Any, device: Any = None) -> Any:
+        return TypedStorage(*data, dtype=cls.dtype, device=device)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, TypedStorage) and instance.dtype is cls.dtype
+
+
+KINDS = {f"{dtype.legacy}Storage": dtype for dtype in dtypes.ALL if dtype.legacy[:4] != "UInt"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in KINDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    dtype = KINDS[name]
+    doc = f"Memory of {dtype.name}: ``{name}(2)`` is unset, ``{name}([1, 2])`` has the data."
+    made = globals()[name] = Typed(name, (), {"dtype": dtype, "__doc__": doc})
+    return made

@@ -222,17 +222,98 @@ def make_tensor(
     low: float | None = None,
     high: float | None = None,
     requires_grad: bool = False,
+    noncontiguous: bool = False,
+    exclude_zero: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
-    """A tensor of random numbers between `low` and `high` (-9 and 9 by default)."""
+    """A tensor of random numbers, from `low` on and below `high`.
+
+    Parameters
+    ----------
+    *shape : int or sequence of int
+    dtype : dtype
+    device : device or str, optional
+    low, high : float, optional
+        -9 and 9 for floats, -9 and 10 for integers with a sign, 0 and 10 for those without.
+    requires_grad : bool
+    noncontiguous : bool
+        Every other element of a larger tensor.
+    exclude_zero : bool
+        Whether the smallest positive number, 1 of integers, stands where a zero would be.
+    memory_format : memory_format, optional
+
+    Raises
+    ------
+    TypeError
+        If there are no random numbers of that type.
+    ValueError
+        If the limits or the options exclude each other.
+
+    Notes
+    -----
+    PyTorch's ``torch.testing.make_tensor``.
+    """
+    if not isinstance(dtype, Dtype):
+        raise TypeError(
+            f"The requested dtype '{dtype}' is not supported by torch.testing.make_tensor()"
+        )
+    if noncontiguous and memory_format is not None:
+        raise ValueError(
+            "The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got "
+            f"{noncontiguous=} and {memory_format=}"
+        )
+    whole = dtype.kind in ("int", "bool")
+    if requires_grad and whole:
+        raise ValueError(
+            "`requires_grad=True` is not supported for boolean and integral dtypes, but got "
+            f"{dtype=}"
+        )
+    low, high = limits(dtype, low, high)
     size = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    if dtype.kind == "bool":
-        return dt.randint(0, 2, size, device=device).bool()
-    low, high = -9 if low is None else low, 9 if high is None else high
-    if dtype.kind == "int":
-        low = max(low, 0) if not dtype.is_signed else low
-        return dt.randint(int(low), int(high), size, dtype=dtype, device=device)
-    values = dt.rand(size, dtype=dt.float64, device=device) * (high - low) + low
-    if dtype.kind == "complex":
-        values = dt.complex(values, dt.rand(size, dtype=dt.float64, device=device))
-    made: Tensor = values.to(dtype)
+    made: Tensor
+    if whole:
+        made = dt.randint(math.floor(low), math.ceil(high), size, device=device).to(dtype)
+    else:
+        parts = [
+            dt.rand(size, dtype=dt.float64, device=device) * (high - low) + low
+            for _ in range(1 + (dtype.kind == "complex"))
+        ]
+        made = (parts[0] if len(parts) == 1 else dt.complex(*parts)).to(dtype)
+    if noncontiguous and made.numel() > 1:
+        made = made.repeat_interleave(2, -1)[..., ::2]
+    elif memory_format is not None:
+        made = made.clone(memory_format=memory_format)
+    if exclude_zero:
+        made[made == 0] = 1 if whole else dt.finfo(dtype).tiny
     return made.requires_grad_() if requires_grad else made
+
+
+def limits(dtype: Dtype, low: float | None, high: float | None) -> tuple[float, float]:
+    """Where the random numbers of a type begin and end.
+
+    Raises
+    ------
+    ValueError
+        If there are none between those that are given.
+    """
+    unsigned = dtype.kind == "bool" or not dtype.is_signed
+    usual = (0 if unsigned else -9, {"bool": 2, "int": 10}.get(dtype.kind, 9))
+    low, high = (own if given is None else given
+                 for given, own in zip((low, high), usual, strict=True))  # fmt: skip
+    if math.isnan(low) or math.isnan(high):
+        raise ValueError(f"`low` and `high` cannot be NaN, but got {low=} and {high=}")
+    if low > high or (low == high and dtype.kind in ("int", "bool")):
+        raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
+    least: float = 0
+    end: float = 2
+    if dtype.kind == "int":
+        least, end = dt.iinfo(dtype).min, dt.iinfo(dtype).max + 1
+        end = min(end, 2**63 - 1)
+    elif dtype.kind != "bool":
+        least, end = dt.finfo(dtype).min, dt.finfo(dtype).max
+    if high < least or low >= end:
+        raise ValueError(
+            f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} "
+            f"only supports [{least}, {end})"
+        )
+    return max(low, least), min(high, end)

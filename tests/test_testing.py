@@ -78,3 +78,33 @@ def test_tensors_are_made_within_bounds(dtype):
     assert len(set(made.flatten().tolist())) > 1
     few = dt.testing.make_tensor(3, 2, dtype=dt.float64, device="cpu", low=2, high=3)
     assert few.shape == (3, 2) and ((few >= 2) & (few < 3)).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float16", "float64", "complex64"])
+def test_random_tensors_are_made_as_in_pytorch(dtype):
+    for lib in (dt, torch):
+        make, kind = lib.testing.make_tensor, getattr(lib, dtype)
+        apart = make((2, 40), dtype=kind, device="cpu", noncontiguous=True, exclude_zero=True)
+        assert apart.stride() == (160, 2) or apart.stride() == (80, 2)
+        assert apart.dtype is kind and not apart.is_contiguous() and bool((apart != 0).all())
+        numbers = make(500, dtype=kind, device="cpu")
+        if kind not in (lib.bool, lib.complex64):
+            least = 0 if kind is lib.uint8 else -9
+            assert least <= numbers.min() and numbers.max() <= 9
+        given = {"dtype": kind, "device": "cpu"}
+        with pytest.raises(ValueError, match="`low` must be less than `high`, but got 3 >= 1"):
+            make(2, low=3, high=1, **given)
+        with pytest.raises(ValueError, match="`low` and `high` cannot be NaN"):
+            make(2, low=0, high=float("nan"), **given)
+        with pytest.raises(ValueError, match="are mutually exclusive"):
+            make(2, noncontiguous=True, memory_format=lib.contiguous_format, **given)
+        if dtype not in ("float64", "complex64"):
+            with pytest.raises(ValueError, match=r"The value interval specified .* only supports"):
+                make(2, low=1e6, high=1e7, **given)
+        if dtype in ("bool", "uint8", "int16"):
+            with pytest.raises(ValueError, match="not supported for boolean and integral dtypes"):
+                make(2, requires_grad=True, **given)
+        else:
+            assert make(2, requires_grad=True, **given).requires_grad
+        with pytest.raises(TypeError, match="The requested dtype 'a' is not supported"):
+            make(2, dtype="a", device="cpu")

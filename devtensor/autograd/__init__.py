@@ -19,6 +19,7 @@ PLACES = {
     "no_grad": "modes",
     "set_detect_anomaly": "anomaly",
     "set_grad_enabled": "modes",
+    "set_multithreading_enabled": "modes",
 }
 if TYPE_CHECKING:
     from devtensor.autograd import forward_ad as forward_ad
@@ -34,10 +35,18 @@ if TYPE_CHECKING:
     from devtensor.autograd.modes import inference_mode as inference_mode
     from devtensor.autograd.modes import no_grad as no_grad
     from devtensor.autograd.modes import set_grad_enabled as set_grad_enabled
+    from devtensor.autograd.modes import set_multithreading_enabled as set_multithreading_enabled
     from devtensor.autograd.passes import backward as backward
     from devtensor.autograd.passes import grad as grad
     from devtensor.tensor import Tensor as Variable
 MODULES = ("anomaly", "check", "forward_ad", "function", "functional", "graph")
+ELSEWHERE = {
+    "anomaly_mode": "devtensor.autograd.anomaly",
+    "grad_mode": "devtensor.autograd.modes",
+    "profiler": "devtensor.profiler",
+    "variable": "devtensor.legacy",
+}
+"""PyTorch's files of other names than ours."""
 
 __all__ = [*PLACES, "forward_ad", "function", "functional", "graph"]
 
@@ -49,8 +58,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"devtensor.autograd.{name}")
     if name == "Variable":
         return import_module("devtensor.legacy").Variable
-    if name == "profiler":
-        return import_module("devtensor.profiler")
+    if name in ELSEWHERE:
+        return import_module(ELSEWHERE[name])
     raise AttributeError(f"devtensor.autograd has no {name!r}; it has {', '.join(__all__)}")
 
 

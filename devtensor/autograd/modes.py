@@ -268,3 +268,23 @@ class set_grad_enabled(GradMode):
 
     def __repr__(self) -> str:
         return f"set_grad_enabled(mode={self.mode})"
+
+
+class set_multithreading_enabled(contextlib.ContextDecorator):
+    """Say whether a backward pass may use several threads, as a block or a bare call.
+
+    Nothing follows from it: a pass runs in the thread that begins it.
+
+    Parameters
+    ----------
+    mode : bool
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass

@@ -215,6 +215,11 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
     inside = unflatten([at.track(x) for x in leaves], shape)
     result, aux = parts(at.call(func, inside, {}), has_aux, "vjp(f, *primals)")
     outputs, nesting = tensors(result, "vjp(f, *primals)")
+    if not outputs:
+        raise RuntimeError(
+            "vjp(f, *primals): Expected f to be a function that has non-empty output (got output = "
+            f"{result})"
+        )
     for x in outputs:
         if x.dtype.kind not in ("float", "complex"):
             raise RuntimeError(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from devtensor.example import fixed, positive
-from devtensor.op import composite, returned
+from devtensor.op import composite
 from devtensor.ops.arguments import require_tensors
 from devtensor.ops.create import linspace
 from devtensor.ops.index import searchsorted
 from devtensor.ops.results import with_out
+from devtensor.return_types import returned
 from devtensor.tensor import Tensor
 
 One = returned("histogram", ("hist", "bin_edges"))

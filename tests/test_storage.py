@@ -1,0 +1,93 @@
+"""Memory behind tensors, several results that have names, shapes: beside PyTorch's."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+import devtensor as dt
+
+pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated", "ignore:.*storage")
+BOTH = pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
+
+
+@BOTH
+def test_memory_has_elements(t):
+    x = t.arange(6.0)
+    memory = x[2:4].storage()
+    assert len(memory) == memory.size() == 6 and memory.nbytes() == 24
+    assert memory.dtype is t.float32 and memory.element_size() == 4
+    assert memory.tolist() == list(memory) == [0, 1, 2, 3, 4, 5] and memory[4] == 4
+    assert memory.data_ptr() == x.data_ptr() == memory.untyped().data_ptr()
+    assert len(memory.untyped()) == 24 and memory.untyped()[3] == 0
+    memory[1] = 7
+    assert x[1] == 7
+    twin = memory.clone()
+    twin.fill_(3)
+    assert x[0] == 0 and twin.tolist() == [3] * 6
+    memory.copy_(twin)
+    assert x.tolist() == [3] * 6
+    assert memory.device == t.device("cpu") and memory.cpu().tolist() == x.tolist()
+    assert t.is_storage(memory) and t.is_storage(memory.untyped()) and not t.is_storage(x)
+
+
+@BOTH
+def test_memory_is_made_by_its_classes(t):
+    for name, kind in (("Float", t.float32), ("Long", t.int64), ("ComplexDouble", t.complex128)):
+        made = getattr(t, f"{name}Storage")([1, 2, 3])
+        assert made.dtype is kind and made.tolist() == [1, 2, 3]
+        assert isinstance(made, getattr(t, f"{name}Storage")) and len(made) == 3
+        assert not isinstance(made, t.HalfStorage) and isinstance(made, t.TypedStorage)
+        assert repr(made).endswith(f"(dtype={kind}, device=cpu) of size 3]")
+    assert len(t.UntypedStorage(4)) == 4 and t.UntypedStorage([1, 2]).tolist() == [1, 2]
+    assert t.TypedStorage([1.5, 2]).dtype is t.float32
+    assert len(t.TypedStorage([1], dtype=t.int16).untyped()) == 2
+    with pytest.raises(AttributeError):
+        t.ShineStorage  # noqa: B018
+
+
+@BOTH
+def test_results_that_have_names(t):
+    found = t.tensor([[1.0, 3.0], [2.0, 0.0]]).max(0)
+    assert isinstance(found, t.return_types.max) and type(found).__name__ == "max"
+    assert type(found).__module__ == "torch.return_types"
+    assert (found.n_fields, found.n_sequence_fields, found.n_unnamed_fields) == (2, 2, 0)
+    for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert type(twin) is type(found) and twin.values.tolist() == [2, 3]
+        assert twin.indices.tolist() == [1, 0]
+    assert isinstance(t.linalg.svd(t.eye(2)), t.return_types.linalg_svd)
+    assert not hasattr(t.return_types, "shine")
+
+
+@BOTH
+def test_shapes_are_of_whole_numbers(t):
+    assert t.Size([t.tensor(2), 3]) == (2, 3) == t.Size(iter((2, 3)))
+    for wrong, kind in (([1, "a"], "str"), ([1, 2.5], "float")):
+        with pytest.raises(TypeError, match=rf"takes an iterable of 'int' \(item 1 is '{kind}'\)"):
+            t.Size(wrong)
+    with pytest.raises(TypeError):
+        t.Size(3)
+
+
+@BOTH
+def test_what_is_tracked_is_not_handed_out(t):
+    x = t.ones(2, requires_grad=True)
+    for give in (t.from_dlpack, lambda x: x.__dlpack__()):
+        with pytest.raises(BufferError, match="Can't export tensors that require gradient"):
+            give(x)
+    with pytest.raises(ValueError, match=r"invalid type: 'torch\.ShineTensor'"):
+        x.type("torch.ShineTensor")
+
+
+@BOTH
+def test_files_of_derivatives(t):
+    assert t.autograd.grad_mode.no_grad is t.no_grad
+    assert t.autograd.variable.Variable is t.autograd.Variable
+    assert t.autograd.anomaly_mode.detect_anomaly is t.autograd.detect_anomaly
+    x = t.ones(2, requires_grad=True)
+    with t.autograd.set_multithreading_enabled(False):
+        x.sum().backward()
+    assert x.grad.tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match="to be a function that has non-empty output"):
+        t.func.vjp(lambda x: [], t.ones(2))
