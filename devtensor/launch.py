@@ -276,7 +276,8 @@ def accept(op: Op, inputs: Sequence[Any], target: dtypes.dtype | None) -> None:
         if t.kind not in op.accepts:
             if op.refusal is not None:
                 raise RuntimeError(op.refusal)
+            place = next((x._device.type for x in inputs if isinstance(x, Tensor)), "cpu")
             raise NotImplementedError(
-                f"\"{op.name}_cpu\" not implemented for '{t.legacy}': {op.name}() takes "
+                f"\"{op.name}_{place}\" not implemented for '{t.legacy}': {op.name}() takes "
                 f"{' and '.join(op.accepts)} tensors; convert with .to()"
             )

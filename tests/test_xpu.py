@@ -854,6 +854,57 @@ def test_separated_indices(key):
     np.testing.assert_array_equal(found.asnumpy(), x[key])
 
 
+VIEWS = {
+    "t": lambda x: x[0].t(),
+    "transpose": lambda x: x.transpose(0, -1),
+    "permute": lambda x: x.permute(2, 0, 1),
+    "unsqueeze": lambda x: x.unsqueeze(1).unsqueeze(-1),
+    "squeeze": lambda x: x[:1].squeeze(0),
+    "expand": lambda x: x[:, :1].expand(4, 2, 3, 3),
+    "reshape": lambda x: x.reshape(3, -1),
+    "item": lambda x: x[-1],
+    "slices": lambda x: x[:, -2:, ::2],
+    "new axis": lambda x: x[..., None, 1],
+    "window": lambda x: x.unfold(2, 2, 1),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("shape", [(2, 3, 3), (1, 3, 3), (2, 1, 3)])
+def test_views_lie_as_on_the_cpu(view, shape):
+    x = dt.arange(float(np.prod(shape))).reshape(shape)
+    y = x.to("xpu")
+    wanted, found = view(x), view(y)
+    assert found.tolist() == wanted.tolist()
+    assert (found.shape, found.stride()) == (wanted.shape, wanted.stride())
+    assert found.storage_offset() == wanted.storage_offset()
+    assert found.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
+    if wanted.numel() <= x.numel():  # each element once
+        found.zero_()
+        wanted.zero_()
+        assert y.tolist() == x.tolist()
+
+
+def test_reductions_beside_numpy():
+    there = dt.device("xpu:0").resolve().backend.namespace(0)
+    numbers = np.arange(24, dtype=np.float32).reshape(2, 3, 4) % 7
+    for host in (numbers, numbers.transpose(2, 0, 1), numbers[:, ::2], numbers[:, :1]):
+        array = there.asarray(numbers)
+        array = array[:, ::2] if host.shape == (2, 2, 4) else array[:, : host.shape[1]]
+        if host.shape == (4, 2, 3):
+            array = there.permute_dims(there.asarray(numbers), (2, 0, 1))
+        for name in ("sum", "prod", "max", "min"):
+            for axis in (None, 0, -1, (0, 2), (1, 0), (0, 1, 2)):
+                for keepdims in (False, True):
+                    wanted = getattr(np, name)(host, axis=axis, keepdims=keepdims)
+                    found = getattr(there, name)(array, axis=axis, keepdims=keepdims)
+                    assert found.shape == wanted.shape
+                    np.testing.assert_allclose(found.asnumpy(), wanted, rtol=1e-6)
+        for axis in (3, (0, 0), (-4,)):
+            with pytest.raises(ValueError):
+                there.sum(array, axis=axis)
+
+
 def test_matrix_products_of_expanded_tensors():
     for device in ("cpu", "xpu"):
         x = dt.arange(3.0, device=device).expand(5, 2, 3)
