@@ -53,6 +53,15 @@ COMPOSITES = ("renorm", "float_power", "ldexp", "polygamma", "mvlgamma", "swapax
 EXACT = ("float_power_",)
 
 
+def part(function: Any) -> property:
+    """A part of complex numbers, which can be set."""
+
+    def write(self: Any, value: Any) -> None:
+        function(self)[...] = value
+
+    return property(function, write)
+
+
 def over(function: Any, name: str) -> Any:
     """The in-place form of a composite: its result, copied over its input."""
 
@@ -107,8 +116,10 @@ def give() -> None:
                 setattr(Tensor, f"{name}_", reshaped(entry.function, f"{name}_"))
         elif entry.name in COMPOSITES:
             setattr(Tensor, f"{entry.name}_", over(entry.function, f"{entry.name}_"))
-    for name in ("mT", "mH", "H", "real", "imag"):
+    for name in ("mT", "mH", "H"):
         setattr(Tensor, name, property(catalogue[name].function))
+    for name in ("real", "imag"):
+        setattr(Tensor, name, part(catalogue[name].function))
     setattr(Tensor, "__rdiv__", Tensor.__rtruediv__)  # noqa: B010
     setattr(Tensor, "T", property(catalogue["numpy_T"].function))  # noqa: B010
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]

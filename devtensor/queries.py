@@ -65,7 +65,9 @@ def typename(obj: Any) -> str:
     """The name of an object's type; a tensor's as PyTorch spells it."""
     if isinstance(obj, Tensor):
         return str(obj.type())
-    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+    kind = type(obj)
+    built_in = kind.__module__ == "builtins"
+    return kind.__qualname__ if built_in else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:

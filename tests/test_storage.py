@@ -71,6 +71,23 @@ def test_shapes_are_of_whole_numbers(t):
 
 
 @BOTH
+def test_parts_of_complex_numbers_are_set(t):
+    x = t.tensor([1 + 2j, 3 - 1j])
+    x.imag = 5
+    x.real += 1
+    x.real[1] = 0
+    assert x.tolist() == [2 + 5j, 5j]
+    x.real = t.tensor([1.0, 2.0])
+    assert x.tolist() == [1 + 5j, 2 + 5j]
+    y = t.zeros(2, requires_grad=True) * 1
+    y.real = t.ones(2)
+    assert y.tolist() == [1, 1]
+    with pytest.raises(RuntimeError):
+        y.imag = 1
+    assert t.typename("a") == "str" and t.typename(x) == "torch.ComplexFloatTensor"
+
+
+@BOTH
 def test_what_is_tracked_is_not_handed_out(t):
     x = t.ones(2, requires_grad=True)
     for give in (t.from_dlpack, lambda x: x.__dlpack__()):

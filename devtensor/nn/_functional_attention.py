@@ -253,9 +253,14 @@ def embedding_bag(
         starts = offsets.tolist()
         ends = starts[1:] if include_last_offset else [*starts[1:], input.shape[0]]
         if starts and starts[0] != 0:
-            raise ValueError(
+            raise RuntimeError(
                 f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to "
                 f"start from position 0. However, got {starts[0]}"
+            )
+        if starts and starts[-1] > input.shape[0]:
+            raise RuntimeError(
+                f"offsets[-1] can not be greater than input's length {input.shape[0]} but got "
+                f"offsets[-1] of {starts[-1]}"
             )
         # Bags of different lengths become rows of one length; what is too much does not count.
         lengths = [end - start for start, end in zip(starts, ends, strict=False)]

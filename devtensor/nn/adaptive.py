@@ -95,6 +95,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
                 "0D or 1D target tensor expected, with one dimension less than the input; got "
                 f"input {tuple(input.shape)} and target {tuple(target.shape)}"
             )
+        if target.ndim and len(input) != len(target):
+            raise RuntimeError(
+                "Input and target should have the same size in the batch dimension, but they have "
+                f"{len(input)} and {len(target)}"
+            )
         low, high = int(target.min().item()), int(target.max().item())
         if low < 0 or high >= self.n_classes:
             raise RuntimeError(

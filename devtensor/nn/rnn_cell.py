@@ -139,7 +139,7 @@ class RNNCellBase(Module):
             state = (dt.zeros(shape, dtype=x.dtype, device=x.device),) * states
         else:
             given = tuple(hx) if states == 2 else (hx,)
-            for s in given:
+            for number, s in enumerate(given):
                 if s.ndim not in (1, 2):
                     raise ValueError(
                         f"{name}: Expected hidden to be 1D or 2D, got {s.ndim}D instead"
@@ -148,6 +148,11 @@ class RNNCellBase(Module):
                     raise RuntimeError(
                         f"hidden has inconsistent hidden_size: got {s.shape[-1]}, "
                         f"expected {self.hidden_size}"
+                    )
+                if s.ndim == input.ndim == 2 and len(s) != len(input):
+                    raise RuntimeError(
+                        f"Input batch size {len(input)} doesn't match hidden{number} batch size "
+                        f"{len(s)}"
                     )
             state = given if input.ndim == 2 else tuple(s.unsqueeze(0) for s in given)
         gates = F.linear(x, self.weight_ih, self.bias_ih)

@@ -686,3 +686,36 @@ def test_layers_refuse_what_pytorchs_refuse(call):
         errors.append(caught.value)
     assert type(errors[0]) is type(errors[1])
     assert str(errors[1]).startswith(str(errors[0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "start"),
+    [
+        (lambda t: t.nn.RNNCell(2, 3)(t.ones(2, 2), t.ones(3, 3)), 35),
+        (lambda t: t.nn.LSTMCell(2, 3)(t.ones(2, 2), (t.ones(2, 3), t.ones(3, 3))), 35),
+        (lambda t: t.nn.GRUCell(2, 3)(t.ones(2, 2), t.ones(3, 3)), 35),
+        (
+            lambda t: t.nn.AdaptiveLogSoftmaxWithLoss(4, 10, [5])(t.ones(2, 4), t.tensor([0])),
+            40,
+        ),
+        (lambda t: t.nn.EmbeddingBag(4, 2)(t.tensor([0, 1]), t.tensor([1])), 20),
+        (lambda t: t.nn.EmbeddingBag(4, 2)(t.tensor([0, 1]), t.tensor([0, 5])), 40),
+        (
+            lambda t: t.nn.functional.scaled_dot_product_attention(
+                t.ones(2, 3), t.ones(2, 3), t.ones(2, 3), t.ones(2, 2).bool(), is_causal=True
+            ),
+            0,
+        ),
+        (
+            lambda t: t.nn.LSTM(3, 4)(t.nn.utils.rnn.pack_sequence([t.ones(2, 3).double()])),
+            0,
+        ),
+    ],
+)
+def test_layers_refuse_sizes_that_differ(call, start):
+    errors = []
+    for t in (torch, dt):
+        with pytest.raises(RuntimeError) as caught:
+            call(t)
+        errors.append(str(caught.value)[:start])
+    assert errors[0] == errors[1]

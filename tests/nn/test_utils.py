@@ -114,8 +114,11 @@ def test_packing_and_back():
         close(x, y)
     data, sizes, *_ = ours
     assert data is ours.data and sizes is ours.batch_sizes
-    assert ours.double().data.dtype == dt.float64
-    assert ours.to("cpu") is ours
+    for name in ("half", "float", "double", "byte", "char", "short", "int", "long"):
+        cast = getattr(ours, name)()
+        assert repr(cast.data.dtype) == repr(getattr(theirs, name)().data.dtype)
+        assert cast.unsorted_indices.tolist() == ours.unsorted_indices.tolist()
+    assert ours.to("cpu") is ours and not ours.is_pinned()
 
 
 def test_gradients_go_through_packing():

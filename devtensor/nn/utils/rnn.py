@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -28,6 +28,16 @@ class Packed(NamedTuple):
     batch_sizes: Tensor
     sorted_indices: Tensor | None
     unsorted_indices: Tensor | None
+
+
+def cast(name: str) -> Callable[[PackedSequence], PackedSequence]:
+    """A method that casts the data."""
+
+    def method(self: PackedSequence) -> PackedSequence:
+        return self.to(getattr(dt, name))
+
+    method.__doc__ = f"Cast to {name}."
+    return method
 
 
 class PackedSequence(Packed):
@@ -80,18 +90,27 @@ class PackedSequence(Packed):
         """Move to a CUDA device."""
         return self.to(device)
 
-    def float(self) -> PackedSequence:
-        """Cast to float32."""
-        return self.to(dt.float32)
-
-    def double(self) -> PackedSequence:
-        """Cast to float64."""
-        return self.to(dt.float64)
-
     @property
     def is_cuda(self) -> bool:
         """Whether the data is on a CUDA device."""
         return self.data.device.type == "cuda"
+
+    def is_pinned(self) -> bool:
+        """Whether the data is in pinned memory."""
+        return bool(self.data.is_pinned())
+
+    def pin_memory(self) -> PackedSequence:
+        """Copy the data to pinned memory, if there is any."""
+        return type(self)(self.data.pin_memory(), *self[1:])
+
+    half = cast("float16")
+    float = cast("float32")
+    double = cast("float64")
+    byte = cast("uint8")
+    char = cast("int8")
+    short = cast("int16")
+    int = cast("int32")
+    long = cast("int64")
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
