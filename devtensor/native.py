@@ -116,15 +116,21 @@ def instance_norm(
     )
 
 
+def shown(mean: Tensor, rstd: Tensor, input: Tensor, weight: Maybe, shape: Sequence[int]) -> Any:
+    """Statistics in a shape, and in the type of the input unless its factors are wider."""
+    dtype = input.dtype if weight is None else weight.dtype
+    return mean.reshape(shape).to(dtype), rstd.reshape(shape).to(dtype)
+
+
 def native_layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Maybe, bias: Maybe, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`layer_norm`, and the means and reciprocal deviations."""
-    parameters = {"weight": weight, "bias": bias}
-    dims = len(norm.require_normalized("layer_norm", input, normalized_shape, "[*", parameters))
-    out, *found = norm.native_layer_norm(input, weight, bias, dims, eps)
+    """`layer_norm`, and the means and reciprocal deviations, which have no derivatives."""
+    given = {"weight": weight, "bias": bias}
+    dims = len(norm.require_normalized("layer_norm", input, normalized_shape, "[*", given))
+    out, mean, rstd = norm.native_layer_norm(input, weight, bias, dims, eps)
     shape = (*input.shape[: input.ndim - dims], *(1,) * dims)
-    return out, found[0].reshape(shape), found[1].reshape(shape)
+    return out, *shown(mean.detach(), rstd.detach(), input, weight, shape)
 
 
 def native_group_norm(
@@ -132,7 +138,7 @@ def native_group_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`group_norm`, and the means and reciprocal deviations of the groups."""
     out, mean, rstd = norm.native_group_norm(input.reshape(N, C, HxW), weight, bias, group, eps)
-    return out.reshape(input.shape), mean.reshape(N, group), rstd.reshape(N, group)
+    return out.reshape(input.shape), *shown(mean, rstd, input, weight, (N, group))
 
 
 def native_batch_norm(
@@ -145,7 +151,7 @@ def native_batch_norm(
         return out, input.new_empty(0), input.new_empty(0)
     exact = dt.promote_types(input.dtype, dt.float32)
     var, mean = dt.var_mean(input.detach().to(exact), (0, *range(2, input.ndim)), correction=0)
-    return out, mean, (var + eps).rsqrt()
+    return out, *shown(mean, (var + eps).rsqrt(), input, weight, mean.shape)
 
 
 # ---- losses

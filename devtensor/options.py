@@ -120,10 +120,30 @@ def crossed(op: Op, x: Tensor, out: Tensor) -> bool:
     """
     if op.star is not None:
         return True
-    backend = out._device.backend
-    if not op.elementwise or not (backend.in_rows(x._array) and backend.in_rows(out._array)):
+    if not op.elementwise or not (dense(x) and dense(out)):
         return False
-    return x.shape != out.shape or backend.pointer(x._array) != backend.pointer(out._array)
+    return not same_memory(x, out)
+
+
+def same_memory(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors on a device are the same places in the same order."""
+    pointer = y._device.backend.pointer
+    return steps(x) == steps(y) and pointer(x._array) == pointer(y._array)
+
+
+def steps(x: Tensor) -> list[tuple[int, int]]:
+    """The strides and lengths of the dimensions in which there is more than one place."""
+    return [pair for pair in zip(x.stride(), x.shape, strict=True) if pair[1] != 1]
+
+
+def dense(x: Tensor) -> bool:
+    """Whether the elements fill a stretch of memory, in whatever order."""
+    size = 1
+    for stride, length in sorted(steps(x)):
+        if stride != size:
+            return False
+        size *= length
+    return True
 
 
 def check_out(op: Op, value: Tensor, out: Tensor, exact: bool = False) -> None:

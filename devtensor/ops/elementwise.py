@@ -505,7 +505,7 @@ derivative(pow, input=power_base_rule, exponent=power_exponent_rule)
     examples=[(positives(2, 3), (2, 3)), (ints(2, 3, low=1), -1.5)],
     oracle=lambda torch, *args: torch.float_power(*args),
 )
-@with_out()
+@with_out(over=True)
 def float_power(input: Any, exponent: Any) -> Any:
     """Raise `input` to the power `exponent` in float64 (complex128 for complex numbers)."""
     wide = complex128 if "complex" in map(kind_or_number, (input, exponent)) else float64
@@ -1551,7 +1551,7 @@ def chosen(condition: Any, input: Any, other: Any) -> Any:
         (bools(2, 3),),
     ],
 )
-@with_out()
+@with_out(over=True)
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` is true, else `other`.
 

@@ -205,8 +205,19 @@ def parse(input: Any, key: Any) -> tuple[tuple[Any, ...] | None, list[Any], list
             places.append(entry)
             dim += 1
         entry += 1
-    arrays = [x if x.device is input.device else x.to(input.device) for x in arrays]
+    arrays = [x if x.device is input.device else _beside(input, x) for x in arrays]
     return (*basic, ...) if changes else None, arrays, places
+
+
+def _beside(input: Any, index: Any) -> Any:
+    """An index from elsewhere on the device of `input`; one of another device is refused."""
+    place = index.device.backend
+    if not (place.host or place.within or input.device.backend.within):
+        raise RuntimeError(
+            "indices should be either on cpu or on the same device as the indexed tensor "
+            f"({input.device}), but got one on {index.device}; move it with .to()"
+        )
+    return index.to(input.device)
 
 
 def _mismatch(one: Sequence[int], two: Sequence[int]) -> int:
@@ -854,7 +865,7 @@ def _scatter_call(
     method=True,
     examples=[((3, 4), 1, fixed([[0, 2], [1, 0]]), (2, 2)), ((3, 4), 0, fixed([[2, 0]]), 1.5)],
 )
-@with_out()
+@with_out(over=True)
 def scatter(
     input: Any,
     dim: int,
@@ -911,7 +922,7 @@ def scatter_(
     method=True,
     examples=[((3, 4), 0, ints(2, 2, high=3), (2, 2)), ((3, 4), 1, ints(3, 5, high=4), (3, 6))],
 )
-@with_out()
+@with_out(over=True)
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of `input` to which `src` is added along `dim`.
 
@@ -1084,7 +1095,7 @@ def _reduce_arguments(input: Any, dim: int, index: Any, src: Any, reduce: str) -
         ((3, 4), 0, ints(2, 2, high=3), (2, 2), "mean", {"include_self": False}),
     ],
 )
-@with_out()
+@with_out(over=True)
 def scatter_reduce(
     input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -1136,7 +1147,7 @@ def _reduced_parts(
         ((3, 4), 1, fixed([1, 1]), normal(3, 2), "mean", {"include_self": False}),
     ],
 )
-@with_out()
+@with_out(over=True)
 def index_reduce(
     input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
 ) -> Any:
@@ -1368,7 +1379,7 @@ def _part_arguments(
         ((3, 4), 1, ints(2, high=4), normal(3, 2), {"alpha": 2.0}),
     ],
 )
-@with_out()
+@with_out(over=True)
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """A copy of `input` to whose parts `index` those of `source`, times `alpha`, are added."""
     return index_add_at(
@@ -1427,7 +1438,7 @@ derivative(
         ((3, 4), 1, fixed([3, 1]), normal(3, 2)),
     ],
 )
-@with_out()
+@with_out(over=True)
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` whose parts `index` along `dim` are those of `source`."""
     return index_copy_at(input, index, source, _copy_arguments(input, dim, index, source))
@@ -1533,6 +1544,7 @@ def repeat_interleave(
     if isinstance(repeats, int):
         wide = unsqueeze(input, dim + 1)
         wide = expand(wide, (*wide.shape[: dim + 1], repeats, *wide.shape[dim + 2 :]))
+        wide = wide.clone() if wide.is_contiguous() else wide.contiguous()  # never a view
         shape = input.shape
         return reshape(wide, (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]))
     if repeats.numel() != input.shape[dim]:

@@ -1048,17 +1048,18 @@ def einsum(*args: Any) -> Tensor:
         )
         for x, labels in terms
     ]
+    alike = len({x.dtype for x in operands}) == 1
     x, labels = terms[0]
     for i in range(1, len(terms)):
         y, others = terms[i]
         kept = {*wanted, *(name for _, names in terms[i + 1 :] for name in names)}
         x, labels = total(x, labels, kept | set(others))
         y, others = total(y, others, kept | set(labels))
+        if alike and x.dtype is not y.dtype:  # one is a sum of integers
+            x, y = x.to(int64), y.to(int64)
         both = dict.fromkeys((*labels, *others))
         target = wanted if i == len(terms) - 1 else tuple(name for name in both if name in kept)
         x, labels = contract(x, y, labels=(labels, others, target)), target
-    if len(terms) == 1 and not x.dtype.is_floating_point and not x.dtype.is_complex:
-        x = x.to(int64) if set(labels) != set(wanted) else x  # a sum, of integers
     x, labels = total(x, labels, set(wanted))
     return x if labels == wanted else x.permute([labels.index(name) for name in wanted])
 
@@ -1230,7 +1231,7 @@ def total(x: Tensor, labels: tuple[int, ...], kept: set[int]) -> tuple[Tensor, t
     dims = tuple(i for i, name in enumerate(labels) if name not in kept)
     if not dims:
         return x, labels
-    return x.sum(dims, dtype=x.dtype), tuple(name for name in labels if name in kept)
+    return x.sum(dims), tuple(name for name in labels if name in kept)
 
 
 # ---- determinants, inverses, systems of equations ----

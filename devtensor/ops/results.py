@@ -9,13 +9,13 @@ from typing import Any
 
 from devtensor.dtype import can_cast
 from devtensor.op import catalogue
-from devtensor.options import refuse_overlap, write_out
+from devtensor.options import refuse_overlap, same_memory, write_out
 from devtensor.tensor import Tensor
 
 Function = Callable[..., Any]
 
 
-def with_out(*, casts: bool = False) -> Callable[[Function], Function]:
+def with_out(*, casts: bool = False, over: bool = False) -> Callable[[Function], Function]:
     """Let a composite take ``out=``, as operations do: a tensor, or one to each result.
 
     Parameters
@@ -23,6 +23,9 @@ def with_out(*, casts: bool = False) -> Callable[[Function], Function]:
     casts : bool, optional
         Whether what is written may have another type than the result, to which the result's type
         can be cast; else, and where there are several results, it must have the same.
+    over : bool, optional
+        Whether the result may be written over an input: then `out` may be that very memory, but
+        not lie across it.
 
     Raises
     ------
@@ -40,6 +43,8 @@ def with_out(*, casts: bool = False) -> Callable[[Function], Function]:
             if out is None:
                 return function(*args, **kwargs)
             inputs = tensors((*args, *kwargs.values()))
+            if over and isinstance(out, Tensor):
+                inputs = [x for x in inputs if x is not out and not same_memory(x, out)]
             return placed(name, function(*args, **kwargs), out, inputs, casts)
 
         signature = inspect.signature(function)

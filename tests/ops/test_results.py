@@ -21,7 +21,8 @@ def takes_out(entry):
     return "out" in inspect.signature(entry.function).parameters
 
 
-CASES = cases(takes_out)
+# A tuple of places takes no `out`, which test_vocabulary.py tries beside PyTorch.
+CASES = [case for case in cases(takes_out) if case.id != "nonzero-1"]
 
 
 def made(case, device="cpu", **options):

@@ -46,6 +46,41 @@ CALLS = {
     "out of nonzero as a tuple": lambda m: m.nonzero(
         m.ones(2), as_tuple=True, out=m.zeros(2, 1, dtype=m.int64)
     ),
+    "out of power in its base": lambda m: (lambda x: m.float_power(x, 2, out=x))(
+        m.tensor([3.0, 2], dtype=m.float64)
+    ),
+    "out of where in an input": lambda m: (lambda x: m.where(x > 0, x, -x, out=x))(
+        m.tensor([3.0, -2])
+    ),
+    "out of where across an input": lambda m: (lambda x: m.where(x > 0, x, -x, out=x.t()))(
+        m.ones(2, 2)
+    ),
+    "out of scatter_add in its input": lambda m: (
+        lambda x: m.scatter_add(x, 0, m.tensor([0, 0]), m.tensor([5.0, 2]), out=x)
+    )(m.ones(3)),
+    "out of scatter_add in its source": lambda m: (
+        lambda x: m.scatter_add(m.zeros(3), 0, m.tensor([0, 0]), x, out=x[:3])
+    )(m.ones(4)),
+    "out of gather in its input": lambda m: (lambda x: m.gather(x, 0, m.tensor([0, 1]), out=x))(
+        m.ones(2)
+    ),
+    "out by columns": lambda m: (lambda x: m.abs(x, out=x.t()))(m.ones(2, 2)),
+    "out in the same columns": lambda m: (lambda x: m.abs(x, out=x))(m.ones(2, 3).neg().t()),
+    # sums of integers within products
+    "einsum of sums": lambda m: m.einsum(
+        "ik,j->ij", m.ones(2, 3, dtype=m.uint8), m.ones(3, dtype=m.uint8)
+    ),
+    "einsum of bools": lambda m: m.einsum(
+        "ik,j->ij", m.ones(2, 3, dtype=m.bool), m.ones(3, dtype=m.bool)
+    ),
+    "einsum of several types": lambda m: m.einsum(
+        "ij,j->i", m.ones(2, 2), m.ones(2, dtype=m.float64)
+    ),
+    "lu into": lambda m: m.lu(m.eye(2), out=(m.zeros(2, 2), m.zeros(2, dtype=m.int32))),
+    "repeat_interleave is no view": lambda m: (lambda x: [x.repeat_interleave(1).add_(1), x])(
+        m.ones(2)
+    ),
+    "repeat_interleave of 0-d": lambda m: m.tensor(1.0).repeat_interleave(2).add_(1),
     # numbers where there must be tensors
     "rsub": lambda m: m.rsub(2, m.ones(2)),
     "igamma": lambda m: m.igamma(m.ones(2), 2),
