@@ -156,6 +156,17 @@ def test_devices_do_not_mix(case, other_device):
             np.testing.assert_array_equal(samples.numpy(x), before)
 
 
+def test_indices_come_from_the_host_or_the_same_device(other_device):
+    x, index = dt.arange(3.0), dt.tensor([2, 0])
+    assert x.to(other_device)[index].tolist() == x[index].tolist() == [2, 0]
+    for key in (index.to(other_device), (x > 1).to(other_device)):
+        with pytest.raises(RuntimeError, match="indices should be either on cpu or on the same"):
+            x[key]
+        with pytest.raises(RuntimeError, match=f"{other_device}; move it with"):
+            x[key] = 7
+    assert x.tolist() == [0, 1, 2]
+
+
 # ---- what is kept with a device
 
 

@@ -202,6 +202,10 @@ class Full(OutOfMemoryError, TheirFull):
     """Out of memory, for those who expect our error and for those who expect CuPy's."""
 
 
+Full.__name__ = Full.__qualname__ = OutOfMemoryError.__name__  # which is what users are shown
+Full.__module__ = OutOfMemoryError.__module__
+
+
 def full(error: BaseException, index: int) -> Full:
     """The error to raise for a lack of memory."""
     return Full(
