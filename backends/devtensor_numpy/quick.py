@@ -70,6 +70,15 @@ def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Array:
     return np.ones(x.shape, x.dtype if dtype is None else dtype)
 
 
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Array:
+    """One number in a shape."""
+    if dtype is None:
+        return np.full(shape, fill_value)
+    out = np.empty(shape, dtype)
+    out.fill(fill_value)
+    return out
+
+
 def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = None) -> Array:
     """One number in the shape of `x`."""
     out = np.empty(x.shape, x.dtype if dtype is None else dtype)
@@ -116,6 +125,16 @@ def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether everything is true."""
     return _and(x, axis, None, None, keepdims)
+
+
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the largest number stands first."""
+    return x.argmax(axis, keepdims=keepdims)
+
+
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Where the smallest number stands first."""
+    return x.argmin(axis, keepdims=keepdims)
 
 
 # ---- another shape ----
@@ -167,7 +186,8 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
 
 def flip(x: Any, /, *, axis: Any = None) -> Any:
     """`x` backwards; a view."""
-    if isinstance(axis, int) and 0 <= axis < x.ndim:
+    if isinstance(axis, int) and -x.ndim <= axis < x.ndim:
+        axis %= x.ndim
         return x[(slice(None),) * axis + (slice(None, None, -1),)]
     return np.flip(x, axis)
 
@@ -190,27 +210,61 @@ def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
     return x.take(indices, axis)
 
 
+@lru_cache(1024)
+def mesh(shape: tuple[int, ...], dim: int) -> tuple[Array, ...]:
+    """The coordinates of the places of an array, with an empty array for those along `dim`."""
+    found = [
+        np.arange(0 if d == dim else n).reshape((-1,) + (1,) * (len(shape) - d - 1))
+        for d, n in enumerate(shape)
+    ]
+    for line in found:
+        line.flags.writeable = False
+    return tuple(found)
+
+
+def key_along(index: Array, dim: int) -> tuple[Array, ...]:
+    """The key of the elements at ``[i, index[i, j], ...]``."""
+    shape = index.shape
+    made = mesh if builtins.max(shape, default=0) <= LINE else mesh.__wrapped__
+    key = made(shape, dim)
+    return (*key[:dim], index, *key[dim + 1 :])
+
+
+LINE = 1 << 12  # The longest coordinates that are kept.
+
+
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
+    """The elements at indices along a dimension."""
+    dim = axis + x.ndim if axis < 0 else axis
+    if not x.ndim or indices.ndim != x.ndim or indices.dtype.kind == "b":
+        return np.take_along_axis(x, indices, axis)
+    if indices.shape[:dim] != x.shape[:dim] or indices.shape[dim + 1 :] != x.shape[dim + 1 :]:
+        return np.take_along_axis(x, indices, axis)
+    return x[key_along(indices, dim)]
+
+
 # ---- order ----
 
 
 def backwards(x: Any, axis: int) -> Array:
     """`x` backwards, copied: strides below 0 do not leave the library."""
-    return np.ascontiguousarray(np.flip(x, axis))
+    return np.ascontiguousarray(flip(x, axis=axis))
 
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The order of the elements; NaN is the largest."""
     kind: Any = "stable" if stable else None
     if not descending:
-        return np.argsort(x, axis=axis, kind=kind)
+        return x.argsort(axis, kind)
     if not stable:
-        return backwards(np.argsort(x, axis=axis), axis)
+        return backwards(x.argsort(axis), axis)
     # Backwards twice, so that equal elements keep their order.
-    order = np.argsort(np.flip(x, axis), axis=axis, kind=kind)
+    order = flip(x, axis=axis).argsort(axis, kind)
     return backwards(x.shape[axis] - 1 - order, axis)
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The elements in order; NaN is the largest."""
-    found = np.sort(x, axis=axis, kind="stable" if stable else None)
+    found = x.copy()
+    found.sort(axis, "stable" if stable else None)
     return backwards(found, axis) if descending else found

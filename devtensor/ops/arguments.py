@@ -59,7 +59,7 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
     TypeError
         If `dims` holds something else than integers.
     """
-    if not isinstance(dims, Iterable):
+    if dims.__class__ is int or not isinstance(dims, Iterable):
         return (axis(dims, ndim),)
     found = tuple([axis(dim, ndim) for dim in dims])
     for place, dim in enumerate(found):
@@ -70,7 +70,7 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
 
 def over(dim: Any, ndim: int) -> tuple[int, ...]:
     """The dimensions to reduce: all for None or an empty sequence."""
-    if dim is None or (isinstance(dim, Sequence) and not dim):
+    if dim is None or (dim.__class__ is not int and isinstance(dim, Sequence) and not dim):
         return tuple(range(ndim))
     found = axes(dim, ndim)
     return found if ndim else ()

@@ -513,23 +513,24 @@ derivative(class_slope, together=class_slope_rule)
 
 def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> int:
     """The dimension of the classes; an error unless a loss on classes is defined for them."""
-    if input.ndim == 0:
+    shape, goal = tuple(input.shape), tuple(target.shape)
+    if not shape:
         raise ValueError("Expected 1 or more dimensions (got 0)")
-    if input.ndim > 1 and (target.ndim == 0 or input.shape[0] != target.shape[0]):
+    if len(shape) > 1 and (not goal or shape[0] != goal[0]):
         raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-            f"({target.shape[0] if target.ndim else 'none'})."
+            f"Expected input batch_size ({shape[0]}) to match target batch_size "
+            f"({goal[0] if goal else 'none'})."
         )
     if target.dtype not in (int64, uint8):
         raise RuntimeError(
             f"expected target dtype to be Long or Byte, but got {kind_of(target).legacy}; "
             "convert it with .long()"
         )
-    dim = 0 if input.ndim == 1 else 1
+    dim = 0 if len(shape) == 1 else 1
     if weight is not None:
-        if weight.ndim != 1 or weight.shape[0] != input.shape[dim]:
+        if weight.ndim != 1 or weight.shape[0] != shape[dim]:
             raise RuntimeError(
-                f"weight tensor should be defined either for all {input.shape[dim]} classes or no "
+                f"weight tensor should be defined either for all {shape[dim]} classes or no "
                 "classes but got "
                 f"weight tensor of shape: {list(weight.shape)}"
             )
@@ -543,23 +544,19 @@ def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduct
                 "The function 'nll_loss_forward' is not differentiable with respect to argument "
                 "'weight'. This input cannot have requires_grad True."
             )
-    wanted = (*input.shape[:dim], *input.shape[dim + 1 :])
-    if tuple(target.shape) != wanted and (input.ndim > 1 or tuple(target.shape) != (1,)):
-        if input.ndim < 3:
-            if input.ndim == 1 and target.ndim == 1:
+    wanted = (*shape[:dim], *shape[dim + 1 :])
+    if goal != wanted and (len(shape) > 1 or goal != (1,)):
+        if len(shape) < 3:
+            if len(shape) == 1 == len(goal):
                 raise ValueError(
-                    "For 1D input, 1D target must have size 1, but got target size: "
-                    f"{target.shape[0]}"
+                    f"For 1D input, 1D target must have size 1, but got target size: {goal[0]}"
                 )
             raise RuntimeError(
-                "0D or 1D target tensor expected, multi-target not supported: got "
-                f"{list(target.shape)}"
+                f"0D or 1D target tensor expected, multi-target not supported: got {list(goal)}"
             )
-        if input.ndim == 4:
-            raise RuntimeError(
-                f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}"
-            )
-        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(target.shape)}")
+        if len(shape) == 4:
+            raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(goal)}")
+        raise RuntimeError(f"Expected target size {list(wanted)}, got {list(goal)}")
     return dim
 
 

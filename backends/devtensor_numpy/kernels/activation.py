@@ -12,7 +12,7 @@ import numpy as np
 from devtensor.ops import activation as common
 
 from ..parts import BLOCK, each, parts
-from .linalg import Array, is_half, ones
+from .linalg import FLOATS, Array, is_half, ones
 from .powers import NEAR, powers, within
 
 ROW = 1 << 13
@@ -67,6 +67,9 @@ def in_blocks(
         wide = [x.astype(np.float32) for x in arrays]
         return in_blocks(formula, scratch, *wide, step=step).astype(dtype)
     out = np.empty(first.shape, dtype)
+    if first.size <= step and first.ndim:
+        formula(out, *arrays, *[np.empty(first.shape, dtype) for _ in range(scratch)])
+        return out
     flats = [out.reshape(-1), *[x.reshape(-1) for x in arrays]]
 
     def apply(part: slice) -> None:
@@ -260,19 +263,21 @@ def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | N
     None unless `dim` is the last dimension of floats. A product with `one` adds up a row.
     """
     first = arrays[0]
-    dtype, last = first.dtype, first.ndim - 1
-    if last < 0 or dim not in (last, -1) or dtype.kind != "f" or dtype.itemsize == 2:
+    dtype, shape = first.dtype, first.shape
+    last = len(shape) - 1
+    if dtype not in FLOATS or not first.size or (dim != last and dim != -1) or last < 0:
         return None
     for x in arrays:
-        if x.shape != first.shape or x.dtype is not dtype or not x.flags.c_contiguous:
+        if x.shape != shape or x.dtype is not dtype or not x.flags.c_contiguous:
             return None
-    if not first.size:
-        return None
-    length = first.shape[-1]
-    out, one = np.empty(first.shape, dtype), ones(length, dtype)
-    flats = [x.reshape(-1, length) for x in (out, *arrays)]
-    pieces = parts(len(flats[0]), length)
-    each(lambda part: formula(*[x[part] for x in flats], one), pieces, first.size)
+    length = shape[-1]
+    out, one = np.empty(shape, dtype), ones(length, dtype)
+    flats = [out, *arrays] if last == 1 else [x.reshape(-1, length) for x in (out, *arrays)]
+    if first.size <= BLOCK:
+        formula(*flats, one)
+    else:
+        pieces = parts(len(flats[0]), length)
+        each(lambda part: formula(*[x[part] for x in flats], one), pieces, first.size)
     return out
 
 
@@ -292,7 +297,7 @@ def log_softmax_rows(out: Array, x: Array, one: Array) -> None:
     near = x
     if not within(x, NEAR):
         near = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
-    total = np.matmul(np.exp(near), one)
+    total = np.exp(near).dot(one)
     np.log(total, out=total)
     np.subtract(near, total[:, None], out=out)
 
@@ -305,7 +310,7 @@ def log_softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Arr
 
 def softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
     np.multiply(g, y, out=out)
-    total = np.matmul(out, one)
+    total = out.dot(one)
     np.subtract(g, total[:, None], out=out)
     np.multiply(out, y, out=out)
 
@@ -318,7 +323,7 @@ def softmax_slope(xp: Any, input: Array, y: Array, /, dim: int) -> Array:
 
 def log_softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
     np.exp(y, out=out)
-    total = np.matmul(g, one)
+    total = g.dot(one)
     np.multiply(out, total[:, None], out=out)
     np.subtract(g, out, out=out)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import index as common
-from devtensor_numpy.quick import isdtype
+from devtensor_numpy.quick import isdtype, key_along
 
 Array = np.ndarray
 
@@ -135,7 +135,7 @@ def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
         return common.gather_at.kernel(xp, input, index, dim)
     _inside(index, input.shape[dim], dim)
     if index.size < 4096 or not input.flags.c_contiguous:
-        return input[_mesh(index, dim)]
+        return input[key_along(index, dim)]
     return (
         input.reshape(-1)
         .take(_flat_places(input.shape, index, dim), mode="wrap")
@@ -154,25 +154,15 @@ def scatter_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> 
     return out
 
 
-def _mesh(index: Array, dim: int) -> tuple[Array, ...]:
-    ndim = index.ndim
-    return tuple(
-        [
-            index if d == dim else np.arange(n).reshape((n,) + (1,) * (ndim - d - 1))
-            for d, n in enumerate(index.shape)
-        ]
-    )
-
-
 def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Any:
     """Positions in a flattened array of `shape` of the places ``[i, index[i, j], ...]``."""
     where: Any = 0
     step = 1
-    mesh = _mesh(index, dim)
+    key = key_along(index, dim)
     for d in range(len(shape) - 1, -1, -1):
-        where = where + mesh[d] * step
+        where = where + key[d] * step
         step *= shape[d]
-    return np.broadcast_to(where, index.shape).reshape(-1)
+    return where.reshape(-1)
 
 
 def _scatter_sum(out: Array, index: Array, src: Array, dim: int) -> None:

@@ -18,6 +18,7 @@ def is_half(dtype: np.dtype[Any]) -> bool:
 
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+FLOATS = frozenset((FLOAT, DOUBLE))
 BLAS = frozenset(np.dtype(t) for t in ("float32", "float64", "complex64", "complex128"))
 
 

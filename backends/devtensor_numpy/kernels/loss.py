@@ -128,7 +128,7 @@ def class_entropy(
             near = np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
         read[some] = near[here]
         np.exp(near, out=out)
-        np.matmul(out, one, out=sums)
+        out.dot(one, sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
 
     each(fill, parts(count, classes), input.size)

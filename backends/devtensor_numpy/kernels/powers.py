@@ -8,13 +8,16 @@ from .linalg import Array
 
 FAR = 40.0
 """Up to here, and down to its negative, powers neither overflow nor lose digits in a row's sum."""
+FEW = 1 << 9
 NEAR = 8.0
 """Up to here the logarithm of that sum is as exact as with a shift."""
 
 
 def within(x: Array, limit: float) -> bool:
-    """Whether all numbers are that near to 0, which is much cheaper than the largest of each row."""
-    return bool(np.maximum.reduce(x, None) <= limit and np.minimum.reduce(x, None) >= -limit)
+    """Whether all of many numbers are that near to 0: it costs less than each row's largest."""
+    return x.size > FEW and bool(
+        np.maximum.reduce(x, None) <= limit and np.minimum.reduce(x, None) >= -limit
+    )
 
 
 def powers(out: Array, x: Array, one: Array) -> Array:
@@ -24,5 +27,5 @@ def powers(out: Array, x: Array, one: Array) -> Array:
     else:
         np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
         np.exp(out, out=out)
-    total: Array = np.matmul(out, one)
+    total: Array = out.dot(one)
     return total

@@ -16,6 +16,7 @@ from .linalg import Array, is_half, ones
 BLOCK = 1 << 19  # Elements worked on at a time: with three such blocks the third cache is not full.
 LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
 SHORT = 32  # A shorter row is not worth a BLAS call of its own.
+FEW = 1 << 10  # Elements up to which a further array costs less than a call that needs none.
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -55,7 +56,7 @@ def row_sums(x: Array) -> Array:
     """The sum of each row of a matrix."""
     length = x.shape[1]
     if length <= LONG:
-        return np.matmul(x, ones(length, x.dtype))
+        return x.dot(ones(length, x.dtype))
     if not length % LONG:
         pieces = np.matmul(x.reshape(-1, LONG), ones(LONG, x.dtype))
         return np.add.reduce(pieces.reshape(len(x), -1), 1)
@@ -64,12 +65,14 @@ def row_sums(x: Array) -> Array:
 
 def row_products(x: Array, y: Array) -> Array:
     """The dot product of each row of `x` with that of `y`."""
+    if x.size <= FEW:
+        return np.multiply(x, y).dot(ones(x.shape[1], x.dtype))
     return np.vecdot(x, y) if x.shape[1] >= SHORT else np.einsum("ij,ij->i", x, y)
 
 
 def column_sums(x: Array) -> Array:
     """The sum of each column of a matrix."""
-    return np.matmul(ones(len(x), x.dtype), x)
+    return ones(len(x), x.dtype).dot(x)
 
 
 def reciprocal_root(var: Array, eps: float) -> Array:
