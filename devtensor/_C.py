@@ -8,6 +8,7 @@ from enum import Flag, auto
 from typing import Any
 
 from devtensor.amp import autocast
+from devtensor.autograd.passes import TRANSFORMED
 from devtensor.device import device
 from devtensor.nn import functional
 from devtensor.nn.module import parse_to
@@ -33,6 +34,7 @@ class DispatchKey(Flag):
 
 DispatchKeySet = DispatchKey
 _TensorMeta = type(Tensor)
+_are_functorch_transforms_active = TRANSFORMED.get
 
 
 @contextmanager

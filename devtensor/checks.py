@@ -10,6 +10,7 @@ from devtensor.tensor import Tensor
 
 __all__ = [
     "_assert",
+    "_assert_async",
     "_check",
     "_check_index",
     "_check_is_size",
@@ -22,6 +23,17 @@ __all__ = [
 ]
 
 Message = Callable[[], Any] | None
+
+
+def _assert_async(input: Tensor, assert_msg: str | None = None) -> None:
+    """Raise RuntimeError if the one element of a tensor is zero; on accelerators this waits."""
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            "_assert_async(): argument 'input' (position 1) must be Tensor, not "
+            f"{type(input).__name__}"
+        )
+    if not input:
+        raise RuntimeError(assert_msg or "Expected Tensor with single nonzero value, but got zero")
 
 
 def _check_with(error_type: type[Exception], cond: Any, message: Message) -> None:

@@ -66,7 +66,7 @@ HOMES = {
     "func": "vmap",
     "futures": "Future",
     "jit": "ScriptFunction ScriptModule",
-    "checks": "_assert _check _check_index _check_is_size _check_not_implemented "
+    "checks": "_assert _assert_async _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
     "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage BFloat16Storage "
     "BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "

@@ -7,6 +7,7 @@ import torch
 
 import devtensor as dt
 import devtensor._C
+from devtensor.nn.modules import FILES
 from devtensor.utils.flop_counter import FlopCounterMode
 
 BOTH = pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
@@ -122,6 +123,11 @@ def held(t):
     return [inside, isinstance(layer.weight, t.nn.Parameter), list(layer.state_dict())]
 
 
+def within(t):
+    """A function that is zero unless a transform is at work."""
+    return lambda x: x * x * t._C._are_functorch_transforms_active()
+
+
 def optim(t):
     return import_module(f"{t.__name__}.optim.optimizer")
 
@@ -147,6 +153,16 @@ CALLS = {
     "synchronized": synchronized,
     "held": held,
     "fan": lambda t: t.nn.init._calculate_correct_fan(t.ones(2, 3), "fan_out"),
+    "transforms": lambda t: [
+        t._C._are_functorch_transforms_active(), t.func.grad(within(t))(t.tensor(2.0)),
+        t.func.vmap(within(t))(t.ones(2)),
+    ],
+    "checks": lambda t: [t._assert_async(t.tensor(one), "is not") for one in (True, 2.0, [1])],
+    "activations": lambda t: sorted(
+        name for name, value in vars(t.nn.modules.activation).items()
+        if isinstance(value, type) and issubclass(value, t.nn.Module) and value is not t.nn.Module
+        and name not in ("NonDynamicallyQuantizableLinear",)
+    ),
     "collate": lambda t: t.utils.data._utils.collate.default_collate([1, 2]),
 }  # fmt: skip
 
@@ -190,3 +206,24 @@ def test_the_default_type_by_an_older_constructor(t):
     finally:
         t.set_default_tensor_type(t.FloatTensor)
     assert t.ones(1).dtype is t.float32
+
+
+@BOTH
+def test_what_is_asserted_of_tensors(t):
+    with pytest.raises(RuntimeError, match="with single nonzero value, but got zero"):
+        t._assert_async(t.tensor(False))
+    with pytest.raises(RuntimeError, match="is not so"):
+        t._assert_async(t.tensor(0.0), "is not so")
+    with pytest.raises(RuntimeError, match="more than one value is ambiguous"):
+        t._assert_async(t.ones(2))
+    with pytest.raises(TypeError, match="must be Tensor, not bool"):
+        t._assert_async(True)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_layers_hold_their_classes(name):
+    theirs = import_module(f"torch.nn.modules.{name}")
+    ours = vars(getattr(dt.nn.modules, name))
+    assert {one for one in theirs.__all__ if one != "Container"} <= set(ours)
+    classes = [one for one, value in ours.items() if isinstance(value, type)]
+    assert classes and all(getattr(dt.nn.modules, one) is ours[one] for one in classes)

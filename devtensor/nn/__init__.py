@@ -59,3 +59,5 @@ from devtensor.nn.shaping import *
 from devtensor.nn.sparse import *
 from devtensor.nn.transformer import *
 from devtensor.nn.transformer_layer import *
+
+modules.fill()

@@ -9,12 +9,33 @@ from typing import Any
 
 from devtensor import nn
 
-FILES = (
-    "activation", "adaptive", "batchnorm", "channelshuffle", "container", "conv", "distance",
-    "dropout", "flatten", "fold", "instancenorm", "lazy", "linear", "loss", "module",
-    "normalization", "padding", "pixelshuffle", "pooling", "rnn", "sparse", "transformer",
-    "upsampling",
-)  # fmt: skip
+INSTANCES = """
+InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d LazyInstanceNorm2d
+LazyInstanceNorm3d
+"""
+LOSSES = """
+CosineEmbeddingLoss HingeEmbeddingLoss LinearCrossEntropyLoss LinearCrossEntropyOptions
+MarginRankingLoss
+MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss SoftMarginLoss TripletMarginLoss
+TripletMarginWithDistanceLoss
+"""
+SAME = "adaptive batchnorm conv dropout lazy linear module normalization padding pooling sparse"
+FILES = {
+    **dict.fromkeys(SAME.split(), ""),
+    "activation": "MultiheadAttention",
+    "channelshuffle": "ChannelShuffle",
+    "container": "ParameterDict ParameterList",
+    "distance": "CosineSimilarity PairwiseDistance",
+    "flatten": "Flatten Unflatten",
+    "fold": "Fold Unfold",
+    "instancenorm": INSTANCES,
+    "loss": LOSSES,
+    "pixelshuffle": "PixelShuffle PixelUnshuffle",
+    "rnn": "GRUCell LSTMCell RNNCell RNNCellBase",
+    "transformer": "TransformerDecoderLayer TransformerEncoderLayer",
+    "upsampling": "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
+}
+"""PyTorch's files, and the classes in them that are in another file here."""
 UNDERLINED = {
     "_BatchNorm": "batchnorm.BatchNorm",
     "_InstanceNorm": "batchnorm.InstanceNorm",
@@ -40,7 +61,17 @@ UNDERLINED = {
 
 
 class File(ModuleType):
-    """One of PyTorch's files: its names are found where they are here."""
+    """One of PyTorch's files: its names are found where they are here.
+
+    The classes stand in it, as programs look for them there: ``vars(nn.modules.activation)``.
+    """
+
+    def fill(self, others: str) -> dict[str, Any]:
+        """Enter the classes of our file of this name, and others; return them by name."""
+        home = getattr(nn, self.__name__.rpartition(".")[2], None)
+        vars(self).update({name: getattr(home, name) for name in getattr(home, "__all__", ())})
+        vars(self).update({name: getattr(nn, name) for name in others.split()})
+        return {name: value for name, value in vars(self).items() if isinstance(value, type)}
 
     def __getattr__(self, name: str) -> Any:
         place, _, own = UNDERLINED.get(name, "").partition(".")
@@ -57,7 +88,8 @@ for _name in FILES:
     globals()[_name] = sys.modules[f"{__name__}.{_name}"] = File(f"{__name__}.{_name}")
 
 
-def __getattr__(name: str) -> Any:
-    if name[:1].isupper():  # the classes, which the package has, too
-        return getattr(nn, name)
-    raise AttributeError(f"module 'devtensor.nn.modules' has no attribute {name!r}")
+def fill() -> None:
+    """Enter the classes in their files and here, once all are there."""
+    here = globals()
+    for name, others in FILES.items():
+        here.update(here[name].fill(others))
