@@ -138,8 +138,11 @@ def is_tensor_like(inp: Any) -> bool:
 
 
 def is_tensor_method_or_property(func: Any) -> bool:
-    """Whether a function is one of those that tensors have as methods."""
-    return any(value is func for value in vars(Tensor).values())
+    """Whether a function is one of those that tensors have as methods, or reads a property."""
+    return any(
+        value.__get__ == func if isinstance(value, property) else value is func
+        for value in vars(Tensor).values()
+    )
 
 
 def resolve_name(f: Any) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from functools import partial, wraps
+from types import FunctionType
 from typing import Any
 
 from devtensor.autograd.mode import MODE, RECORD, Block, current
-from devtensor.tensor import Constant, Tensor, on_tensor
+from devtensor.tensor import MEMBERS, Constant, Tensor, on_tensor
 
 Function = Callable[..., Any]
 _off: ContextVar[bool] = ContextVar("off", default=False)
@@ -139,9 +141,39 @@ def converted(result: Any, cls: type) -> Any:
     return result
 
 
+SPECIAL = {"__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "__len__"}
+"""Members with underscores of which subclasses are asked."""
+
+
+def asking(member: Any) -> Any:
+    """A member of `Tensor` as subclasses have it that are asked what it does."""
+
+    def call(function: Function, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if _off.get() else hand_over(function, args, kwargs)
+
+    if not isinstance(member, property):
+        return wraps(member)(lambda *args, **kwargs: call(member, *args, **kwargs))
+    kinds: Any = (member.fget, member.fset, member.fdel)
+    ways: Any = (member.__get__, member.__set__, member.__delete__)
+    made: Any = property
+    return made(*[kind and partial(call, way) for kind, way in zip(kinds, ways, strict=True)])
+
+
 @on_tensor
 class Asked:
     """What subclasses of `Tensor` do by default."""
+
+    def __init_subclass__(cls: Any, **kwargs: Any) -> None:
+        super(Tensor, cls).__init_subclass__(**kwargs)  # type: ignore[misc] # it is put there
+        if Tensor not in cls.__bases__ or not ACTING[cls]:
+            return
+        for name, member in list(vars(Tensor).items()):
+            named = name in SPECIAL or not (name.startswith("_") or name == "as_subclass")
+            mine = isinstance(member, property) or (
+                name in MEMBERS and isinstance(member, FunctionType)
+            )
+            if named and mine and getattr(cls, name) is member:
+                setattr(cls, name, asking(member))
 
     @classmethod
     def __torch_function__(
@@ -150,4 +182,5 @@ class Asked:
         """Call a function; its results are of the subclass, too."""
         if not all(issubclass(cls, one) for one in types):
             return NotImplemented
-        return converted(disabled(func, types, args, kwargs), cls)
+        result = disabled(func, types, args, kwargs)
+        return result if func == vars(Tensor)["grad"].__get__ else converted(result, cls)

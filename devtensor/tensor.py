@@ -134,9 +134,14 @@ def rest_of(tensor: Tensor) -> Rest:
     return rest
 
 
+MEMBERS: set[str] = set()
+"""The names of members of `Tensor` that are no operations."""
+
+
 def on_tensor(part: type) -> type:
     """Put the members of a class on `Tensor`: a file's worth of what tensors can do."""
     for name, member in vars(part).items():
         if name not in ("__dict__", "__weakref__", "__module__", "__doc__", "__qualname__"):
             setattr(Tensor, name, member)
+            MEMBERS.add(name)
     return part

@@ -95,6 +95,52 @@ def test_a_class_sees_every_call():
     assert calls[0] == calls[1]
 
 
+def test_a_class_sees_what_is_read_and_asked():
+    calls, kinds = [], []
+    for lib in (torch, dt):
+        sub, noting, *_ = world(lib)
+        x = lib.tensor([[1.0, 2.0]]).as_subclass(noting)
+        noting.calls.clear()
+        assert (x.shape, x.dtype, x.ndim, x.is_leaf) == ((1, 2), lib.float32, 2, True)
+        assert x.requires_grad is False and x.T.shape == (2, 1) and x.grad is None
+        x.requires_grad_()
+        x.grad = lib.ones(1, 2)
+        assert x.numel() == 2 and x.size(1) == 2 and x.stride() == (2, 1) and x.is_contiguous()
+        z = x.detach()
+        assert len(z) == 1 and float(z[0, 1]) == 2 and int(z[0, 0]) == 1 and bool(z[0, 0] > 0)
+        assert x.detach().numpy().tolist() == x.tolist() == [[1, 2]]
+        calls.append([name.replace("numpy_T", "__get__") for name in noting.calls])
+        with lib._C.DisableTorchFunctionSubclass():
+            noting.calls.clear()
+            assert x.ndim == 2 and type(x.data) is lib.Tensor
+        assert noting.calls == []
+        reads = lib.overrides.is_tensor_method_or_property
+        assert reads(lib.Tensor.shape.__get__) and not reads(lib.Tensor.grad.__set__)
+        y = lib.ones(1, 2).as_subclass(sub).requires_grad_()
+        y.sum().backward()
+        kinds.append([type(one).__name__ for one in (y.data, y.grad, y.T, y.real, y.view(2).data)])
+    assert calls[0] == calls[1]
+    assert kinds[0] == kinds[1] == ["Sub", "Tensor", "Sub", "Sub", "Sub"]
+
+
+def test_a_mixin_keeps_its_own_members():
+    class Shaped:
+        @property
+        def shape(self):
+            return "mine"
+
+        def numel(self):
+            return -1
+
+    class Both(Shaped, dt.Tensor):
+        @property
+        def device(self):
+            return "there"
+
+    x = dt.ones(2).as_subclass(Both)
+    assert (x.shape, x.numel(), x.device, x.ndim) == ("mine", -1, "there", 1)
+
+
 def test_a_class_that_is_no_tensor_acts_as_one():
     for lib in (torch, dt):
         *_, acting, _ = world(lib)
