@@ -332,6 +332,8 @@ def with_aliases(function: Function) -> Function:
     """Let a function be called with the other names of its parameters, too."""
     listed = inspect.signature(function).parameters
     others = other_names(list(listed))
+    stars = [name for name, p in listed.items() if p.kind is p.VAR_POSITIONAL]
+    shape = next((name for name in stars if name in ("dims", "size")), None)
     flags = [(place, name) for place, (name, p) in enumerate(listed.items()) if is_flag(p)]
     first = flags[0][0] if flags else len(listed)
 
@@ -340,6 +342,8 @@ def with_aliases(function: Function) -> Function:
         if kwargs:
             for alias in others.keys() & kwargs.keys():
                 kwargs[others[alias]] = kwargs.pop(alias)
+            if args and shape in kwargs:  # which may be given by name, as one sequence
+                args = (*args, kwargs.pop(shape))
             kind = kwargs.get("dtype")
             if kind is not None and kind.__class__ is not dtype:
                 if kind.__class__ is not type:

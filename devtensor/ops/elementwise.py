@@ -1407,7 +1407,6 @@ derivative(
 
 
 @op(
-    exact_out=True,
     elementwise=True,
     promotes=None,
     examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],

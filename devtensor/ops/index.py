@@ -1525,8 +1525,23 @@ def repeat_interleave(
     dim : int, optional
         By default the input is flattened.
     output_size : int, optional
-        Accepted and without effect.
+        The length of the result along `dim`, if it is known.
+
+    Raises
+    ------
+    RuntimeError
+        If `repeats` are negative or do not fit, or `output_size` is another length.
     """
+    result = _repeated(input, repeats, dim)
+    length = result.shape[0 if dim is None else dim]
+    if output_size is not None and output_size != length:
+        raise RuntimeError(
+            f"repeat_interleave: Invalid output_size, expected {length} but got {output_size}"
+        )
+    return result
+
+
+def _repeated(input: Any, repeats: Any, dim: int | None) -> Any:
     if repeats is None:
         return _positions(input)
     if dim is None:

@@ -1626,7 +1626,7 @@ def piece(x: Any, dim: int, key: slice) -> Any:
         ((3,), 5),
     ],
 )
-@with_out()
+@with_out(casts=True)
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`.
 

@@ -142,6 +142,8 @@ def view(input: Any, *size: Any, dtype: Any = None) -> Any:
         copies.
     """
     first = size[0] if size else dtype
+    if first is None:
+        raise TypeError("view() received an invalid combination of arguments: give a size or dtype")
     if isinstance(first, Dtype):
         return view_dtype(input, first)
     if len(size) == 1 and not isinstance(first, int):
@@ -540,6 +542,8 @@ def broadcast_to(input: Any, size: Sequence[int]) -> Any:
 @composite(method=True, examples=[((2, 3), 1, 3), ((2, 3), (3,)), ((2, 3), (2, 3))])
 def sum_to_size(input: Any, *size: Any) -> Any:
     """Sum `input` down to a shape that expands to its own."""
+    if not size:
+        raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
     target = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
     shape = tuple(input.shape)
     extra = len(shape) - len(target)
@@ -1673,6 +1677,8 @@ derivative(repeat, input=_repeat_rule)
 @composite(method=True, examples=[((2, 3), (2,)), ((3,), (2, 2)), ((2, 3), (2, 1))])
 def tile(input: Any, *dims: Any) -> Any:
     """Lay copies of `input` side by side, `dims` of them along the last dimensions."""
+    if not dims:
+        raise TypeError('tile() missing 1 required positional arguments: "dims"')
     dims = tuple(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else dims
     return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 

@@ -33,9 +33,8 @@ CALLS = {
     "out of mean": lambda m: m.mean(
         m.ones(3), 0, dtype=m.float32, out=m.zeros((), dtype=m.float64)
     ),
-    "out of lerp": lambda m: m.lerp(
-        m.ones(2), m.ones(2), m.ones(2), out=m.zeros(2, dtype=m.float64)
-    ),
+    "out of lerp": lambda m: m.lerp(m.ones(2), m.ones(2), 0.5, out=m.zeros(2, dtype=m.float64)),
+    "out of diff": lambda m: m.diff(m.ones(3), out=m.zeros(2, dtype=m.float64)),
     "out of max": lambda m: m.max(
         m.ones(3, 3), 0, out=(m.zeros(3, dtype=m.float64), m.zeros(3, dtype=m.int64))
     ),
@@ -81,6 +80,17 @@ CALLS = {
         m.ones(2)
     ),
     "repeat_interleave of 0-d": lambda m: m.tensor(1.0).repeat_interleave(2).add_(1),
+    # shapes by name, and none at all
+    "view by name": lambda m: m.ones(2).view(size=(2, 1)),
+    "view of nothing": lambda m: m.ones(1).view(),
+    "tile by name": lambda m: m.tile(m.ones(2), dims=(2,)),
+    "tile of nothing": lambda m: m.tensor(1.0).tile(),
+    "sum_to_size by name": lambda m: m.ones(1, 2).sum_to_size(size=(1,)),
+    "sum_to_size of nothing": lambda m: m.tensor(1.0).sum_to_size(),
+    "repeat_interleave to a length": lambda m: m.ones(2).repeat_interleave(2, output_size=4),
+    "repeat_interleave to another": lambda m: m.ones(2).repeat_interleave(
+        m.tensor([1, 2]), output_size=4
+    ),
     # numbers where there must be tensors
     "rsub": lambda m: m.rsub(2, m.ones(2)),
     "igamma": lambda m: m.igamma(m.ones(2), 2),
