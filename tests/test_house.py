@@ -106,6 +106,7 @@ FLOORS = [
         "array_api",
         "neighbours.einops",
         "neighbours.opt_einsum",
+        "neighbours.torchvision",
     ],
     [
         "datasets",

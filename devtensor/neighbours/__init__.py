@@ -55,7 +55,7 @@ class Standard:
 class Greeter:
     """Introduces tensors to a library as soon as it is imported, and does not import it itself."""
 
-    GUESTS = ("einops._backends", "opt_einsum.backends.dispatch")
+    GUESTS = ("einops._backends", "opt_einsum.backends.dispatch", "torchvision.extension")
     """The modules that must hear of tensors; a module here of the library's name tells them."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:

@@ -1,7 +1,9 @@
-"""einops, opt_einsum, safetensors and jaxtyping on tensors."""
+"""einops, opt_einsum, safetensors, jaxtyping and torchvision on tensors."""
 
 import subprocess
 import sys
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,3 +163,51 @@ def test_jaxtyping(device):
         return isinstance(x[0], jaxtyping.Shaped[dt.Tensor, "b c"])
 
     assert f(x)
+
+
+def suppressed(boxes, scores, most):
+    """The boxes that are left, pair by pair."""
+    left = []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        for j in left:
+            a, b = boxes[i], boxes[j]
+            sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+            shared = np.prod(np.maximum(sides, 0))
+            if shared > most * (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared):
+                break
+        else:
+            left.append(i)
+    return left
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_torchvisions_suppression_of_boxes(count, device):
+    extension = SimpleNamespace(__name__="torchvision.extension", torch=dt)
+    neighbours.greet(extension)
+    extension._assert_has_ops()
+    chance = np.random.RandomState(count)
+    boxes, scores = chance.randint(0, 8, (count, 4)) + 0.0, chance.randint(0, 9, count)
+    boxes[:, 2:] += boxes[:, :2] + 1
+    given = dt.tensor(boxes, device=device), dt.tensor(scores, device=device)
+    for most in (0.25, 0.5):
+        left = dt.library.Namespace("torchvision").nms(*given, most)
+        assert left.dtype is dt.int64 and left.device is given[0].device
+        assert left.tolist() == suppressed(boxes, scores, most)
+
+
+def test_boxes_that_do_not_fit_their_scores_are_refused():
+    nms = import_module("devtensor.neighbours.torchvision").nms
+    for boxes, scores, text in (
+        (dt.ones(4), dt.ones(1), "boxes should be a 2d tensor, got 1D"),
+        (dt.ones(2, 3), dt.ones(2), "boxes should have 4 elements in dimension 1, got 3"),
+        (dt.ones(2, 4), dt.ones(2, 1), "scores should be a 1d tensor, got 2D"),
+        (dt.ones(2, 4), dt.ones(3), "same number of elements in dimension 0, got 2 and 3"),
+    ):
+        with pytest.raises(RuntimeError, match=text):
+            nms(boxes, scores, 0.5)
+
+
+def test_pytorchs_torchvision_is_left_alone():
+    extension = SimpleNamespace(__name__="torchvision.extension", torch=None)
+    neighbours.greet(extension)
+    assert not hasattr(extension, "_assert_has_ops")
