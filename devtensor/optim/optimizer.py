@@ -167,7 +167,8 @@ class Optimizer:
         for number, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {number}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join(lines) + "\n)"
+            lines.append("")  # a line between the groups
+        return "\n".join(lines) + ")"
 
     # ---- hooks
 

@@ -44,6 +44,9 @@ def test_the_same_defaults_as_pytorch(name):
     theirs = getattr(torch.optim, name)([leaf(torch, 2, 2)])
     assert ours.defaults == theirs.defaults
     assert repr(ours) == repr(theirs)
+    ours.add_param_group({"params": [dt.ones(2)], "lr": 3})
+    theirs.add_param_group({"params": [torch.ones(2)], "lr": 3})
+    assert repr(ours) == repr(theirs)
 
 
 # ---- refusals
