@@ -232,6 +232,12 @@ def test_files_of_layers():
         assert getattr(counterpart(f"torch.nn.utils.{name}"), name) is getattr(dt.nn.utils, name)
 
 
+def test_the_older_name_of_transforms():
+    assert counterpart("functorch") is dt.func
+    with pytest.raises(ModuleNotFoundError, match="shine"):
+        counterpart("functorch.shine")
+
+
 def counterpart_of_torch(name):
     from importlib import import_module
 

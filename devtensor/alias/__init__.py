@@ -41,6 +41,8 @@ def counterpart(name: str) -> ModuleType:
     >>> counterpart("torch.nn.functional").__name__
     'devtensor.nn.functional'
     """
+    if name.partition(".")[0] == "functorch":  # what `torch.func` was before
+        name = "torch.func" + name.removeprefix("functorch")
     own = "devtensor" + name.removeprefix("torch")
     package, _, last = own.rpartition(".")
     if not package:
@@ -91,7 +93,7 @@ class Finder(DistributionFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
-        if fullname != "torch" and not fullname.startswith("torch."):
+        if fullname.partition(".")[0] not in ("torch", "functorch"):
             return None
         found = counterpart(fullname)
         return ModuleSpec(fullname, self, is_package=hasattr(found, "__path__"))
