@@ -14,13 +14,19 @@ from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.ops.convert import alias, detach
 from devtensor.tensor import Tensor, on_tensor, rest_of, wrap
 
+LEAVES = "you can only change requires_grad flags of leaf variables."
+DETACH = (
+    " If you want to use a computed variable in a subgraph that doesn't require differentiation "
+    "use var_no_grad = var.detach()."
+)
+
 
 def want_grad(tensor: Tensor, wanted: bool) -> None:
     """Set whether gradients are computed for a leaf."""
     if tensor.dtype.kind not in ("float", "complex"):
         if wanted:
             raise RuntimeError(
-                "only Tensors of floating point dtype can require gradients, got "
+                "only Tensors of floating point and complex dtype can require gradients, got "
                 f"{tensor.dtype!r}; convert it with .float() first"
             )
         return
@@ -47,14 +53,9 @@ class Graph:
 
     @requires_grad.setter
     def requires_grad(self: Any, wanted: bool) -> None:
-        if (not self.is_leaf and not wanted) or (not self.is_leaf and not requires_grad(self)):
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a "
-                "computed variable in a subgraph that doesn't require differentiation use "
-                "var_no_grad = var.detach()."
-            )
-        if self.is_leaf:
-            want_grad(self, bool(wanted))
+        if not self.is_leaf:
+            raise RuntimeError(LEAVES + ("" if wanted else DETACH))
+        want_grad(self, bool(wanted))
 
     def requires_grad_(self: Any, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor (``torch.Tensor.requires_grad_``).
@@ -67,11 +68,7 @@ class Graph:
         if self.is_leaf:
             want_grad(self, bool(requires_grad))
         elif not requires_grad:
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a "
-                "computed variable in a subgraph that doesn't require differentiation use "
-                "var_no_grad = var.detach()."
-            )
+            raise RuntimeError(LEAVES + DETACH)
         return self
 
     @property

@@ -67,9 +67,9 @@ class Evaluation:
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(x)}")
         if x.dtype.kind not in ("float", "complex"):
             raise RuntimeError(
-                "only Tensors of floating point dtype can require gradients, got an input of "
-                f"{x.dtype!r} and shape {list(x.shape)}; convert it with .float(), or leave it out "
-                "of argnums"
+                "only Tensors of floating point and complex dtype can require gradients, got an "
+                f"input of {x.dtype!r} and shape {list(x.shape)}; convert it with .float(), or "
+                "leave it out of argnums"
             )
         x = share(x, len(LEVELS.get()))
         if self.recorded and edge_of(x) is not None:

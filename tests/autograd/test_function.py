@@ -1000,6 +1000,11 @@ def test_gradients_that_cannot_begin(lib):
         lib.autograd.grad(x.sum(), [])
     with pytest.raises(RuntimeError, match=r"required to have the same dtype\. Mismatch in"):
         (x * 2).backward(lib.ones(2, dtype=lib.complex64))
+    with pytest.raises(RuntimeError, match="only change requires_grad flags of leaf variables"):
+        (x * 2).requires_grad = True
+    assert (x * 2).requires_grad_().requires_grad
+    with pytest.raises(RuntimeError, match="only Tensors of floating point and complex dtype can"):
+        lib.arange(2).requires_grad = True
     forward = lib.autograd.forward_ad
     with forward.dual_level():
         dual = forward.make_dual(lib.ones(2), lib.ones(2))
