@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.ops import linalg as common
+from devtensor.ops.arguments import over
 from devtensor.ops.linalg import require_product, rows_of
 
 Array = np.ndarray[Any, Any]
@@ -95,4 +97,23 @@ def sum_of_squares(x: Array) -> Any:
     return np.add.reduce(np.vecdot(blocks, blocks)) + np.dot(rest, rest)
 
 
-KERNELS = {"matmul": matmul, "outer_sum": outer_sum, "row_sum": row_sum}
+def linalg_vector_norm(
+    xp: Any, x: Array, /, ord: float = 2, dim: Any = None, keepdim: bool = False, *,
+    dtype: Any = None,
+) -> Array:  # fmt: skip
+    """`linalg_vector_norm`; the usual one of all floats, or of rows, by dot products."""
+    plain = ord == 2 and x.dtype in FLOATS and dtype is None and x.ndim > 0
+    if plain and not keepdim and over(dim, x.ndim) == tuple(range(x.ndim)):
+        return np.asarray(np.sqrt(sum_of_squares(x)))
+    if plain and x.shape[-1] <= BLOCK and over(dim, x.ndim) == (x.ndim - 1,):
+        squares = np.asarray(np.sqrt(np.vecdot(x, x)))
+        return squares[..., None] if keepdim else squares
+    return common.linalg_vector_norm.kernel(xp, x, ord, dim, keepdim, dtype=dtype)
+
+
+KERNELS = {
+    "matmul": matmul,
+    "outer_sum": outer_sum,
+    "row_sum": row_sum,
+    "linalg_vector_norm": linalg_vector_norm,
+}

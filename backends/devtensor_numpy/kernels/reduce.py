@@ -88,6 +88,20 @@ def deviation(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bo
     return np.sqrt(variance(xp, input, dim, correction, keepdim))
 
 
+def prod(
+    xp: Any, input: Array, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Array:
+    """`prod`; of all of many floats by columns, which use wide registers."""
+    size = input.size
+    if is_half(input.dtype) and dtype is None:
+        return prod(xp, input.astype(np.float32), dim, keepdim).astype(input.dtype)
+    if dim is not None or keepdim or input.dtype.kind != "f" or size < SHORT or dtype is not None:
+        return common.prod.kernel(xp, input, dim, keepdim, dtype=dtype)
+    flat, whole = input.reshape(-1), size - size % SMALL
+    columns = np.multiply.reduce(flat[:whole].reshape(-1, SMALL), 0)
+    return np.asarray(np.multiply.reduce(columns) * np.multiply.reduce(flat[whole:]))
+
+
 def count_nonzero(xp: Any, input: Array, /, dim: Any = None) -> Array:
     """`count_nonzero`."""
     return np.asarray(np.count_nonzero(input, axis=over(dim, input.ndim)), np.int64)
@@ -135,6 +149,7 @@ def recur(xp: Any, input: Array, factor: Array, /, dim: int) -> Array:
 KERNELS = {
     "sum": sum,
     "mean": mean,
+    "prod": prod,
     "variance": variance,
     "deviation": deviation,
     "count_nonzero": count_nonzero,
