@@ -247,6 +247,21 @@ BERNOULLI = (
 )  # fmt: skip
 
 
+def zeta_above(xp: Any, s: Any, q: Any) -> Any:
+    """The function for `s` above 1 and `q` above 0, by Euler's and Maclaurin's formula."""
+    total, place = xp.zeros_like(s), q
+    for _ in range(EARLY):
+        total = total + xp.pow(place, -s)
+        place = place + 1
+    last = xp.pow(place, -s)
+    rest = last * (place / (s - 1) + 0.5)
+    term = last * (s / place)
+    for k, number in enumerate(BERNOULLI):
+        rest = rest + number / math.factorial(2 * k + 2) * term
+        term = term * ((s + 2 * k + 1) / place) * ((s + 2 * k + 2) / place)
+    return xp.where(xp.isinf(s), total, total + rest)
+
+
 @op(
     elementwise=True,
     promotes="float",
@@ -276,26 +291,16 @@ def special_zeta(xp: Any, input: Any, other: Any, /) -> Any:
         single = [xp.astype(x, xp.float32) for x in (input, other)]
         return xp.astype(special_zeta.kernel(xp, *single), input.dtype)
     s, q = input + xp.zeros_like(other), other + xp.zeros_like(input)
-    good = xp.logical_and(s > 1, xp.logical_or(q > 0, q != xp.floor(q)))
+    # Below 0 the first terms are powers of negative numbers: their exponent must be whole.
+    defined = xp.where(q > 0, s > 1, xp.logical_and(s == xp.floor(s), q != xp.floor(q)))
+    good = xp.logical_and(s > 1, defined)
     s, q = chosen(xp, good, s, 2.0), chosen(xp, good, q, 1.0)
-    # Below 0 the first terms may be negative numbers to a whole power.
-    shift = xp.where(q < 0, -xp.floor(q), xp.zeros_like(q))
-    total, place = xp.zeros_like(s), q
-    steps = int(xp.max(shift)) if 0 not in shift.shape else 0
-    for k in range(steps):
-        total = total + xp.where(shift > k, xp.pow(place, -s), xp.zeros_like(s))
-        place = xp.where(shift > k, place + 1, place)
-    for _ in range(EARLY):
-        total = total + xp.pow(place, -s)
-        place = place + 1
-    last = xp.pow(place, -s)
-    total = total + last * (place / (s - 1) + 0.5)
-    term = last * (s / place)
-    for k, number in enumerate(BERNOULLI):
-        total = total + number / math.factorial(2 * k + 2) * term
-        term = term * ((s + 2 * k + 1) / place) * ((s + 2 * k + 2) / place)
+    below, part = q < 0, q - xp.floor(q)
+    total = zeta_above(xp, s, xp.where(below, part, q))
+    # They end at ``part - 1``, and are those of a sum above 0 up to the sign.
+    first, last = xp.where(below, 1 - part, q), xp.where(below, 1 - q, q)
+    early = zeta_above(xp, s, first) - zeta_above(xp, s, last)
+    total = xp.where(below, xp.where(s % 2 == 0, total + early, total - early), total)
     infinite = xp.logical_or(input == 1, xp.logical_and(input > 1, other == xp.floor(other)))
     rest = xp.where(infinite, full(xp, total, math.inf), full(xp, total, math.nan))
-    broken = xp.logical_and(other < 0, input != xp.floor(input))
-    good = xp.logical_and(good, xp.logical_not(xp.logical_and(broken, input > 1)))
     return xp.where(good, total, rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -62,15 +63,22 @@ FAMILIES = {
 }
 
 
+LOOK = 64
+"""After so many degrees it is asked whether all that is wanted has overflown."""
+
+
 def define(name: str, family: Family) -> None:
     """Put a family into the catalogue."""
 
     def kernel(xp: Any, input: Any, n: Any, /) -> Any:
-        degree = xp.trunc(n)
+        degree = xp.trunc(n) + xp.zeros_like(input)
+        degree = xp.where(degree < 2**63, degree, -xp.ones_like(degree))  # no larger ones count
         x = input + xp.zeros_like(degree)
         below, here = xp.ones_like(x), family.first(x)
         found = xp.where(degree == 0, below, xp.where(degree < 0, xp.zeros_like(x), here))
         for k in range(1, int(xp.max(degree)) if 0 not in degree.shape else 0):
+            if k % LOOK == 0 and not xp.any(xp.logical_and(degree > k, xp.isfinite(here))):
+                return xp.where(degree > k, xp.full_like(x, math.nan), found)
             below, here = here, family.next(k, x, here, below)
             found = xp.where(degree == k + 1, here, found)
         return found

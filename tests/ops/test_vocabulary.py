@@ -80,6 +80,18 @@ CALLS = {
         m.ones(2)
     ),
     "repeat_interleave of 0-d": lambda m: m.tensor(1.0).repeat_interleave(2).add_(1),
+    # what must not count for ever
+    "zeta below 0": lambda m: m.special.zeta(
+        m.tensor([2.0, 3, 4, 2.5, 2], dtype=m.float64),
+        m.tensor([-1000.25, -13.5, -0.75, -1.5, -3], dtype=m.float64),
+    ),
+    "zeta far below 0": lambda m: m.special.zeta(
+        m.tensor(2.0, dtype=m.float64), m.tensor(-4988429.5, dtype=m.float64)
+    ),
+    "zeta of infinity": lambda m: m.special.zeta(m.tensor(float("inf")), m.tensor([1.0, 0.5])),
+    "polynomials of great degree": lambda m: m.special.legendre_polynomial_p(
+        m.tensor([1.5, 30, -2]), m.tensor([1e9, 20, 1e20])
+    ),
     # shapes by name, and none at all
     "view by name": lambda m: m.ones(2).view(size=(2, 1)),
     "view of nothing": lambda m: m.ones(1).view(),
