@@ -743,6 +743,7 @@ from devtensor.native import frobenius_norm as frobenius_norm
 from devtensor.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
 from devtensor.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
 from devtensor.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from devtensor.accelerator import get_device_module as get_device_module
 from devtensor.native import grid_sampler as grid_sampler
 from devtensor.native import grid_sampler_2d as grid_sampler_2d
 from devtensor.native import grid_sampler_3d as grid_sampler_3d

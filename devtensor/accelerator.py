@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -360,3 +361,15 @@ def reset_peak_memory_stats(device_index: Any = None, /) -> None:
 
 
 reset_accumulated_memory_stats = reset_peak_memory_stats
+
+
+def get_device_module(device: Any = None) -> Any:
+    """The module of a kind of device, as ``devtensor.cuda`` (``torch.get_device_module``).
+
+    Parameters
+    ----------
+    device : device or str, optional
+        The machine's accelerator if left out, or the cpu if there is none.
+    """
+    kind = (accelerator_kind() or "cpu") if device is None else Device(device).type
+    return import_module(f"devtensor.{kind}")

@@ -46,6 +46,7 @@ MODULES = {
     "version",
 }
 HOMES = {
+    "accelerator": "get_device_module",
     "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting "
     "clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
     "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled "

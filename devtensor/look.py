@@ -131,6 +131,10 @@ class Look:
         """The index of its device; -1 for the cpu."""
         return -1 if self._device.index is None else self._device.index
 
+    def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
+        """The tensor itself, as it is dense; in another type if one is given."""
+        return self if dtype is None else to(self, dtype=dtype)
+
     is_sparse = False
     is_quantized = False
     is_nested = False
@@ -209,6 +213,8 @@ class Look:
         shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
         if requires_grad(self):
             raise RuntimeError("cannot resize variables that require grad")
+        if min(shape, default=0) < 0:
+            raise RuntimeError(f"resize_(): sizes must not be negative, got {list(shape)}")
         count, wanted = math.prod(self._array.shape), math.prod(shape)
         backend = self._device.backend
         xp, place = backend.xp, backend.placed(self._device.index)

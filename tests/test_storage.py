@@ -108,3 +108,20 @@ def test_files_of_derivatives(t):
     assert x.grad.tolist() == [1, 1]
     with pytest.raises(RuntimeError, match="to be a function that has non-empty output"):
         t.func.vjp(lambda x: [], t.ones(2))
+
+
+@BOTH
+def test_copies_share_their_memory(t):
+    x = t.tensor([1.0, 2.0], requires_grad=True)
+    x.note = 3
+    twin = copy.copy(x)
+    assert twin is not x and twin.data_ptr() == x.data_ptr() and twin.note == 3
+    assert twin.requires_grad and twin.is_leaf and copy.copy(x * 2).is_leaf
+    kinds = (t.arange(2), t.nn.Parameter(t.ones(2)), t.ones(2, 3).t())
+    for y in kinds:
+        twin = copy.copy(y)
+        assert type(twin) is type(y) and twin.requires_grad == y.requires_grad
+        assert twin.data_ptr() == y.data_ptr() and twin.stride() == y.stride()
+    with pytest.raises(RuntimeError):
+        t.ones(2).resize_(-1)
+    assert t.get_device_module("cpu") is t.cpu

@@ -320,6 +320,12 @@ class Graph:
             made._node = Leaf(made, made._node is INFERENCE)
         return made
 
+    def __copy__(self: Any) -> Any:
+        """Another tensor of the class over the same memory, outside the graph."""
+        made = Tensor._make_subclass(type(self), self, self.requires_grad)
+        vars(made).update(vars(self))
+        return made
+
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         from devtensor.serialization import deepcopy_tensor  # serialization stands above tensors
 
