@@ -97,11 +97,13 @@ def set_default_tensor_type(t: Any, /) -> None:
 
     Examples
     --------
+    >>> import warnings
     >>> import devtensor as dt
-    >>> dt.set_default_tensor_type(dt.DoubleTensor)
-    >>> dt.ones(1).dtype
+    >>> with warnings.catch_warnings(action="ignore"):  # it warns that it is an older form
+    ...     dt.set_default_tensor_type(dt.DoubleTensor)
+    ...     print(dt.ones(1).dtype)
+    ...     dt.set_default_tensor_type("torch.FloatTensor")
     torch.float64
-    >>> dt.set_default_tensor_type("torch.FloatTensor")
     """
     if isinstance(t, str):
         place, _, name = t.rpartition(".")
