@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
+from inspect import signature
 from typing import Any
 
 from devtensor.backend import Backend, load
@@ -132,12 +133,11 @@ class CuPy(Backend):
 
     def new_stream(self, index: int, priority: int) -> Any:
         """A further queue of work on a device, which does not wait for the default one."""
-        how = {"priority": priority} if priority else {}
+        # CuPy 13 knows no priorities, which are hints.
+        known = signature(self.cupy.cuda.Stream).parameters
+        how = {"priority": priority} if "priority" in known else {}
         with self.runtime.on(index):
-            try:
-                return self.cupy.cuda.Stream(non_blocking=True, **how)
-            except TypeError:  # CuPy 13 knows no priorities, which are hints
-                return self.cupy.cuda.Stream(non_blocking=True)
+            return self.cupy.cuda.Stream(non_blocking=True, **how)
 
     def current_stream(self, index: int) -> Any:
         """The queue that takes this thread's work on a device."""
