@@ -705,6 +705,7 @@ from devtensor.storage import CharStorage as CharStorage
 from devtensor.storage import ComplexDoubleStorage as ComplexDoubleStorage
 from devtensor.storage import ComplexFloatStorage as ComplexFloatStorage
 from devtensor.storage import DoubleStorage as DoubleStorage
+from devtensor.types import Event as Event
 from devtensor.storage import FloatStorage as FloatStorage
 from devtensor.futures import Future as Future
 from devtensor.amp.grad_scaler import GradScaler as GradScaler
@@ -716,6 +717,7 @@ from devtensor.storage import PyTorchFileWriter as PyTorchFileWriter
 from devtensor.jit import ScriptFunction as ScriptFunction
 from devtensor.jit import ScriptModule as ScriptModule
 from devtensor.storage import ShortStorage as ShortStorage
+from devtensor.types import Stream as Stream
 from devtensor.types import SymBool as SymBool
 from devtensor.types import SymFloat as SymFloat
 from devtensor.types import SymInt as SymInt

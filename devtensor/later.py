@@ -72,8 +72,8 @@ HOMES = {
     "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage BFloat16Storage "
     "BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "
     "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
-    "types": "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt "
-    "sym_sum",
+    "types": "Event Stream SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min "
+    "sym_not sym_sqrt sym_sum",
     "utils.dlpack": "to_dlpack",
 }
 """A module, and the names of it that the package has, too."""

@@ -33,6 +33,12 @@ SymInt, SymFloat, SymBool = (
 )
 """Numbers of graphs: nothing is one of them."""
 
+Stream, Event = (
+    refused(name, f"devices have their own: torch.cuda.{name} or torch.xpu.{name}")
+    for name in ("Stream", "Event")
+)
+"""Queues and marks of any device, which annotations name."""
+
 sym_float, sym_int, sym_not, sym_sum = builtins.float, math.trunc, operator.not_, sum
 sym_sqrt = math.sqrt
 

@@ -163,6 +163,11 @@ CALLS = {
         if isinstance(value, type) and issubclass(value, t.nn.Module) and value is not t.nn.Module
         and name not in ("NonDynamicallyQuantizableLinear",)
     ),
+    "dense": lambda t: [
+        t.ones(1, requires_grad=True).to_dense().requires_grad, t.ones(1).to_dense(t.int64),
+        [one.to_dense(masked_grad=True) is one for one in [t.ones(1)]],
+    ],
+    "states": lambda t: t.utils.checkpoint.get_device_states(t.ones(1), {"a": [t.ones(1)]}, 3),
     "collate": lambda t: t.utils.data._utils.collate.default_collate([1, 2]),
 }  # fmt: skip
 
@@ -227,3 +232,20 @@ def test_files_of_layers_hold_their_classes(name):
     assert {one for one in theirs.__all__ if one != "Container"} <= set(ours)
     classes = [one for one, value in ours.items() if isinstance(value, type)]
     assert classes and all(getattr(dt.nn.modules, one) is ours[one] for one in classes)
+
+
+@pytest.mark.parametrize("name", ["Stream", "Event"])
+def test_queues_of_any_device_are_named_and_refused(name):
+    assert not isinstance(dt.cpu.current_stream(), getattr(dt, name))
+    with pytest.raises(NotImplementedError, match=rf"torch.cuda.{name} or torch.xpu.{name}"):
+        getattr(dt, name)()
+
+
+def test_the_states_of_devices_bring_back_their_numbers(device):
+    from devtensor.utils.checkpoint import get_device_states, set_device_states
+
+    found = get_device_states([dt.ones(2, device=device)])
+    before = dt.rand(3, device=device)
+    set_device_states(*found)
+    assert dt.rand(3, device=device).tolist() == before.tolist() or device.startswith("cpu")
+    assert len(found[0]) == len(found[1]) == (not device.startswith("cpu"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from devtensor.refusal import refused
+from devtensor.refusal import absent, refused
 
 ONE = (
     "devtensor trains in one process; start the program without torchrun, or let it ask "
@@ -97,5 +97,6 @@ init_device_mesh init_process_group irecv isend monitored_barrier new_group
 new_subgroups recv recv_object_list reduce reduce_scatter reduce_scatter_tensor scatter
 scatter_object_list send send_object_list
 """
+device_mesh = absent("distributed.device_mesh")
 for _name in NAMES.split():
     globals()[_name] = refused(f"distributed.{_name}", ONE)

@@ -20,6 +20,8 @@ from devtensor.amp.autocast_mode import blocks_here
 from devtensor.autograd import Function
 from devtensor.autograd.engine import Walk
 from devtensor.autograd.graph import saved_tensors_hooks
+from devtensor.utils._device_states import get_device_states as get_device_states
+from devtensor.utils._device_states import set_device_states as set_device_states
 
 __all__ = [
     "CheckpointError",
