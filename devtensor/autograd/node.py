@@ -235,3 +235,4 @@ class Call(Node):
     def __dir__(self) -> Iterator[str]:
         yield from object.__dir__(self)
         yield from (f"_saved_{save.name}" for save in self.plan.saves)
+        yield from (f"_saved_{name}" for name in self.params)

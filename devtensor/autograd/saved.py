@@ -291,7 +291,10 @@ def _output(node: Call, array: Any, index: int) -> Tensor:
 
 
 def saved_attribute(node: Call, name: str) -> Any:
-    """What a node has saved under the name that PyTorch gives it, as ``_saved_self``."""
+    """What a node has saved under the name that PyTorch gives it, as ``_saved_self``.
+
+    Parameters of the call are there, too, and operands that were numbers are numbers.
+    """
     plan = node.plan
     if not name.startswith("_saved_"):
         raise AttributeError(f"{plan.op.node} has no attribute {name!r}")
@@ -300,9 +303,12 @@ def saved_attribute(node: Call, name: str) -> Any:
     wanted = {"self": inputs[0] if inputs else "", "result": "out"}.get(shown, shown)
     names = [save.name for save in plan.saves if not save.part]
     if wanted in names:
-        return open_tensors(node)[[save.name for save in plan.saves].index(wanted)]
+        value = open_tensors(node)[[save.name for save in plan.saves].index(wanted)]
+        return value.item() if value.__class__ is Constant else value
     if wanted in (*inputs, "out"):
         return None
+    if wanted in node.params:
+        return node.params[wanted]
     raise AttributeError(f"{plan.op.node} saves no {shown!r}; it saves {names}")
 
 
@@ -344,6 +350,11 @@ class disable_saved_tensors_hooks(Block):
 
     def __init__(self, error_message: str) -> None:
         super().__init__(error_message)
+
+    def __enter__(self) -> None:
+        if isinstance(MODE.get().hooks, tuple):
+            raise RuntimeError(self._value)
+        self._open(sys._getframe(1))
 
 
 class save_on_cpu(saved_tensors_hooks):

@@ -135,6 +135,7 @@ def adjoint(xp: Any, x: Any) -> Any:
     exact_out=True,
     promotes=None,
     accepts=("float", "complex", "int"),
+    numbers=(),
     operator="matmul",
     examples=[
         ((2, 3), (3, 4)),

@@ -351,6 +351,8 @@ def test_saved_values_can_be_looked_at_until_they_are_freed(lib):
     assert node._saved_self.tolist() == [1.0, 2.0] and node._saved_other.tolist() == [3.0, 4.0]
     assert (x * lib.ones(2, dtype=lib.float64)).grad_fn._saved_self is None
     assert x.exp().grad_fn._saved_result.tolist() == x.exp().tolist()
+    assert (x**3).grad_fn._saved_exponent == 3 and x.clamp(0, 1).grad_fn._saved_max == 1
+    assert x.softmax(0).grad_fn._saved_dim == 0 and x.sum(0, True).grad_fn._saved_keepdim is True
     y.sum().backward()
     with pytest.raises(RuntimeError, match="directly access saved tensors after they"):
         _ = node._saved_self

@@ -480,6 +480,8 @@ def test_disabled(lib):
     packed, _, hooks = noted(lib)
     with hooks:
         leaf(lib, 1.0).exp()
+        with pytest.raises(RuntimeError, match="too late"):
+            graph.disable_saved_tensors_hooks("too late").__enter__()
     assert len(packed) == 1
 
 
