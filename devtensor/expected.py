@@ -132,6 +132,8 @@ def check_parameters(op: Op, params: dict[str, Any]) -> None:
             if name in op.positional:
                 place = len(op.inputs) + op.positional.index(name) + 1
             raise unfit(op.shown, name, place, kind, value)
+        if kind == "bool":
+            params[name] = bool(value)  # NumPy's are none of Python's.
 
 
 def check_inputs(op: Op, inputs: Sequence[Any]) -> None:

@@ -110,11 +110,16 @@ def operand(value: Any) -> bool:
 def as_given(
     op: Op, inputs: list[Any], params: dict[str, Any], out: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call as one would write them: inputs by place, the rest by name."""
+    """The arguments of a call as one would write them: by place what must be given."""
     inputs = list(inputs)
     while inputs and inputs[-1] is None and op.inputs[len(inputs) - 1] in op.defaults:
         inputs.pop()
     named = {name: value for name, value in params.items() if value is not op.params[name]}
+    if len(inputs) == len(op.inputs):
+        for name in op.positional:
+            if op.params[name] is not EMPTY:
+                break
+            inputs.append(named.pop(name))
     if out is not None:
         named["out"] = out
     return tuple(inputs), named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from devtensor.expected import parameters
 from devtensor.op import EMPTY, Op
 
 
@@ -120,6 +121,9 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f"{deep} except Exception: {slow}"
     if params:
         yield " else:"
+        flags = [name for name, (kind, _) in parameters(op).items() if kind == "bool"]
+        for name in flags:
+            yield f"  if {name} is not True and {name} is not False: {slow}"
         yield f"  try: _r = _k[1]({', '.join(arguments)})"
         # To be said in other words.
         yield f"  except (AttributeError, OverflowError, TypeError, ValueError): {slow}"

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -285,3 +286,15 @@ def test_automatic_precision_is_kept_out():
         with _C._ExcludeDispatchKeyGuard(keys):
             assert (x @ x).dtype is dt.float32
     assert _C._get_tracing_state() is None and _C._jit_set_profiling_mode(False) is False
+
+
+def test_flags_are_true_or_false_where_calls_are_quick():
+    for m in (dt, torch):
+        for call in (
+            lambda m: m.ones(2, 2).sum(0, keepdim=2),
+            lambda m: m.ones(2, 2).sum(0, 1),
+            lambda m: m.ones(2, 2).max(1, keepdim="yes"),
+        ):
+            with pytest.raises(TypeError, match="must be bool"):
+                call(m)
+    assert dt.ones(2, 2).sum(0, keepdim=np.bool_(True)).shape == (1, 2)
