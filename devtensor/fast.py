@@ -278,6 +278,7 @@ def in_place_form(op: Op) -> Function:
     straight = op.elementwise and op.among is None and op.outputs is None and count < 3
     single = op.outputs is None and not op.view
     kernels: dict[Device, Function] = {}
+    taken = takes(op)
 
     def quickly(target: Tensor, args: tuple[Any, ...]) -> bool:
         """Write without asking what need not be asked; False if it must be."""
@@ -285,7 +286,7 @@ def in_place_form(op: Op) -> Function:
         if mode is None:
             return False
         device, array = target._device, target._array
-        if op.promotes == "float" and not TRACKS[array.dtype]:
+        if not taken[array.dtype]:
             return False
         arrays: tuple[Any, ...] = (array,)
         if count == 2:

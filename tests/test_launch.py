@@ -436,3 +436,10 @@ def test_parameters_by_place_and_by_name(case):
 def bound(case, xs):
     rest = iter(xs)
     return case.filled(lambda sample: next(rest))
+
+
+def test_quick_writes_refuse_the_types_that_the_function_refuses():
+    for m in (dt, torch):
+        for name, values in (("abs_", [True]), ("neg_", [True]), ("bitwise_not_", [1.5])):
+            with pytest.raises((NotImplementedError, RuntimeError)):
+                getattr(m.tensor(values), name)()

@@ -207,6 +207,8 @@ def flip(x: Any, /, *, axis: Any = None) -> Any:
     """`x` backwards; a view."""
     if isinstance(axis, int) and -x.ndim <= axis < x.ndim:
         axis %= x.ndim
+        if x.shape[axis] < 2:  # A stride below 0 would stay where it says nothing.
+            return x[...]
         return x[(slice(None),) * axis + (slice(None, None, -1),)]
     return np.flip(x, axis)
 
@@ -267,7 +269,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
 
 def backwards(x: Any, axis: int) -> Array:
     """`x` backwards, copied: strides below 0 do not leave the library."""
-    return np.ascontiguousarray(flip(x, axis=axis))
+    return flip(x, axis=axis).copy()
 
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
