@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import devtensor as dt
 from devtensor.autograd.graph import saved_tensors_hooks

@@ -9,17 +9,10 @@ import numpy as np
 from devtensor.ops import sort as common
 from devtensor.ops.arguments import axis
 
+from ..quick import argsort as argsorted
+from ..quick import take_along_axis
+
 Array = np.ndarray
-
-
-def _order(x: Array, dim: int, descending: bool, stable: bool) -> Array:
-    if not descending:
-        return x.argsort(axis=dim, kind="stable" if stable else None)
-    if not stable:
-        return np.ascontiguousarray(np.flip(x.argsort(axis=dim), dim))
-    return np.ascontiguousarray(
-        np.flip(x.shape[dim] - 1 - np.flip(x, dim).argsort(axis=dim, kind="stable"), dim)
-    )
 
 
 def sort(
@@ -28,8 +21,9 @@ def sort(
     """`sort`."""
     if not input.ndim or input.dtype.kind == "c":
         return common.sort.kernel(xp, input, dim)
-    order = _order(input, axis(dim, input.ndim), descending, stable)
-    return np.take_along_axis(input, order, dim), order
+    dim = axis(dim, input.ndim)
+    order = argsorted(input, axis=dim, descending=descending, stable=stable)
+    return take_along_axis(input, order, axis=dim), order
 
 
 def argsort(
@@ -38,7 +32,7 @@ def argsort(
     """`argsort`."""
     if not input.ndim or input.dtype.kind == "c":
         return common.argsort.kernel(xp, input, dim)
-    return _order(input, axis(dim, input.ndim), descending, stable)
+    return argsorted(input, axis=axis(dim, input.ndim), descending=descending, stable=stable)
 
 
 def _chosen(lined: Array, k: int, largest: bool) -> Array:
@@ -63,12 +57,12 @@ def topk(
         return common.topk.kernel(xp, input, k, dim, largest, sorted)
     lined = np.moveaxis(input, dim, -1)
     part = _chosen(lined, k, largest)
-    values = np.take_along_axis(lined, part, -1)
+    values = take_along_axis(lined, part, axis=-1)
     order = values.argsort(axis=-1, kind="stable")
     if largest:
         order = order[..., ::-1]
-    indices = np.moveaxis(np.take_along_axis(part, order, -1), -1, dim)
-    values = np.moveaxis(np.take_along_axis(values, order, -1), -1, dim)
+    indices = np.moveaxis(take_along_axis(part, order, axis=-1), -1, dim)
+    values = np.moveaxis(take_along_axis(values, order, axis=-1), -1, dim)
     return np.ascontiguousarray(values), np.ascontiguousarray(indices)
 
 
@@ -78,7 +72,7 @@ def kthvalue(xp: Any, input: Array, /, k: int, dim: int = -1, keepdim: bool = Fa
     if not input.ndim or not 1 <= k <= input.shape[dim]:
         return common.kthvalue.kernel(xp, input, k, dim, keepdim)
     indices = np.argpartition(input, k - 1, axis=dim).take([k - 1], dim)
-    values = np.take_along_axis(input, indices, dim)
+    values = take_along_axis(input, indices, axis=dim)
     return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
 
