@@ -70,7 +70,7 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
             "differentiation, but one of the arguments requires grad. Leave out= away, or use "
             "no_grad()."
         )
-    exact = op.exact_out or params.get("dtype") is not None
+    exact = op.exact_out or (op.public and params.get("dtype") is not None)
     if params.get("dtype", out) is None and not exact and isinstance(out, Tensor):
         params["dtype"] = out.dtype  # in which it is computed, then
     result = launch(op, inputs, params)

@@ -70,6 +70,12 @@ CALLS = {
     "rrelu_": [(X,), (X, 0.25, 0.5)],
     "pixel_unshuffle": [(IMAGE[..., :2, :2].copy(), 2)],
     "spmm": [(X, X.T.copy())],
+    "native_layer_norm": [(X, (4,), W, B, 1e-3)],
+    "native_group_norm": [(IMAGE, W, B, 2, 4, 9, 2, 1e-3)],
+    "native_batch_norm": [(IMAGE, W, B, W, POSITIVE, True, 0.1, 1e-3)],
+    "native_dropout": [(X, 0.0, True), (X, 0.5, False)],
+    "dropout_": [(X, 0.0, True), (X, 0.5, False)],
+    "alpha_dropout_": [(X, 0.0, True), (X, 0.5, False)],
 }  # fmt: skip
 
 

@@ -282,6 +282,8 @@ APART = {
     ("norm", "shape"): "the nuclear norm of a batch of matrices is that of each",
     ("scaled_dot_product_attention", "shape"): "PyTorch ignores keys that have no values",
     ("take_along_dim", "value"): "PyTorch reads beyond the memory",
+    ("segment_reduce", "shape"): "PyTorch reads beyond the memory",
+    ("segment_reduce", "value"): "PyTorch reads beyond the memory",
     ("conv_tbc", "shape"): "PyTorch convolves with nothing",
     ("linear", "shape"): "PyTorch broadcasts a bias that is no vector",
     ("repeat_interleave", "shape"): "PyTorch forgets that a number has one dimension",
@@ -603,6 +605,8 @@ def test_out_that_does_not_suit_is_refused_or_cast_to(case):
         if isinstance(ours, Exception):
             joined = case.name.endswith(("cat", "stack")) and "cast" in str(ours)
             kinds = TypeError if form == "no tensor" or joined else RuntimeError
+            if case.name == "arange" and form == "integers":
+                kinds = (RuntimeError, ValueError)  # PyTorch's, for a step that is cut to 0
             assert isinstance(ours, kinds), (form, ours)
             assert useful(ours), (form, ours)
             assert list(map(state, watched)) == before, form

@@ -10,7 +10,7 @@ from devtensor.array_api._types import Number, joined
 from devtensor.dtype import dtype as Dtype
 from devtensor.tensor import Tensor
 
-__all__ = ["astype", "clip", "round", "sign", "where"]
+__all__ = ["astype", "clip", "remainder", "round", "sign", "where"]
 
 
 def astype(x: Tensor, dtype: Dtype, /, *, copy: bool = True, device: Any = None) -> Tensor:
@@ -74,6 +74,17 @@ def bound(value: Tensor | float | None, x: Tensor) -> Tensor | None:
 def by_parts(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A function of real numbers, of the parts of complex ones."""
     return dt.complex(function(x.real), function(x.imag)) if x.is_complex() else function(x)
+
+
+def remainder(x1: Tensor | Number, x2: Tensor | Number, /) -> Tensor:
+    """What is left of a division rounded down; a 0, too, has the sign of the divisor."""
+    x1, x2 = joined(x1, x2)
+    rest = dt.remainder(x1, x2)
+    if rest.is_floating_point():
+        with dt.no_grad():  # The gradient is not that of a change of signs.
+            values = rest.detach()
+            values.copy_(dt.where(values == 0, dt.copysign(values, x2), values))
+    return rest
 
 
 def round(x: Tensor, /) -> Tensor:

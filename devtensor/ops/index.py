@@ -1744,6 +1744,13 @@ def _places(x: Any) -> Any:
     return found
 
 
+def written_by_strides(torch: Any, input: Any, src: Any, *strides: Any) -> Any:
+    """`as_strided_scatter` by PyTorch, as a write into a view."""
+    out = input.clone()
+    out.as_strided(*strides).copy_(src)
+    return out
+
+
 @composite(
     method=True,
     examples=[
@@ -1751,6 +1758,7 @@ def _places(x: Any) -> Any:
         ((6,), (2, 2), (2, 2), (3, 1)),
         ((4,), (), (), (), 2),
     ],
+    oracle=written_by_strides,  # PyTorch's gradient of its own is another.
 )
 @with_out()
 def as_strided_scatter(

@@ -41,6 +41,11 @@ def bounds(data: Tensor, lengths: Any, offsets: Any, dim: int, unsafe: bool) -> 
         raise NotImplementedError(
             f"\"segment_reduce_cpu\" not implemented for '{given.dtype.legacy}' lengths or offsets"
         )
+    if given.ndim > data.ndim:
+        raise RuntimeError(
+            "segment_reduce(): Expected data.dim() >= lengths_value.dim() to be true, but got "
+            f"{data.ndim} and {given.ndim} dimensions; lengths have those of data up to the axis"
+        )
     if given.ndim != dim + 1 or given.shape[:dim] != data.shape[:dim]:
         raise RuntimeError(
             "segment_reduce(): Expected all the dimensions of lengths or offsets but the last to "
@@ -55,8 +60,9 @@ def bounds(data: Tensor, lengths: Any, offsets: Any, dim: int, unsafe: bool) -> 
             raise RuntimeError("segment_reduce(): lengths contains negative value!")
         if lengths.shape[dim] and anywhere(ends[..., -1] != data.shape[dim]):
             raise RuntimeError(
-                f"segment_reduce(): Expected all rows of lengths along axis to sum to "
-                f"data.size(axis), which is {data.shape[dim]}, when !unsafe."
+                "segment_reduce(): Expected all rows of lengths to sum to "
+                f"data.size(lengths.dim()-1) when !unsafe, which is {data.shape[dim]} of "
+                f"{list(data.shape)}, but they sum to {ends[..., -1].tolist()}"
             )
     return lengths, ends
 
