@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from devtensor.autograd.engine import _running
+from devtensor.autograd.engine import running
 from devtensor.device import set_default_device
 from devtensor.dtype import NAMES, get_default_dtype, set_default_dtype
 from devtensor.dtype import dtype as Dtype
@@ -76,7 +76,7 @@ class Engine:
         RuntimeError
             If there is none.
         """
-        walk = getattr(_running, "walk", None)
+        walk = running()
         if walk is None:
             raise RuntimeError("Final callbacks can only be installed during backward pass.")
         walk.ends.append(callback)

@@ -255,7 +255,10 @@ INTERNAL = {"launch", "fast", "space", "methods", "host", "op", "ops"}
 INTERNAL |= {f"autograd.{name}" for name in ("engine", "mode", "node", "saved", "view", "write")}
 # Internals that layers and optimizers may use: the catalogue, and an optimizer's step as one
 # operation.
-ALLOWED = {"utils._recomputed": {"autograd.engine"}}
+ALLOWED = {
+    "utils._recomputed": {"autograd.engine"},
+    "utils.checkpoint": {"autograd.engine"},
+}
 OF_OP = {"catalogue", "in_place"}
 
 

@@ -19,9 +19,6 @@ from devtensor.route import Unrouted
 from devtensor.space import natives, space_of
 from devtensor.tensor import Constant, Tensor, wrap
 
-_running = threading.local()
-"""The pass that is under way in a thread."""
-
 
 class GradBlock(Block):
     """The grad flag during a backward pass."""
@@ -34,14 +31,16 @@ class Walk:
 
     Parameters
     ----------
+    roots : list
+        The places to begin at, each with its gradient; emptied when the pass begins.
     create_graph : bool
         Whether the pass is itself recorded: rules then run on tensors instead of arrays.
     keep : bool
         Whether what was saved stays.
     """
 
-    def __init__(self, create_graph: bool, keep: bool) -> None:
-        self.create_graph, self.keep = create_graph, keep
+    def __init__(self, roots: list[tuple[Any, Any]], create_graph: bool, keep: bool) -> None:
+        self.roots, self.create_graph, self.keep = roots, create_graph, keep
         self.heap: list[tuple[int, Node]] = []
         self.arrived: dict[Node, Any] = {}
         self.owned: set[Node] = set()
@@ -49,10 +48,17 @@ class Walk:
         self.captures: dict[Node, dict[int, int]] = {}
         self.captured: dict[int, Any] = {}
         self.needed: dict[Node, bool] | None = None
-        self.starts: list[Node] = []
+        self.starts: list[Node] = [edge.node for edge, _ in roots]
         self.ends: list[Callable[[], None]] = []
         self.device: Device | None = None
         self.before: dict[Any, int] = {}
+
+    def aim(self, targets: Sequence[Any], accumulate: bool = False) -> None:
+        """Go to these places only; keep their gradients, with `accumulate` but those of leaves."""
+        for place, edge in enumerate(targets):
+            if not (accumulate and isinstance(edge, Leaf)):
+                self.captures.setdefault(edge.node, {})[edge.index] = place
+        self.needed = mark_needed(self.starts, {edge.node for edge in targets})
 
     def enter(self, device: Device) -> None:
         """Make `device` the current one of its library, for the operators of rules."""
@@ -136,20 +142,24 @@ class Walk:
         xp = TENSORS if self.create_graph else space_of(edge.node.device)
         return spread(xp, g, edge.shape)
 
-    def run(self, roots: list[tuple[Any, Any]]) -> None:
+    def run(self, record: bool) -> None:
         """Go back from the roots until nothing waits, on the device of each node."""
+        current()  # a thread's first use of the library may be here
+        outer, _running.walk = _running.walk, self
         try:
-            self.go(roots)
+            with GradBlock(record), Unrouted():  # rules are not what users override
+                self.go()
         finally:
+            _running.walk = outer
             if self.before:
                 self.leave()
 
-    def go(self, roots: list[tuple[Any, Any]]) -> None:
+    def go(self) -> None:
         """The same; the current devices of libraries are left as they come."""
         heap, arrived, owned, deliver = self.heap, self.arrived, self.owned, self.carrier()
-        for edge, g in roots:
+        for edge, g in self.roots:
             deliver(edge, g)
-        roots.clear()
+        self.roots.clear()
         node: Any = None
         edge = g = None
         common = not self.create_graph and not self.captures and not _anomaly[0]
@@ -318,27 +328,22 @@ def walk_from(
 
     With `accumulate` those of leaves are added to their ``.grad`` instead.
     """
-    walk = Walk(create_graph, keep)
-    walk.starts = [edge.node for edge, _ in roots]
+    walk = Walk(roots, create_graph, keep)
     if targets is not None:
-        for place, edge in enumerate(targets):
-            if not (accumulate and isinstance(edge, Leaf)):
-                walk.captures.setdefault(edge.node, {})[edge.index] = place
-        walk.needed = mark_needed(walk.starts, {edge.node for edge in targets})
-    current()  # a thread's first use of the library may be here
-    outer = getattr(_running, "walk", None)
-    _running.walk = walk
-    try:
-        with GradBlock(create_graph), Unrouted():  # rules are not what users override
-            walk.run(roots)
-    finally:
-        _running.walk = outer
-    if targets is None:
-        return []
-    return [walk.captured.get(place) for place in range(len(targets))]
+        walk.aim(targets, accumulate)
+    walk.run(create_graph)
+    return [walk.captured.get(place) for place in range(len(targets or ()))]
 
 
-def running() -> Walk:
-    """The pass that is under way in this thread."""
-    walk: Walk = _running.walk
-    return walk
+class Running(threading.local):
+    """The pass that is under way in a thread."""
+
+    walk: Walk | None = None
+
+
+_running = Running()
+
+
+def running() -> Walk | None:
+    """The pass that is under way in this thread; None outside of one."""
+    return _running.walk

@@ -87,6 +87,7 @@ def register_multi_grad_hook(
     def hook_for(place: int) -> Callable[[Any], None]:
         def hook(g: Any) -> None:
             walk = running()
+            assert walk is not None
             group = groups.get(walk)
             if group is None:
                 group = groups[walk] = Group(fn, len(nodes))

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.engine import GradBlock, Walk, _running, mark_needed, walk_from
+from devtensor.autograd.engine import GradBlock, Walk, walk_from
 from devtensor.autograd.mode import current, tell
 from devtensor.autograd.modes import inference_mode
 from devtensor.autograd.node import GradientEdge, Leaf
@@ -18,7 +18,6 @@ from devtensor.autograd.step import on
 from devtensor.autograd.view import edge_of
 from devtensor.later import find
 from devtensor.op import catalogue
-from devtensor.route import Unrouted
 from devtensor.size import Size
 from devtensor.space import native
 from devtensor.tensor import Tensor, wrap
@@ -312,18 +311,10 @@ def walked(
     starts: list[tuple[Any, Any]], edges: Sequence[Any], record: bool, keep: bool = True
 ) -> list[Any]:
     """Gradients by rules on tensors, which may have further axes of examples or be recorded."""
-    walk = Walk(True, keep)
-    walk.starts = [edge.node for edge, _ in starts]
-    for number, edge in enumerate(edges):
-        walk.captures.setdefault(edge.node, {})[edge.index] = number
-    walk.needed = mark_needed(walk.starts, {edge.node for edge in edges})
-    outer = getattr(_running, "walk", None)
-    _running.walk = walk
-    try:
-        with inference_mode(False), GradBlock(record), Unrouted():
-            walk.run(starts)
-    finally:
-        _running.walk = outer
+    walk = Walk(starts, True, keep)
+    walk.aim(edges)
+    with inference_mode(False):
+        walk.run(record)
     return [walk.captured.get(number) for number in range(len(edges))]
 
 

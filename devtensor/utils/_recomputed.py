@@ -7,17 +7,15 @@ the values of all notes that are still held.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from types import FrameType
 from typing import Any
 
 import devtensor as dt
 from devtensor.amp.autocast_mode import blocks_here
 from devtensor.autograd import Function
-from devtensor.autograd.engine import Walk
+from devtensor.autograd.engine import running
 from devtensor.autograd.graph import saved_tensors_hooks
 
 
@@ -111,7 +109,7 @@ class Run:
 
     def unpack(self, note: Note) -> Any:
         """The tensor that a note stands for."""
-        walk = walk_in_progress()
+        walk = running()
         if note.value is None or note.walk is not walk or walk is None:
             self.fill(walk)
         value, note.value, note.walk = note.value, None, None
@@ -168,17 +166,6 @@ class Run:
 def look_of(tensor: Any) -> dict[str, Any]:
     """What must be the same in both runs."""
     return {"shape": tensor.shape, "dtype": tensor.dtype, "device": tensor.device}
-
-
-def walk_in_progress() -> Walk | None:
-    """The backward pass that is under way in this thread; None outside of one."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is Walk.run.__code__:
-            walk: Walk = frame.f_locals["self"]
-            return walk
-        frame = frame.f_back
-    return None
 
 
 def as_first(

@@ -9,17 +9,11 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.autograd import Function
+from devtensor.autograd.engine import running
 from devtensor.autograd.graph import saved_tensors_hooks
 from devtensor.utils._device_states import get_device_states as get_device_states
 from devtensor.utils._device_states import set_device_states as set_device_states
-from devtensor.utils._recomputed import (
-    CheckpointError,
-    Listing,
-    Note,
-    Run,
-    as_first,
-    walk_in_progress,
-)
+from devtensor.utils._recomputed import CheckpointError, Listing, Note, Run, as_first
 
 __all__ = [
     "CheckpointError",
@@ -82,7 +76,7 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        walk = walk_in_progress()
+        walk = running()
         if walk is not None and walk.needed is not None:
             raise RuntimeError(
                 "When use_reentrant=True, checkpoint is incompatible with .grad() or passing an "
