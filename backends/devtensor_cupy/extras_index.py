@@ -197,7 +197,6 @@ def index_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
 
 # ---- adding up, by atomic additions: the order, and so the rounding, of floats varies
 
-ATOMIC = ("int32", "int64", "float16", "float32", "float64", "uint32", "uint64")
 WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32",
          "float16": "float32", "bfloat16": "float32"}  # fmt: skip
 

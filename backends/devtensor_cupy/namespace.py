@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,19 +41,8 @@ except ImportError:
     pass
 
 
-class Namespace(SimpleNamespace):
-    """The functions for one device; `xp` of kernels is made from it."""
-
-    def __init__(self, index: int) -> None:
-        names = {**_names, **factories(index)}
-        super().__init__(**names, __all__=sorted(names), __array_api_version__="2024.12")
-
-
-_spaces: dict[int, Namespace] = {}
-
-
-def namespace(index: int) -> Namespace:
-    """The namespace whose factories make arrays on device `index`."""
-    if index not in _spaces:
-        _spaces[index] = Namespace(index)
-    return _spaces[index]
+@cache
+def namespace(index: int) -> SimpleNamespace:
+    """The functions for device `index`, where factories make arrays; `xp` of kernels is of them."""
+    names = {**_names, **factories(index)}
+    return SimpleNamespace(**names, __all__=sorted(names), __array_api_version__="2024.12")

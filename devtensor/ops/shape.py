@@ -2075,7 +2075,3 @@ def view_as_complex(xp: Any, input: Any, /) -> Any:
 
 
 derivative(view_as_complex, input=lambda xp, g: xp.view_as_real(g))
-
-
-PROPERTIES = {"T": numpy_T, "mT": mT, "H": H, "mH": mH, "real": real, "imag": imag}
-"""Operations that tensors offer as attributes."""

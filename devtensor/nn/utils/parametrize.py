@@ -28,8 +28,6 @@ __all__ = [
 KEPT: ContextVar[dict[tuple[int, str], Tensor] | None] = ContextVar("KEPT", default=None)
 """The tensors computed in a block of `cached`, by module and name."""
 
-CHANGED = "Registering a parametrization may not change the {} of the tensor, unless `unsafe` flag "
-
 
 def name_of(value: Any) -> str:
     """The class of `value`, as messages name it."""
@@ -44,17 +42,26 @@ def place(module: Module, name: str, tensor: Tensor) -> None:
         module.register_buffer(name, tensor)
 
 
+def differing(
+    one: Tensor, other: Tensor, attributes: Sequence[str]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The attributes in which two tensors differ, with both values."""
+    for what in attributes:
+        values = getattr(one, what), getattr(other, what)
+        if values[0] != values[1]:
+            yield what, *values
+
+
 def same(value: Any, tensor: Tensor) -> None:
     """Raise ValueError if `value` is no tensor of the type and shape of `tensor`."""
     if not isinstance(value, Tensor):
         raise ValueError(f"A parametrization must return a tensor. Got {name_of(value)}.")
-    for what in ("dtype", "shape"):
-        before, after = getattr(tensor, what), getattr(value, what)
-        if before != after:
-            raise ValueError(
-                f"{CHANGED.format(what)}is enabled.\n"
-                f"unparametrized {what}: {before}\nparametrized {what}: {after}"
-            )
+    for what, before, after in differing(tensor, value, ("dtype", "shape")):
+        raise ValueError(
+            f"Registering a parametrization may not change the {what} of the tensor, unless "
+            "`unsafe` flag is enabled.\n"
+            f"unparametrized {what}: {before}\nparametrized {what}: {after}"
+        )
 
 
 class ParametrizationList(ModuleList):
@@ -92,13 +99,11 @@ class ParametrizationList(ModuleList):
         self.is_tensor = isinstance(new, Tensor)
         self.ntensors = 1 if isinstance(new, Tensor) else len(new)
         if isinstance(new, Tensor):
-            for what in ("dtype", "device"):
-                before, after = getattr(original, what), getattr(new, what)
-                if before != after:
-                    raise ValueError(
-                        f"When `right_inverse` outputs one tensor, it may not change the {what}.\n"
-                        f"original.{what}: {before}\nright_inverse(original).{what}: {after}"
-                    )
+            for what, before, after in differing(original, new, ("dtype", "device")):
+                raise ValueError(
+                    f"When `right_inverse` outputs one tensor, it may not change the {what}.\n"
+                    f"original.{what}: {before}\nright_inverse(original).{what}: {after}"
+                )
             original.data = new.detach()  # the same one, so that an optimizer goes on with it
             place(self, "original", original)
         for number, part in enumerate(() if isinstance(new, Tensor) else new):
@@ -308,14 +313,12 @@ def checked(tensor: Tensor, parametrization: Any, name: str) -> None:
             raise ValueError(
                 f"parametrization.right_inverse must return a tensor. Got: {name_of(back)}"
             )
-        for what in ("dtype", "shape"):
-            before, after = getattr(tensor, what), getattr(back, what)
-            if before != after:
-                raise ValueError(
-                    "The tensor returned by parametrization.right_inverse must have the same "
-                    f"{what} as module.{name}, unless the `unsafe` flag is enabled.\n"
-                    f"module.{name}.{what}: {before}\nreturned {what}: {after}"
-                )
+        for what, before, after in differing(tensor, back, ("dtype", "shape")):
+            raise ValueError(
+                "The tensor returned by parametrization.right_inverse must have the same "
+                f"{what} as module.{name}, unless the `unsafe` flag is enabled.\n"
+                f"module.{name}.{what}: {before}\nreturned {what}: {after}"
+            )
 
 
 def remove_parametrizations(module: Any, tensor_name: str, leave_parametrized: bool = True) -> Any:
