@@ -16,6 +16,7 @@ from devtensor import methods as _methods
 from devtensor import protocols as _protocols
 from devtensor import look as _look
 from devtensor import members as _members
+from devtensor import scarce as _scarce
 from devtensor import neighbours as _neighbours
 from devtensor.autograd import ontensor as _ontensor
 from devtensor.autograd.anomaly import (

@@ -25,15 +25,21 @@ def disabled(func: Function, types: Any, args: Any = (), kwargs: Any = None) -> 
         return func(*args, **(kwargs or {}))
 
 
-class Acting(dict[type, bool]):
-    """Whether objects of a class are asked what a function does with them."""
+ALWAYS = 2
+"""Of classes whose objects have no dense memory: they are asked last, but whatever is off."""
 
-    def __missing__(self, cls: type) -> bool:
-        found = self[cls] = getattr(cls, "__torch_function__", disabled) is not disabled
+
+class Acting(dict[type, int]):
+    """Whether objects of a class are asked what a function does with them: 0, 1 or `ALWAYS`."""
+
+    def __missing__(self, cls: type) -> int:
+        asked = getattr(cls, "__torch_function__", disabled) is not disabled
+        always = getattr(cls, "__torch_function_always__", False)
+        found = self[cls] = ALWAYS if always else int(asked)
         return found
 
 
-ACTING = Acting({Tensor: False, Constant: False})
+ACTING = Acting({Tensor: 0, Constant: 0})
 
 
 class Plain(dict[type, bool]):
@@ -70,7 +76,7 @@ def actors(values: Iterable[Any]) -> list[Any]:
     found: list[Any] = []
     for value in values:
         for one in value if value.__class__ in (list, tuple) else (value,):
-            if ACTING[one.__class__] and not any(type(x) is type(one) for x in found):
+            if ACTING[one.__class__] == 1 and not any(type(x) is type(one) for x in found):
                 before = (n for n, x in enumerate(found) if issubclass(type(one), type(x)))
                 found.insert(next(before, len(found)), one)
     return found
@@ -80,15 +86,25 @@ def routed(values: Sequence[Any]) -> bool:
     """Whether a call with these arguments goes to somebody else."""
     for value in values:
         cls = value.__class__
-        acts = any(map(acting, value)) if cls is list or cls is tuple else ACTING[cls]
-        if acts and not _off.get():
+        acts = max(map(acting, value), default=0) if cls is list or cls is tuple else ACTING[cls]
+        if acts and (acts == ALWAYS or not _off.get()):
             return True
     return MODE.get() is not RECORD and bool(current().functions)
 
 
-def acting(value: Any) -> bool:
+def acting(value: Any) -> int:
     """Whether an object is asked what a function does with it."""
     return ACTING[value.__class__]
+
+
+def lowest(values: Iterable[Any]) -> Any:
+    """The first among some arguments, and lists of them, that is always asked; None if none is."""
+    for value in values:
+        if value.__class__ is list or value.__class__ is tuple:
+            value = lowest(value)
+        if ACTING[value.__class__] == ALWAYS:
+            return value
+    return None
 
 
 def hand_over(
@@ -112,7 +128,8 @@ def hand_over(
     TypeError
         If none of them does.
     """
-    acting = actors((*args, *kwargs.values())) if relevant is None else relevant
+    given = (*args, *kwargs.values())
+    acting = actors(given) if relevant is None else relevant
     types = tuple([type(x) for x in acting])
     modes = current().functions
     if modes:
@@ -124,6 +141,8 @@ def hand_over(
         result = type(one).__torch_function__(function, types, args, kwargs)
         if result is not NotImplemented:
             return result
+    if not acting and (one := lowest(given)) is not None:
+        return type(one).__torch_function__(function, types, args, kwargs)
     name = getattr(function, "__name__", str(function))
     raise TypeError(
         f"Multiple dispatch failed for 'torch.{name}'; all __torch_function__ handlers returned "
@@ -149,7 +168,9 @@ def asking(member: Any) -> Any:
     """A member of `Tensor` as subclasses have it that are asked what it does."""
 
     def call(function: Function, *args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs) if _off.get() else hand_over(function, args, kwargs)
+        if _off.get() and ACTING[args[0].__class__] != ALWAYS:
+            return function(*args, **kwargs)
+        return hand_over(function, args, kwargs)
 
     if not isinstance(member, property):
         return wraps(member)(lambda *args, **kwargs: call(member, *args, **kwargs))

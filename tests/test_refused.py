@@ -21,7 +21,7 @@ MODULES = {
     "distributed.fsdp": "fully_shard FullyShardedDataParallel",
     "distributed.rpc": "init_rpc rpc_sync RRef",
     "nn.parallel": "DistributedDataParallel",
-    "sparse": "sampled_addmm softmax spdiags",
+    "sparse": "sampled_addmm spdiags spsolve",
     "nested": "nested_tensor as_nested_tensor",
 }
 
@@ -51,10 +51,9 @@ def test_every_refused_name_is_pytorchs():
     # What PyTorch has only where it is built with it, or has had.
     assert names <= {
         "nested.nested_tensor_from_jagged", "onnx.dynamo_export", "distributed.P2POp",
-        "sparse.sparse_coo_tensor", "sparse.sparse_csr_tensor", "sparse.sparse_csc_tensor",
+        "sparse.sparse_csr_tensor", "sparse.sparse_csc_tensor",
         "sparse.sparse_bsr_tensor", "sparse.sparse_bsc_tensor",
-        "sparse.sparse_compressed_tensor", "sparse.FloatTensor", "sparse.DoubleTensor",
-        "sparse.LongTensor",
+        "sparse.sparse_compressed_tensor",
     }  # fmt: skip
 
 

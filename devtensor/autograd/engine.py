@@ -12,6 +12,7 @@ from devtensor.autograd.node import Call, Leaf, Node, Part
 from devtensor.autograd.settle import settle
 from devtensor.autograd.step import _anomaly, pull
 from devtensor.autograd.tensorspace import TENSORS
+from devtensor.coo import Coo
 from devtensor.device import device as Device
 from devtensor.ops.shape import spread
 from devtensor.plan import LATER
@@ -116,8 +117,8 @@ class Walk:
             if edge in owned:
                 arrived[edge] = edge.device.backend.added(waiting, g)
             else:
-                arrived[edge] = waiting + g
-                if not create_graph:
+                arrived[edge] = total = waiting + g
+                if not create_graph and total.__class__ is not Coo:
                     owned.add(edge)
 
         return deliver
@@ -136,9 +137,13 @@ class Walk:
         return found
 
     def fitted(self, g: Any, edge: Any) -> Any:
-        """A gradient summed down to the shape of what it belongs to."""
+        """A gradient summed down to the shape of what it belongs to.
+
+        A sparse one is dense from where a dense one waits for it.
+        """
         if tuple(g.shape) == tuple(edge.shape):
-            return g
+            waiting = self.arrived.get(edge) if g.__class__ is Coo else None
+            return g if waiting is None or waiting.__class__ is Coo else g.dense()
         xp = TENSORS if self.create_graph else space_of(edge.node.device)
         return spread(xp, g, edge.shape)
 
@@ -285,6 +290,8 @@ class Walk:
         """A gradient as hooks see it."""
         if self.create_graph:
             return g
+        if g.__class__ is Coo:
+            return g.tensor(current().edge)
         device = node.device
         xp = device.backend.xp
         if shared:

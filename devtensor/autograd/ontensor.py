@@ -298,6 +298,11 @@ class Graph:
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: bool = False) -> Any:
         """A tensor of another class over the memory of `data`."""
+        if data.is_sparse:
+            raise NotImplementedError(
+                f"{cls.__name__}: a sparse tensor has no memory of its own to look at; make one of "
+                "its values, and the sparse tensor of that by torch.sparse_coo_tensor"
+            )
         if require_grad and data.dtype.kind not in ("float", "complex"):
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients, got "

@@ -16,6 +16,7 @@ from devtensor.autograd.node import GradientEdge, Leaf
 from devtensor.autograd.settle import settle
 from devtensor.autograd.step import on
 from devtensor.autograd.view import edge_of
+from devtensor.coo import Coo
 from devtensor.later import find
 from devtensor.op import catalogue
 from devtensor.size import Size
@@ -61,6 +62,8 @@ def roots_of(
             one = native(dtype or dtypes.get_default_dtype(), device)
             xp = device.backend.xp
             grad = wrap(xp.ones(shape, dtype=one, **on(device)), device)
+        elif isinstance(output, Tensor) and output.is_sparse and isinstance(grad, Tensor):
+            grad = output.at_values(grad)
         elif not isinstance(grad, Tensor):
             raise TypeError(
                 f"gradients can be either Tensors or None, but got {type(grad).__name__}"
@@ -291,11 +294,15 @@ def grad(
                     "in the graph. Set allow_unused=True if this is the desired behavior."
                 )
             g = zeros_at(x, edge) if materialize_grads else None
+        elif g.__class__ is Coo:
+            g = g.tensor(current().edge)
         elif not isinstance(g, Tensor):
             device = edge.node.device
             dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
             copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
             g = wrap(copied, device, current().edge)
+        if g is not None and isinstance(x, Tensor) and x.is_sparse and not g.is_sparse:
+            g = x.gradient(g)
         results.append(g)
     return tuple(results)
 

@@ -7,9 +7,11 @@ import threading
 from typing import Any
 
 from devtensor.autograd.mode import current
+from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import Leaf
 from devtensor.autograd.step import on
 from devtensor.autograd.view import memory_of
+from devtensor.coo import Coo
 from devtensor.op import catalogue
 from devtensor.tensor import rest_of, wrap
 
@@ -39,10 +41,12 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
         if create_graph:
             if g.dtype is not tensor.dtype:
                 g = g.to(tensor.dtype)
-            rest.grad = catalogue["duplicate"].function(g) if old is None else old + g
+            rest.grad = catalogue["clone"].function(g) if old is None else old + g
         else:
             backend = leaf.device.backend
-            if old is None:
+            if g.__class__ is Coo or (old is not None and old.is_sparse):
+                rest.grad = scattered(old, g, leaf.device)
+            elif old is None:
                 if g.dtype != native or not (owned or alone(backend, g)):
                     g = backend.xp.asarray(g, dtype=native, copy=True)
                 if not backend.in_rows(g):
@@ -63,6 +67,19 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
     if rest.post_hooks:
         for hook in list(rest.post_hooks.values()):
             hook(tensor)
+
+
+def scattered(old: Any, g: Any, device: Any) -> Any:
+    """The sum of two gradients of which at least one is sparse."""
+    if g.__class__ is not Coo:
+        return wrap(g, device, current().edge) + old
+    made = g.tensor(current().edge)
+    if old is None:
+        return made
+    if old.is_sparse:
+        return old + made
+    with no_grad():
+        return old.add_(made)
 
 
 def alone(backend: Any, array: Any) -> bool:

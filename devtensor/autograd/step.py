@@ -8,6 +8,7 @@ from typing import Any
 from devtensor.autograd.node import Call
 from devtensor.autograd.saved import open_arrays, open_tensors
 from devtensor.autograd.tensorspace import TENSORS
+from devtensor.coo import Coo
 from devtensor.space import natives, space_of
 from devtensor.tensor import Tensor
 
@@ -81,6 +82,8 @@ def look_for_nan(node: Any, results: Any) -> None:
         device = node.device
         if isinstance(g, Tensor):
             device, g = g._device, g._array
+        if g.__class__ is Coo:
+            g = g.values
         space = space_of(device)
         total = space.sum(g)
         if math.isnan(complex(total).real):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from devtensor.coo import gradient
 from devtensor.dtype import int32, int64, of
 from devtensor.example import fixed, ints
 from devtensor.op import composite, derivative, op
@@ -53,6 +54,28 @@ def embedding_rule(xp, g, indices, weight_shape, padding, by_frequency):
 
 
 derivative(embedding_at, weight=embedding_rule)
+
+
+@op(public=False, promotes=None, node="EmbeddingBackward0")
+def embedding_of(xp, weight, indices, /, padding=-1, by_frequency=False):
+    """The same with a gradient that is sparse."""
+    return xp.embedding_at(weight, indices, padding, by_frequency)
+
+
+def embedding_of_rule(xp, g, indices, weight_shape, padding, by_frequency):
+    count = math.prod(indices.shape)
+    rows, listed = xp.reshape(g, (count, weight_shape[1])), xp.reshape(indices, (count,))
+    if by_frequency:
+        times = xp.occurrences(listed, weight_shape[0])
+        rows = rows / xp.expand_dims(xp.astype(times, g.dtype), axis=-1)
+    if padding >= 0:
+        (kept,) = xp.nonzero(listed != padding)
+        rows, listed = xp.take(rows, kept, axis=0), xp.take(listed, kept, axis=0)
+    listed = xp.astype(xp.expand_dims(listed, axis=0), xp.int64)
+    return gradient(xp, listed, rows, weight_shape)
+
+
+derivative(embedding_of, weight=embedding_of_rule)
 
 
 @op(public=False, promotes=None, examples=[(ints(7, high=4), 5)])
@@ -120,7 +143,8 @@ def embedding(
     scale_grad_by_freq : bool, optional
         Divide the gradient of each row by how often it is looked up.
     sparse : bool, optional
-        Accepted; gradients are dense.
+        Let the gradient of `weight` be a sparse tensor of the rows that were looked up, if it is
+        a leaf.
 
     Returns
     -------
@@ -156,5 +180,6 @@ def embedding(
         # A view that wants no gradient: it may be written to in every mode.
         written_by(weight, input)
         embedding_renorm(weight.detach(), input, float(max_norm), float(norm_type))
-    result: Tensor = embedding_at(weight, input, padding_idx, bool(scale_grad_by_freq))
+    look_up = embedding_of if sparse and weight.is_leaf else embedding_at
+    result: Tensor = look_up(weight, input, padding_idx, bool(scale_grad_by_freq))
     return result

@@ -1,0 +1,118 @@
+"""Sparse tensors: coordinates and values (``torch.sparse``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devtensor.refusal import refused
+from devtensor.sparse import _linear, _reduce
+from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
+from devtensor.sparse._make import sparse_coo_tensor, to_sparse
+from devtensor.sparse._tensor import SparseTensor
+from devtensor.tensor import Tensor
+
+__all__ = ["SparseTensor", "addmm", "as_sparse_gradcheck", "hspmm", "log_softmax", "mm",
+           "sampled_addmm", "smm", "softmax", "sparse_coo_tensor", "spdiags", "spmm", "spsolve",
+           "sspaddmm", "sum", "to_sparse"]  # fmt: skip
+
+WHY = "of the sparse layouts there is the one of coordinates; use sparse_coo_tensor"
+
+sparse_csr_tensor = refused("sparse_csr_tensor", WHY)
+sparse_csc_tensor = refused("sparse_csc_tensor", WHY)
+sparse_bsr_tensor = refused("sparse_bsr_tensor", WHY)
+sparse_bsc_tensor = refused("sparse_bsc_tensor", WHY)
+sparse_compressed_tensor = refused("sparse_compressed_tensor", WHY)
+sampled_addmm = refused("sparse.sampled_addmm", "use (mat1 @ mat2).sparse_mask(input)")
+spdiags = refused("sparse.spdiags", "use torch.diag_embed and .to_sparse()")
+spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")
+as_sparse_gradcheck = refused(
+    "sparse.as_sparse_gradcheck", "use gradcheck of a function of the values"
+)
+FloatTensor = DoubleTensor = LongTensor = sparse_coo_tensor
+spmm = mm
+
+
+def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """``beta * mat + alpha * (mat1 @ mat2)`` (``torch.sparse.addmm``).
+
+    Parameters
+    ----------
+    mat : Tensor
+        Dense; broadcasts to the product.
+    mat1 : Tensor
+        Sparse, shape ``(n, m)``.
+    mat2 : Tensor
+        Dense, shape ``(m, k)``.
+    beta, alpha : number, optional
+
+    Returns
+    -------
+    Tensor
+        Dense, shape ``(n, k)``.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> s = dt.eye(2).to_sparse()
+    >>> dt.sparse.addmm(dt.ones(2, 1), s, dt.ones(2, 1), alpha=3)
+    tensor([[4.],
+            [4.]])
+    """
+    return _linear.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def sum(input: SparseTensor, dim: Any = None, dtype: Any = None) -> Tensor:
+    """Add up a sparse tensor over some dimensions (``torch.sparse.sum``).
+
+    Parameters
+    ----------
+    input : Tensor
+        Sparse.
+    dim : int or sequence of int, optional
+        All by default.
+    dtype : dtype, optional
+        Convert to it first.
+
+    Returns
+    -------
+    Tensor
+        Sparse, unless no sparse dimension is left.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> s = dt.tensor([[0.0, 2.0], [0.0, 3.0]]).to_sparse()
+    >>> dt.sparse.sum(s), dt.sparse.sum(s, 0).to_dense()
+    (tensor(5.), tensor([0., 5.]))
+    """
+    found: Tensor = _reduce.sum(input, dim, dtype=dtype)
+    return found
+
+
+def softmax(input: SparseTensor, dim: int, *, dtype: Any = None) -> SparseTensor:
+    """Softmax along a dimension; elements without an entry count as minus infinity.
+
+    Parameters
+    ----------
+    input : Tensor
+        Sparse.
+    dim : int
+    dtype : dtype, optional
+        Convert to it first.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> s = dt.tensor([[0.0, 2.0], [1.0, 1.0]]).to_sparse()
+    >>> dt.sparse.softmax(s, 1).to_dense()
+    tensor([[0.0000, 1.0000],
+            [0.5000, 0.5000]])
+    """
+    found: SparseTensor = _reduce.softmax("softmax")(input, dim, dtype)
+    return found
+
+
+def log_softmax(input: SparseTensor, dim: int, *, dtype: Any = None) -> SparseTensor:
+    """The logarithm of :func:`softmax`, whose arguments it has."""
+    found: SparseTensor = _reduce.softmax("log_softmax")(input, dim, dtype)
+    return found
