@@ -56,6 +56,7 @@ def attention(
 
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
+FEWEST = 64  # Rows of a causal tile: with fewer, the calls cost more than the keys left out.
 
 
 def fill(
@@ -72,7 +73,7 @@ def fill(
     """Write the output, and the weights where kept, some matrices or some rows of one at a time."""
     count, length, source = len(query), query.shape[1], key.shape[1]
     # Of a causal tile only the last square has keys to leave out, and those after it are not met.
-    tile = max(8, -(-length // 4)) * source if is_causal else CACHED
+    tile = max(FEWEST, -(-length // 4)) * source if is_causal else CACHED
     rows = parts(length, source, min(tile, CACHED))
     one = ones(source, query.dtype)
     factor = query.dtype.type(scale)
@@ -83,24 +84,25 @@ def fill(
         # No query of these rows looks further.
         seen = min(lines.stop, source) if is_causal else source
         across = key[some].swapaxes(1, 2)[:, :, :seen]
-        scores = np.matmul(query[some, lines] * factor, across)
-        late, square = None, scores[..., lines.start :]
+        place = None if weights is None or seen < source else weights[some, lines]
+        scores = np.matmul(query[some, lines] * factor, across, out=place)
+        early, square = None, scores[..., lines.start :]
         if is_causal and lines.start < seen:
-            late = later(lines.stop - lines.start)[:, : seen - lines.start]
+            early = earlier(lines.stop - lines.start, scores.dtype)[:, : seen - lines.start]
         if mask is None and within(scores, FAR):
             np.exp(scores, out=scores)
-            if late is not None:
-                np.copyto(square, 0, where=late)
+            if early is not None:
+                np.multiply(square, early, out=square)
             divide(scores, np.matmul(scores, one[:seen]))
         else:
-            if late is not None:
-                np.copyto(square, -math.inf, where=late)
+            if early is not None:
+                np.copyto(square, -math.inf, where=early == 0)
             if mask is not None:
                 for block, place in zip(scores, places[some], strict=True):
                     add_mask(block, mask[place][lines, :seen])
             softmax_in_place(scores, one[:seen], mask is not None)
         np.matmul(scores, value[some, :seen], out=output[some, lines])
-        if weights is not None:
+        if weights is not None and place is None:
             weights[some, lines, :seen] = scores
             weights[some, lines, seen:] = 0
 
@@ -110,9 +112,9 @@ def fill(
 
 
 @lru_cache(64)
-def later(count: int) -> Array:
-    """Which keys come after which of `count` queries."""
-    found = np.triu(np.ones((count, count), np.bool_), 1)
+def earlier(count: int, dtype: np.dtype[Any]) -> Array:
+    """1 where a key does not come after one of `count` queries, else 0."""
+    found = np.tri(count, dtype=dtype)
     found.flags.writeable = False
     return found
 

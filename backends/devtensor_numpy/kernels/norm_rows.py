@@ -12,6 +12,11 @@ from .linalg import Array, ones
 from .sums import blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
 
+def outer(column: Array, row: Array) -> Array:
+    """Their product, a matrix: BLAS writes short rows faster than NumPy repeats numbers."""
+    return np.dot(column, row[None])
+
+
 @in_floats
 def native_layer_norm(
     input: Array,
@@ -40,9 +45,7 @@ def native_layer_norm(
         away = np.subtract(x[part], centre, out=out[part])
         scale = reciprocal_root(row_products(away, away) * mean_of, eps)[:, None]
         rstd[part] = scale
-        np.multiply(away, scale, out=away)
-        if weight is not None:
-            np.multiply(away, weight, out=away)
+        np.multiply(away, scale if weight is None else outer(scale, weight), out=away)
         if bias is not None:
             np.add(away, bias, out=away)
 
@@ -62,9 +65,8 @@ def fused_rms_norm(
     out = np.empty_like(x, order="C")
 
     def fill(part: slice) -> None:
-        piece = np.multiply(x[part], rstd[part], out=out[part])
-        if weight is not None:
-            np.multiply(piece, weight, out=piece)
+        scale = rstd[part]
+        np.multiply(x[part], scale if weight is None else outer(scale, weight), out=out[part])
 
     each(fill, blocks(x, CACHED), x.size)
     return out.reshape(input.shape), rstd
@@ -85,21 +87,21 @@ def row_slopes(
     scale = rstd.reshape(count)
     centre = None if mean is None else mean.reshape(count)
     inner = np.empty_like(x, order="C") if wanted[0] else None
-    outer: dict[int, Array] = {}
+    found: dict[int, Array] = {}
     less = number(-1 / length, dtype)
 
     def fill(part: slice) -> None:
         g, some, r = slope[part], x[part], scale[part]
         product = np.multiply(g, some)
         if wanted[1]:
-            found = outer[part.start] = np.matmul(r, product)
+            found[part.start] = np.dot(r, product)
             if centre is not None:
-                found -= np.matmul(r * centre[part], g)
+                found[part.start] -= np.dot(r * centre[part], g)
         if inner is None:
             return
-        along = np.matmul(product, factor)
+        along = np.dot(product, factor)
         if centre is not None:
-            total = np.matmul(g, factor)
+            total = np.dot(g, factor)
             along -= centre[part] * total
         np.multiply(along, less, out=along)
         np.multiply(along, r * r * r, out=along)
@@ -109,17 +111,15 @@ def row_slopes(
             np.multiply(total, r, out=total)
             np.subtract(total, along * centre[part], out=total)
             np.add(product, total[:, None], out=product)
-        if weight is None:
-            result = np.multiply(g, r[:, None], out=inner[part])
-        else:
-            result = np.multiply(g, factor, out=inner[part])
-            np.multiply(result, r[:, None], out=result)
+        result = np.multiply(
+            g, r[:, None] if weight is None else outer(r[:, None], factor), out=inner[part]
+        )
         np.add(result, product, out=result)
 
     each(fill, blocks(x, CACHED), x.size)
     return (
         inner,
-        np.add.reduce([outer[start] for start in sorted(outer)])[None] if wanted[1] else None,
+        np.add.reduce([found[start] for start in sorted(found)])[None] if wanted[1] else None,
         column_sums(slope)[None] if wanted[2] else None,
     )
 
