@@ -179,5 +179,5 @@ BINARY = (
 )  # fmt: skip
 OPERATORS = {
     **{f"{mark}{name}": 2 for name in BINARY for mark in ("", "r", "i")},
-    **{name: 1 for name in ("neg", "pos", "abs", "invert")},
+    **dict.fromkeys(("neg", "pos", "abs", "invert"), 1),
 }

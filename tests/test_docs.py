@@ -75,7 +75,7 @@ def test_docstrings(name):
     wrong = []
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
         if test.examples:
-            _, report = run_examples(test.docstring, test.name, **{"dt": dt})
+            _, report = run_examples(test.docstring, test.name, dt=dt)
             wrong.append(report)
     assert not "".join(wrong), "".join(wrong)
 

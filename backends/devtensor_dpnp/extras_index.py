@@ -67,14 +67,10 @@ def indices(x: Any, key: Any) -> tuple[Any, list[tuple[int, Any]]]:
     IndexError
     """
     key = key if isinstance(key, tuple) else (key,)
-    parts: list[Any] = []
-    for part in key:
-        if isinstance(part, np.ndarray):
-            part = dpnp.asarray(part, sycl_queue=x.sycl_queue)
-        if isinstance(part, dpnp.ndarray) and part.dtype == np.bool_:
-            parts.append(part)
-        else:
-            parts.append(part)
+    parts = [
+        dpnp.asarray(part, sycl_queue=x.sycl_queue) if isinstance(part, np.ndarray) else part
+        for part in key
+    ]
     taken = sum([0 if p is None or p is Ellipsis else p.ndim if mask(p) else 1 for p in parts])
     if taken > x.ndim:
         raise IndexError(

@@ -242,7 +242,7 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
     (True, False)
     """
     if isinstance(kind, tuple):
-        return any([isdtype(dtype, one) for one in kind])
+        return any(isdtype(dtype, one) for one in kind)
     if isinstance(kind, Dtype):
         return dtype is kind
     if not isinstance(kind, str):

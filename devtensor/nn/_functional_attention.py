@@ -40,7 +40,7 @@ def project(
 
 
 def check_attention(
-    query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Any, attn_mask: Any, heads: int
+    query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Any, attn_mask: Any
 ) -> bool:
     """Check dimensions; tell whether there is a batch."""
     if query.ndim not in (2, 3):
@@ -99,7 +99,7 @@ def multi_head_attention_forward(
     Query, key and value have the shape (L, N, E) or (L, E).
     """
     F = dt.nn.functional
-    batched = check_attention(query, key, value, key_padding_mask, attn_mask, num_heads)
+    batched = check_attention(query, key, value, key_padding_mask, attn_mask)
     if not batched:
         same = query is key, key is value
         query = query.unsqueeze(1)

@@ -103,13 +103,13 @@ def norm_slopes(
         pulled = slope if weight is None else slope * back_to(xp, weight, exact)
         inner = back_to(xp, projected(xp, pulled, normal, over, mean is not None) * rstd, dtype)
     if wanted[1]:
-        outer = reduced(xp, slope * normal, factor_shape(input, over, weight))
+        outer = reduced(xp, slope * normal, factor_shape(input, weight))
     if wanted[2]:
-        shift = reduced(xp, slope, factor_shape(input, over, weight))
+        shift = reduced(xp, slope, factor_shape(input, weight))
     return inner, outer, shift
 
 
-def factor_shape(x: Any, over: tuple[int, ...], weight: Any) -> tuple[int, ...]:
+def factor_shape(x: Any, weight: Any) -> tuple[int, ...]:
     """The shape of a factor in the layout of `x`."""
     if weight is not None:
         return tuple(weight.shape)
@@ -126,7 +126,7 @@ def projected(xp: Any, x: Any, normal: Any, over: tuple[int, ...], centred: bool
     return left - xp.sum(x, axis=over, keepdims=True) * each if centred else left
 
 
-def norm_slopes_rule(xp, gs, slope, input, rstd, mean, weight, over, needs):
+def norm_slopes_rule(xp, gs, slope, input, rstd, mean, weight, over):
     """The gradients of the gradients, in terms of operations that have gradients themselves."""
     dtypes = [None if x is None else x.dtype for x in (slope, input, rstd, mean, weight)]
     exact = rstd.dtype

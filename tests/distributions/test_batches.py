@@ -79,8 +79,7 @@ def test_subclasses_expand(family):
             self.extra = dt.ones(2)
 
     made = family.make("cpu")
-    params = {k: v for k, v in vars(family)["params"].items()}
-    tensors = {k: dt.tensor(v) if isinstance(v, list) else v for k, v in params.items()}
+    tensors = {k: dt.tensor(v) if isinstance(v, list) else v for k, v in family.params.items()}
     assert type(Plain(**tensors).expand((3, 2))) is Plain
     with pytest.raises(NotImplementedError, match=r"must also define a custom .expand"):
         Other(**tensors).expand((3, 2))
