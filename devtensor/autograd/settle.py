@@ -75,7 +75,7 @@ def scattered(old: Any, g: Any, device: Any) -> Any:
         return wrap(g, device, current().edge) + old
     made = g.tensor(current().edge)
     if old is None:
-        return made
+        return catalogue["clone"].function(made)  # others may hold its values
     if old.is_sparse:
         return old + made
     with no_grad():

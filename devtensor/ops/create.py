@@ -22,6 +22,7 @@ from devtensor.ops.arguments import require_tensors
 from devtensor.ops.elementwise import in_range
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
+from devtensor.settings import sparse_coo
 from devtensor.tensor import Tensor
 
 _IGNORED = ("layout", "pin_memory", "memory_format", "generator")
@@ -173,7 +174,10 @@ def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     device, requires_grad, out
         As for all new tensors.
     """
-    return _full("zeros", *_sized("zeros", size, place), 0, dtype, place)
+    (size,) = _sized("zeros", size, place)
+    if place.get("layout") is sparse_coo:
+        return _without_entries("zeros", size, dtype, place)
+    return _full("zeros", size, 0, dtype, place)
 
 
 @composite(method=False, examples=[(2, 3), ((2, 3),), (0, {"dtype": int64})])
@@ -189,6 +193,15 @@ def ones(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     return _full("ones", *_sized("ones", size, place), 1, dtype, place)
+
+
+def _without_entries(
+    name: str, size: tuple[Any, ...], dtype: Dtype | None, place: dict[str, Any]
+) -> Any:
+    """A sparse tensor of zeros."""
+    from devtensor.sparse import sparse_coo_tensor  # stands above this file
+
+    return sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
 
 
 def _sized(name: str, size: tuple[Any, ...], place: dict[str, Any]) -> tuple[tuple[Any, ...]]:
@@ -213,6 +226,8 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("empty", size, place)
+    if place.get("layout") is sparse_coo:
+        return _without_entries("empty", size, dtype, place)
     return unset(_size("empty", size), dtype=_type(dtype, place), **_place("empty", place))
 
 

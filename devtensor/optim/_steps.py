@@ -117,6 +117,8 @@ class Stepwise(Optimizer):
         "differentiable": False,
     }
     """Options that groups saved by older versions may lack."""
+    _sparse: ClassVar[str] = "{} does not support sparse gradients"
+    """Why a sparse gradient is refused; nothing if it is not."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -145,10 +147,25 @@ class Stepwise(Optimizer):
         if closure is not None:
             with dt.enable_grad():
                 loss = closure()
+        if self._sparse:
+            self._refuse_sparse()
         with dt.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
                 self._step_group(group)
         return loss
+
+    def _refuse_sparse(self) -> None:
+        """Raise RuntimeError if a gradient is sparse."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if (grad := p.grad) is not None and grad.is_sparse:
+                    raise RuntimeError(self._sparse.format(type(self).__name__))
+
+    def _scattered(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
+    ) -> None:
+        """Change a parameter by a sparse gradient."""
+        raise NotImplementedError
 
     def _step_group(self, group: dict[str, Any]) -> None:
         """Change the parameters of one group."""
@@ -161,6 +178,9 @@ class Stepwise(Optimizer):
             state = memory[p]
             if not state:
                 self._start(group, p, state)
+            if grad.is_sparse:
+                self._scattered(group, p, grad, state)
+                continue
             kept = self._recall(state, names)
             update(p, grad, *kept, *options)
 

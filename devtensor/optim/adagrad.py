@@ -45,6 +45,7 @@ class Adagrad(Stepwise):
 
     _formula = adagrad_update
     _memory = ("sum",)
+    _sparse = ""
     _added: ClassVar[dict[str, Any]] = {
         "foreach": None,
         "maximize": False,
@@ -100,6 +101,22 @@ class Adagrad(Stepwise):
         first = self.defaults["initial_accumulator_value"]
         state["step"] = counter()
         state["sum"] = dt.full_like(p, complex(first, first) if p.dtype.is_complex else first)
+
+    def _scattered(
+        self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]
+    ) -> None:
+        lr, lr_decay, eps, weight_decay, maximize = self._options(group)
+        if weight_decay != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state["step"] += 1
+        grad = grad.coalesce()
+        state["sum"].add_(grad * grad)
+        root = state["sum"].sparse_mask(grad).values().sqrt() + eps
+        length = lr / (1 + (state["step"].item() - 1) * lr_decay)
+        step = dt.sparse_coo_tensor(
+            grad.indices(), grad.values() / root, grad.shape, is_coalesced=True
+        )
+        p.add_(step, alpha=length if maximize else -length)
 
     def _options(self, group: dict[str, Any]) -> tuple[Any, ...]:
         lr = self._option(group, "lr")

@@ -78,6 +78,7 @@ class Adam(Stepwise):
 
     _formula = adam_update
     _memory = ("exp_avg", "exp_avg_sq")
+    _sparse = "Adam does not support sparse gradients, please consider SparseAdam instead"
     _added: ClassVar[dict[str, Any]] = {
         **Stepwise._added,
         "amsgrad": False,

@@ -106,7 +106,7 @@ class Search:
         parts = []
         for p in self.params:
             part = dt.zeros_like(p) if p.grad is None else p.grad
-            parts.append(real(part).reshape(-1))
+            parts.append(real(part.to_dense()).reshape(-1))
         joined: Tensor = dt.cat(parts)
         return joined
 

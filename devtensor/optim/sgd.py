@@ -44,6 +44,7 @@ class SGD(Stepwise):
     """
 
     _formula = sgd_update
+    _sparse = ""
     _counters: ClassVar[tuple[str, ...]] = ()
     _added: ClassVar[dict[str, Any]] = {
         "nesterov": False,
@@ -102,6 +103,11 @@ class SGD(Stepwise):
             grad = p.grad
             if grad is None:
                 continue
+            if grad.is_sparse:
+                if not (momentum or decay):
+                    p.add_(grad, alpha=lr if maximize else -lr)
+                    continue
+                grad = grad.to_dense()
             if momentum != 0:
                 state = self.state[p]
                 buffer, damped = state.get("momentum_buffer"), dampening

@@ -1,4 +1,4 @@
-"""SparseAdam, which needs what there is not: sparse gradients."""
+"""SparseAdam: Adam for gradients of few rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ from typing import Any
 import devtensor as dt
 from devtensor.tensor import Tensor
 
-from ._steps import check_betas
+from ._steps import check_betas, number
 from .optimizer import Optimizer
 
 __all__ = ["SparseAdam"]
 
 
 class SparseAdam(Optimizer):
-    """Adam for sparse gradients; all here are dense, and it refuses these as PyTorch does.
+    """Adam for sparse gradients: what has no gradient in a step keeps its value and its means.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, named parameters, or groups; dense ones.
+    lr : float or Tensor
+        The length of a step.
+    betas : tuple of float
+        How much of the means of gradients and of their squares is kept in a step.
+    eps : float
+        Added to the root of the mean of squares.
+    maximize : bool
+        Whether to step along the gradient instead of against it.
 
     Raises
     ------
@@ -53,20 +66,56 @@ class SparseAdam(Optimizer):
             )
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Refuse the gradients.
+        """Change the parameters once, each where its gradient has entries.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss anew, with its gradients, and returns it.
 
         Raises
         ------
         RuntimeError
-            If a parameter has a gradient.
+            If a gradient is dense.
         """
         loss = None
         if closure is not None:
             with dt.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            if any(p.grad is not None for p in group["params"]):
-                raise RuntimeError(
-                    "SparseAdam does not support dense gradients, please consider Adam instead"
-                )
+        given = [
+            (group, p) for group in self.param_groups for p in group["params"]
+            if p.grad is not None
+        ]  # fmt: skip
+        if any(not p.grad.is_sparse for _, p in given):
+            raise RuntimeError(
+                "SparseAdam does not support dense gradients, please consider Adam instead"
+            )
+        with dt.no_grad():
+            for group, p in given:
+                self._step(group, p, p.grad.coalesce())
         return loss
+
+    def _step(self, group: dict[str, Any], p: Tensor, grad: Any) -> None:
+        """Change a parameter and its means where its gradient has entries."""
+        state = self.state[p]
+        if not state:
+            state.update(step=0, exp_avg=dt.zeros_like(p), exp_avg_sq=dt.zeros_like(p))
+        state["step"] += 1
+        if not grad._nnz():
+            return
+        g = -grad.values() if group["maximize"] else grad.values()
+        means = []
+        for name, beta, new in zip(("exp_avg", "exp_avg_sq"), group["betas"], (g, g * g),
+                                   strict=True):  # fmt: skip
+            old = state[name].sparse_mask(grad).values()
+            change = (new - old) * (1 - beta)
+            state[name].add_(at(grad, change))
+            means.append(old + change)
+        first, second = [1 - beta ** state["step"] for beta in group["betas"]]
+        length = number(group["lr"]) * second**0.5 / first
+        p.add_(at(grad, means[0] / (means[1].sqrt() + group["eps"])), alpha=-length)
+
+
+def at(grad: Any, values: Tensor) -> Any:
+    """Values where a gradient has entries."""
+    return dt.sparse_coo_tensor(grad.indices(), values, grad.shape, is_coalesced=True)

@@ -107,7 +107,9 @@ class SparseTensor(Tensor):
         """``torch.sparse_coo``."""
         return sparse_coo
 
-    is_sparse = True
+    is_sparse, is_sparse_csr, is_quantized, is_nested, is_mkldnn, is_mps, name = (
+        True, False, False, False, False, False, None,
+    )  # fmt: skip
 
     def sparse_dim(self) -> int:
         """The number of dimensions with coordinates."""
@@ -253,7 +255,7 @@ class SparseTensor(Tensor):
         from devtensor.serialization._rebuild import _rebuild_sparse_tensor
 
         parts = [part.detach() for part in self._parts]
-        return _rebuild_sparse_tensor, ("torch.sparse_coo", (*parts, self._size, self._coalesced))
+        return _rebuild_sparse_tensor, (sparse_coo, (*parts, self._size, self._coalesced))
 
     # ---- its place in the graph
 
@@ -335,7 +337,7 @@ class SparseTensor(Tensor):
 
 KEPT = """
 backward dim element_size get_device grad_fn is_complex is_conj is_cpu is_cuda is_floating_point
-is_leaf is_neg is_nonzero is_pinned is_same_size is_shared is_signed is_xpu itemsize ndimension
+is_leaf is_meta is_neg is_nonzero is_pinned is_same_size is_shared is_signed is_xpu itemsize ndimension
 nelement numel output_nr pin_memory register_post_accumulate_grad_hook retain_grad retains_grad
 share_memory_ size
 """.split()
