@@ -40,6 +40,7 @@ class TypedTensor(type):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         fits = isinstance(instance, Tensor) and instance.dtype is cls.dtype
+        fits = fits and not instance.is_sparse
         return fits and cls.kind in (None, instance.device.type)
 
 

@@ -46,7 +46,7 @@ def assert_close(
         Both or neither; by default what the dtype allows.
     equal_nan : bool
         Whether NaN equals NaN.
-    check_device, check_dtype, check_stride : bool
+    check_device, check_dtype, check_layout, check_stride : bool
         What else must be the same.
     msg : str or callable, optional
         What the error says instead, or a function of the text.
@@ -60,7 +60,8 @@ def assert_close(
             "Both 'rtol' and 'atol' must be either specified or omitted, but got no "
             f"{'rtol' if rtol is None else 'atol'}."
         )
-    checks = {"device": check_device, "dtype": check_dtype, "stride()": check_stride}
+    checks = {"device": check_device, "dtype": check_dtype, "layout": check_layout,
+              "stride()": check_stride}  # fmt: skip
 
     def fail(text: str, place: tuple[Any, ...]) -> None:
         if place and not isinstance(msg, str):
@@ -185,11 +186,15 @@ def tensors(
     """What is said of two tensors that differ; None if they do not."""
     one, two = dt.as_tensor(one).detach(), dt.as_tensor(two).detach()
     looks = [("shape", one.shape, two.shape)]
-    looks += [(name, *(getattr(x, name) for x in (one, two))) for name in ("device", "dtype")]
+    names = ("device", "dtype", "layout")
+    looks += [(name, *(getattr(x, name) for x in (one, two))) for name in names]
     looks.append(("stride()", one.stride(), two.stride()))
     for name, mine, other in looks:
         if checks.get(name, True) and mine != other:
             return f"The values for attribute '{name}' do not match: {mine} != {other}."
+    if one.is_sparse and two.is_sparse:
+        return sparse(one.coalesce(), two.coalesce(), checks, rtol, atol, equal_nan)
+    one, two = one.to_dense(), two.to_dense()
     rtol, atol = allowance((one.dtype, two.dtype), rtol, atol)
     common = promote_types(one.dtype, two.dtype)
     one, two = one.to(common), two.to(one.device).to(common)
@@ -210,6 +215,23 @@ def tensors(
         rows.append((kind, greatest.item(), index, allowed))
     extra = f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})"
     return told("Tensor-likes", extra, rows, rtol == atol == 0)
+
+
+def sparse(
+    one: Any, two: Any, checks: dict[str, bool], rtol: float | None, atol: float | None,
+    equal_nan: bool,
+) -> str | None:  # fmt: skip
+    """The same of two sparse tensors: their coordinates must be equal, their values nearly."""
+    if one._nnz() != two._nnz():
+        return (
+            "The number of specified values in sparse COO tensors does not match: "
+            f"{one._nnz()} != {two._nnz()}"
+        )
+    found = tensors(one.indices(), two.indices(), checks, 0, 0, False)
+    if found is not None:
+        return found.replace("Tensor-likes", "Sparse COO indices")
+    found = tensors(one.values(), two.values(), checks, rtol, atol, equal_nan)
+    return found and found.replace("Tensor-likes", "Sparse COO values")
 
 
 assert_allclose = assert_close

@@ -9,6 +9,7 @@ from devtensor.sparse import _linear, _reduce
 from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
 from devtensor.sparse._make import sparse_coo_tensor, to_sparse
 from devtensor.sparse._tensor import SparseTensor
+from devtensor.sparse._typed import TYPES
 from devtensor.tensor import Tensor
 
 __all__ = ["SparseTensor", "addmm", "as_sparse_gradcheck", "hspmm", "log_softmax", "mm",
@@ -28,8 +29,8 @@ spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")
 as_sparse_gradcheck = refused(
     "sparse.as_sparse_gradcheck", "use gradcheck of a function of the values"
 )
-FloatTensor = DoubleTensor = LongTensor = sparse_coo_tensor
 spmm = mm
+globals().update(TYPES)
 
 
 def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:

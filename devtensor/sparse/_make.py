@@ -278,3 +278,11 @@ def new_zeros(
 ) -> SparseTensor:  # fmt: skip
     shape = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
     return empty(shape, dtype or input.dtype, device or input.device, requires_grad)
+
+
+def new(input: SparseTensor, *data: Any, device: Any = None) -> SparseTensor:
+    """One of the same type and place, of a size or of coordinates and values."""
+    place = input.device if device is None else device
+    if all(isinstance(one, int) for one in data):
+        return empty(data or (0,), input.dtype, place)
+    return sparse_coo_tensor(*data, dtype=input.dtype, device=place)
