@@ -29,7 +29,8 @@ spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")
 as_sparse_gradcheck = refused(
     "sparse.as_sparse_gradcheck", "use gradcheck of a function of the values"
 )
-spmm = mm
+spmm = dsmm = mm
+hsmm, saddmm = hspmm, _linear.addmm
 globals().update(TYPES)
 
 

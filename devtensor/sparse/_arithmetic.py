@@ -7,7 +7,7 @@ from typing import Any
 import devtensor as dt
 from devtensor.dtype import NUMBERS
 from devtensor.sparse import _linear
-from devtensor.sparse._make import coalesced, dense, empty, picked, sizes
+from devtensor.sparse._make import coalesced, dense, picked, sizes
 from devtensor.sparse._tensor import SparseTensor, missing
 from devtensor.tensor import Tensor
 
@@ -70,18 +70,13 @@ def mul(input: Any, other: Any) -> Any:
     if one._parts[0] is two._parts[0]:
         return one.like(one._parts[1] * two._parts[1])
     keys, others = one.keys(), two.keys()
-    if not len(keys) or not len(others):
-        return one.like((one._parts[1] * 1)[:0]) if len(others) else nothing(one, two)
-    at = dt.searchsorted(others, keys).clamp(max=len(others) - 1)
-    met = (others.index_select(0, at) == keys).nonzero().squeeze(1)
+    at = met = others
+    if len(others):
+        at = dt.searchsorted(others, keys).clamp(max=len(others) - 1)
+        met = (others.index_select(0, at) == keys).nonzero().squeeze(1)
     values = one._parts[1].index_select(0, met)
     values = values * two._parts[1].index_select(0, at.index_select(0, met))
     return SparseTensor(one._parts[0].index_select(1, met), values, one.shape, True)
-
-
-def nothing(one: SparseTensor, two: SparseTensor) -> SparseTensor:
-    """A tensor without entries, for two that share none."""
-    return empty(one.shape, _linear.common(one, two), one.device, dense=one.dense_dim())
 
 
 def times_dense(input: SparseTensor, other: Tensor) -> SparseTensor:
