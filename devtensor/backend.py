@@ -25,6 +25,8 @@ class Backend:
     """The device type that it serves, as ``"cpu"``."""
     host: bool = False
     """Whether its memory is the host's, so that there is one device without an index."""
+    data: bool = True
+    """Whether its arrays have elements, which can be read."""
     xp: Any
     """The array API namespace, version 2024.12, with the EXTRAS beside it."""
     array_types: tuple[type, ...]
@@ -56,8 +58,8 @@ class Backend:
         """How many devices of this kind there are."""
         return 1
 
-    def current(self) -> int:
-        """The index used when none is named, in this thread."""
+    def current(self) -> Any:
+        """The index used when none is named, in this thread; None if there are no indices."""
         return getattr(self._here, "index", 0)
 
     def set_current(self, index: int) -> None:

@@ -83,8 +83,9 @@ class device:
         backend = self.backend
         if backend.host:
             return self if self.index is None or self.index else device(self.type)
-        if self.index is None:
-            return device(self.type, backend.current())
+        index = backend.current()
+        if self.index is None or index is None:
+            return device(self.type, index)
         if self.index >= backend.count():
             raise RuntimeError(
                 f"invalid device ordinal: {self}; there are {backend.count()} such devices"
@@ -112,7 +113,7 @@ class device:
         return device, (self.type, self.index)
 
 
-ELSEWHERE = ("hip", "hpu", "ipu", "meta", "mps", "mtia", "vulkan", "xla")
+ELSEWHERE = ("hip", "hpu", "ipu", "mps", "mtia", "vulkan", "xla")
 """Kinds of device that programs written for PyTorch name, to ask whether a tensor is there."""
 
 ACCELERATORS = ("cuda", "xpu")

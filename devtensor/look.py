@@ -139,7 +139,6 @@ class Look:
     is_quantized = False
     is_nested = False
     is_mkldnn = False
-    is_meta = False
     is_mps = False
     name = None
 
@@ -162,6 +161,11 @@ class Look:
     def is_xpu(self: Any) -> bool:
         """Whether it is on an Intel device."""
         return self._device.type == "xpu"
+
+    @property
+    def is_meta(self: Any) -> bool:
+        """Whether it has a shape and no data."""
+        return not self._device.backend.data
 
     def to(self: Any, *args: Any, **kwargs: Any) -> Tensor:
         """In another type or on another device; see :func:`devtensor.ops.convert.to`."""

@@ -92,13 +92,22 @@ def tensor_repr(tensor: Any) -> str:
         return text
     kind = type(tensor).__name__
     opening = "tensor(" if kind in ("Tensor", "Parameter", "Buffer") else f"{kind}("
-    text = opening + (values(tensor.detach(), len(opening)) if tensor.numel() else "[]")
-    # A suffix goes on the last line, if it fits.
-    room = options.linewidth - (len(text) - text.rfind("\n") + 1)
-    for suffix in suffixes(tensor):
+    data = tensor._device.backend.data
+    inner = values(tensor.detach(), len(opening)) if data and tensor.numel() else "[]"
+    text = opening + (inner if data else "...")
+    return with_suffixes(text, suffixes(tensor), len(opening))
+
+
+def with_suffixes(text: str, said: list[str], indent: int, apart: bool = False) -> str:
+    """A tensor's text to its end: a suffix goes on the last line, if it fits.
+
+    With `apart` the first one begins a new line.
+    """
+    room = -1 if apart else options.linewidth - (len(text) - text.rfind("\n") + 1)
+    for suffix in said:
         if len(suffix) + 2 > room:
-            text += ",\n" + " " * len(opening) + suffix
-            room = options.linewidth - len(opening) - len(suffix)
+            text += ",\n" + " " * indent + suffix
+            room = options.linewidth - indent - len(suffix)
         else:
             text += ", " + suffix
             room -= len(suffix) + 2
@@ -113,7 +122,7 @@ def format_tensor(tensor: Any, spec: str) -> str:
     TypeError
         If `spec` is not empty and `tensor` has dimensions.
     """
-    if tensor.ndim == 0:
+    if tensor.ndim == 0 and not tensor.is_meta:
         return format(tensor.item(), spec)
     if spec:
         raise TypeError(
@@ -129,7 +138,9 @@ def suffixes(tensor: Any) -> list[str]:
     default = dtypes.get_default_dtype()
     if tensor.device != devices.get_default_device().resolve():
         said.append(f"device='{tensor.device}'")
-    if tensor.numel():
+    if not tensor._device.backend.data:
+        plain, shape_shows = {default}, False
+    elif tensor.numel():
         wide = default is dtypes.float64
         plain = {default, dtypes.int64, dtypes.bool_}
         plain.add(dtypes.complex128 if wide else dtypes.complex64)

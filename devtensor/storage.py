@@ -125,7 +125,8 @@ class Memory:
         return self._row().__array__(dtype, copy)
 
     def __repr__(self) -> str:
-        lines = "".join(f" {element}\n" for element in self)
+        there = not self._tensor.is_meta
+        lines = "".join(f" {element}\n" for element in self) if there else "...\n"
         name = f"torch.storage.{type(self).__name__}"
         kind = "" if self.dtype is BYTE else f"dtype={self.dtype!r}, "
         return f"{lines}[{name}({kind}device={self.device}) of size {len(self)}]"

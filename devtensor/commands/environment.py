@@ -69,6 +69,8 @@ def devices_of(served: Any) -> dict[str, str]:
     """The devices of a kind: what each is called, its memory, and whether it can add up."""
     if served.host:
         return {served.kind: f"the memory of this machine, one operation tried: {works('cpu')}"}
+    if not served.data:
+        return {served.kind: "shapes, types and strides, without memory"}
     found = {}
     for index in range(served.count()):
         free, total = served.memory_info(index)

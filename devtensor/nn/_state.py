@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -252,6 +253,15 @@ class State(Tree):
                     value.requires_grad_(tensor.requires_grad)
             setattr(self, name, value)
             return ""
+        if tensor.is_meta and not value.is_meta:
+            warnings.warn(
+                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta "
+                "parameter in the current model, which is a no-op. (Did you mean to pass "
+                "`assign=True` to assign items in the state dictionary to their corresponding key "
+                "in the module instead of copying them in place?)",
+                UserWarning,
+                stacklevel=3,
+            )
         try:
             with dt.no_grad():
                 tensor.copy_(value)

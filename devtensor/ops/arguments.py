@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from devtensor.backend import owner
 from devtensor.tensor import Tensor
 
 
@@ -79,10 +80,17 @@ def over(dim: Any, ndim: int) -> tuple[int, ...]:
 def anywhere(condition: Any, xp: Any = None) -> bool:
     """Whether a tensor of truth values has a true one; within `vmap`, in any of the examples.
 
-    For gradient rules, which have their namespace `xp`, it may be an array, too.
+    For gradient rules, which have their namespace `xp`, it may be an array, too. Where there are no
+    data, nothing is known to be true.
     """
     found = condition.any() if xp is None else xp.any(condition)
-    return bool(getattr(found, "_array", found))
+    return readable(found) and bool(getattr(found, "_array", found))
+
+
+def readable(x: Any) -> bool:
+    """Whether a tensor or array has data; a number is readable, too."""
+    backend = owner(getattr(x, "_array", x))
+    return backend is None or backend.data
 
 
 def written_by(target: Any, *values: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from devtensor.dtype import bool_, int32, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
-from devtensor.ops.arguments import axis
+from devtensor.ops.arguments import anywhere, axis
 from devtensor.ops.create import arange, converted, tensor_of
 from devtensor.ops.elementwise import where
 from devtensor.ops.results import placed, with_out
@@ -2016,14 +2016,13 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return one_hot_at(tensor, num_classes)
-    if int(tensor.min()) < 0:
+    if anywhere(tensor < 0):
         raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
     if num_classes == -1:
-        num_classes = largest + 1
-    elif largest >= num_classes:
+        num_classes = int(tensor.max()) + 1
+    elif anywhere(tensor >= num_classes):
         raise RuntimeError(
-            f"Class values must be smaller than num_classes. Got {largest} for "
+            f"Class values must be smaller than num_classes. Got {int(tensor.max())} for "
             f"num_classes={num_classes}."
         )
     return one_hot_at(tensor, num_classes)

@@ -10,7 +10,7 @@ import devtensor as dt
 from devtensor.device import device
 from devtensor.dtype import dtype as DType
 from devtensor.serialization._memory import Memory, Storage, contiguous, raw
-from devtensor.serialization._rebuild import set_state
+from devtensor.serialization._rebuild import _rebuild_meta_tensor_no_storage, set_state
 from devtensor.tensor import Tensor
 
 __all__ = ["deepcopy_tensor", "rebuild_subclass", "rebuild_tensor", "reduce_tensor"]
@@ -25,7 +25,9 @@ def reduce_tensor(tensor: Tensor, protocol: int = 2) -> tuple[Any, ...]:
     source = tensor.detach()
     size = tuple(source.shape)
     stride: tuple[int, ...] | None = None
-    if source.is_contiguous():
+    if source.is_meta:
+        flat, stride = None, tuple(source.stride())
+    elif source.is_contiguous():
         flat = source
     else:
         memory = Memory(source)
@@ -33,9 +35,10 @@ def reduce_tensor(tensor: Tensor, protocol: int = 2) -> tuple[Any, ...]:
             flat, stride = memory.flat, memory.stride
         else:
             flat = source.contiguous()
-    data: Any = raw(flat)
-    data = pickle.PickleBuffer(data) if protocol >= 5 else bytes(data)
-    kept = None if stride is None or memory is None else (memory.offset, stride)
+    data: Any = None if flat is None else raw(flat)
+    if data is not None:
+        data = pickle.PickleBuffer(data) if protocol >= 5 else bytes(data)
+    kept = None if stride is None else (0 if memory is None else memory.offset, stride)
     args = (data, tensor.dtype, str(tensor.device), size, kept, tensor.requires_grad)
     if type(tensor) is Tensor and not tensor.__dict__:
         return rebuild_tensor, args
@@ -51,6 +54,9 @@ def rebuild_tensor(
     requires_grad: bool,
 ) -> Tensor:
     """Make again what `reduce_tensor` described."""
+    if data is None:
+        assert strides is not None
+        return _rebuild_meta_tensor_no_storage(dtype, size, strides[1], requires_grad)
     if isinstance(data, bytes) or memoryview(data).readonly:
         data = bytearray(data)
     storage = Storage(memoryview(data).cast("B"), dtype)

@@ -74,7 +74,9 @@ class Memory:
             except RuntimeError:  # the same
                 storage = self._apart(tensor)
         count = self.flat.numel()
-        self.key = (tensor.device, storage.data_ptr(), count) if count else object()
+        place = tensor.device
+        there = count and place.backend.data
+        self.key = (place, storage.data_ptr(), count) if there else object()
 
     def _apart(self, tensor: Tensor) -> Any:
         """See a copy instead, which shares memory with nothing."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import devtensor as dt
 from devtensor.dtype import dtype as DType
 from devtensor.nn.parameter import Buffer, Parameter
 from devtensor.serialization._memory import Storage
+from devtensor.settings import layout, sparse_coo, strided
 from devtensor.tensor import Tensor
 
 __all__ = [
     "_rebuild_from_type_v2",
+    "_rebuild_meta_tensor_no_storage",
     "_rebuild_parameter",
     "_rebuild_parameter_with_state",
+    "_rebuild_sparse_tensor",
     "_rebuild_tensor",
     "_rebuild_tensor_v2",
     "_rebuild_tensor_v3",
@@ -55,6 +59,37 @@ def _rebuild_tensor_v3(
         raise TypeError("a tensor needs a storage and a dtype, and the file gives something else")
     tensor = storage.tensor(dtype, storage_offset, size, stride)
     return finish(tensor, requires_grad, metadata)
+
+
+def _rebuild_meta_tensor_no_storage(
+    dtype: DType, size: Any, stride: Any, requires_grad: bool
+) -> Tensor:
+    """A tensor without data."""
+    return dt.empty_strided(
+        size, stride, dtype=dtype, device="meta", requires_grad=bool(requires_grad)
+    )
+
+
+def _get_layout(name: str) -> layout:
+    """The layout of a name such as ``"torch.sparse_coo"``."""
+    found: layout | None = LAYOUTS.get(name)
+    if found is None:
+        raise TypeError(f"the file holds a tensor of the layout {name!r}, which is not here")
+    return found
+
+
+LAYOUTS = {str(one): one for one in (sparse_coo, strided)}
+
+
+def _rebuild_sparse_tensor(layout: layout, data: tuple[Any, ...]) -> Tensor:
+    """A sparse tensor of its coordinates and values."""
+    if layout is not sparse_coo:
+        raise TypeError(f"the file makes a sparse tensor of the layout {layout!r}")
+    indices, values, size, *coalesced = data
+    made: Tensor = dt.sparse_coo_tensor(
+        indices, values, size, check_invariants=True, is_coalesced=bool(coalesced and coalesced[0])
+    )
+    return made
 
 
 def finish(tensor: Tensor, requires_grad: Any, metadata: Any) -> Tensor:

@@ -22,6 +22,7 @@ from devtensor.serialization import _rebuild
 from devtensor.serialization._archive import ALIGNMENT, ArchiveWriter
 from devtensor.serialization._memory import Memory, raw
 from devtensor.serialization._names import OF_DTYPE, UNTYPED, StorageType, torch_name
+from devtensor.settings import layout
 from devtensor.tensor import Tensor
 
 __all__ = ["MAGIC", "PROTOCOL_VERSION", "get_crc32_options", "save", "set_crc32_options"]
@@ -89,21 +90,28 @@ class Shelf:
             if not tensor.__dict__:
                 return _rebuild._rebuild_parameter, args
             return _rebuild._rebuild_parameter_with_state, (*args, dict(tensor.__dict__))
-        memory = Memory(tensor)
-        saved = self.store(memory)
-        args = (
-            saved, memory.offset, tuple(tensor.shape), memory.stride, tensor.requires_grad,
-            OrderedDict(),
-        )  # fmt: skip
-        make: Any = _rebuild._rebuild_tensor_v2
-        if saved.kind is UNTYPED:
-            make, args = _rebuild._rebuild_tensor_v3, (*args, tensor.dtype)
+        make, args = self.call(tensor)
         state = dict(tensor.__dict__)
         if kind is Buffer:
             kind, state = Tensor, {"persistent": True, **state, "_is_buffer": True}
-        if kind is Tensor and not state:
+        if (kind is Tensor or tensor.is_sparse) and not state:
             return make, args
         return _rebuild._rebuild_from_type_v2, (make, kind, args, state)
+
+    def call(self, tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
+        """The function that makes a plain tensor of these values again, and its arguments."""
+        if tensor.is_sparse:
+            return tensor.__reduce_ex__(2)
+        size = tuple(tensor.shape)
+        if tensor.is_meta:
+            args: Any = (tensor.dtype, size, tuple(tensor.stride()), tensor.requires_grad)
+            return _rebuild._rebuild_meta_tensor_no_storage, args
+        memory = Memory(tensor)
+        saved = self.store(memory)
+        args = (saved, memory.offset, size, memory.stride, tensor.requires_grad, OrderedDict())
+        if saved.kind is UNTYPED:
+            return _rebuild._rebuild_tensor_v3, (*args, tensor.dtype)
+        return _rebuild._rebuild_tensor_v2, args
 
 
 class Pickling:
@@ -125,6 +133,8 @@ class Pickling:
             return self.shelf.reduce(value)
         if type(value) is HookDict and not value:
             return OrderedDict, ()
+        if type(value) is layout:
+            return _rebuild._get_layout, (str(value),)
         if type(value) is device:
             return device, (value.type,) if value.index is None else (value.type, value.index)
         name = self.torch_name(value)
