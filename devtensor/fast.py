@@ -185,12 +185,27 @@ def fallback(op: Op) -> Function:
     return slow
 
 
-def operator_fallback(op: Op) -> Function:
-    """The same for an operator, which leaves what it does not know to the other operand."""
+def operator_fallback(op: Op, lead: str) -> Function:
+    """The same for an operator, which leaves what it does not know to the other operand.
+
+    `lead` names the input on whose side it stands, which is a tensor.
+    """
     call = general(op)
 
     def slow(given: dict[str, Any]) -> Any:
         inputs = [given[name] for name in op.inputs]
+        first = given[lead]
+        if not isinstance(first, Tensor):
+            side = "" if lead == op.inputs[0] else "r"
+            raise TypeError(
+                f"descriptor '__{side}{op.operator}__' for 'Tensor' objects doesn't apply to a "
+                f"'{type(first).__name__}' object: its first argument must be the tensor"
+            )
+        if op.operator == "invert" and first.dtype.kind not in ("int", "bool"):
+            raise TypeError(
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors, not "
+                f"on {first.dtype!r} of shape {list(first.shape)}"
+            )
         return call(*inputs) if all(map(operand, inputs)) else NotImplemented
 
     return slow
@@ -224,7 +239,7 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
         "_taken": None,
         "_plans": Plans(op),
         "_general": general(op),
-        "_slow": fallback(op) if order is None else operator_fallback(op),
+        "_slow": fallback(op) if order is None else operator_fallback(op, op.inputs[order[0]]),
         "__builtins__": __builtins__,
         "__name__": f"devtensor.fast.{op.name}",
     }

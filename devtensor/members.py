@@ -115,7 +115,7 @@ class Members:
 
     def narrow_copy(self: Any, dim: int, start: int, length: int) -> Tensor:
         """A part along a dimension, copied."""
-        return self.narrow(dim, start, length).clone()
+        return catalogue["narrow_copy"].function(self, dim, start, length)
 
     def new(self: Any, *data: Any, device: Any = None) -> Tensor:
         """A tensor of the same type and place, of a shape or of data, as older programs say it."""

@@ -54,8 +54,11 @@ class Op:
         Looks at the inputs as they were given, and raises what does not suit them.
     numbers : tuple of str or None
         The inputs that may be Python numbers beside a tensor; None if all may, and without one.
-    exact_out : bool
-        Whether ``out=`` must be of the result's own type, not of one that it can be cast to.
+    exact_out : bool or callable
+        Whether ``out=`` must be of the result's own type, not of one that it can be cast to; a
+        function says it of the inputs.
+    apart : bool
+        Whether ``out=`` may not lie in the memory of an input.
     ordered : bool
         Whether results are put in row order if the kernel has left them in that of its inputs.
     function : callable
@@ -76,7 +79,8 @@ class Op:
         refusal: str | None = None,
         refuses: Function | None = None,
         numbers: tuple[str, ...] | None = None,
-        exact_out: bool = False,
+        exact_out: bool | Callable[..., bool] = False,
+        apart: bool = False,
         ordered: bool = False,
         view: bool | str = False,
         outputs: Any = None,
@@ -98,7 +102,7 @@ class Op:
         self.examples, self.oracle = tuple(examples), oracle
         self.elementwise, self.promotes, self.among = elementwise, promotes, among
         self.accepts, self.refusal, self.refuses = accepts, refusal, refuses
-        self.exact_out, self.ordered = exact_out, ordered
+        self.exact_out, self.apart, self.ordered = exact_out, apart, ordered
         self.view, self.outputs, self.writes, self.varargs = view, outputs, writes, varargs
         self.inplace = elementwise if inplace is None else inplace
         self.operator, self.public, self.home, self.aliases = operator, public, home, aliases

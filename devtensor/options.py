@@ -70,24 +70,30 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
             "differentiation, but one of the arguments requires grad. Leave out= away, or use "
             "no_grad()."
         )
-    exact = op.exact_out or (op.public and params.get("dtype") is not None)
+    exact = op.exact_out(*inputs) if callable(op.exact_out) else op.exact_out
+    exact = exact or (op.public and params.get("dtype") is not None)
     if params.get("dtype", out) is None and not exact and isinstance(out, Tensor):
         params["dtype"] = out.dtype  # in which it is computed, then
     result = launch(op, inputs, params)
-    if op.outputs is None:
-        check_out(op, result, outs[0], exact)
-        read = [x for x in inputs if isinstance(x, Tensor) and crossed(op, x, outs[0])]
-        refuse_overlap(outs[0], read, result.shape == outs[0].shape)
-        return write_out(op, result, outs[0])
-    if len(outs) != len(result):
+    values = [result] if op.outputs is None else result
+    if len(outs) != len(values):
         raise TypeError(
-            f"{op.shown}(): argument 'out' must be a tuple of {len(result)} Tensors, not "
+            f"{op.shown}(): argument 'out' must be a tuple of {len(values)} Tensors, not "
             f"{len(outs)}"
         )
-    for value, x in zip(result, outs, strict=True):
+    for value, x in zip(values, outs, strict=True):
         check_out(op, value, x, exact)
-    for value, x in zip(result, outs, strict=True):
+        read = [y for y in inputs if isinstance(y, Tensor) and crossed(op, y, x)]
+        refuse_overlap(x, read, op.elementwise or value.shape == x.shape)
+        if op.elementwise and value.shape != x.shape and any(x is y for y in inputs):
+            raise RuntimeError(
+                f"output with shape {list(x.shape)} doesn't match the broadcast shape "
+                f"{list(value.shape)}: out= of {op.name}() is one of its inputs, which keep theirs"
+            )
+    for value, x in zip(values, outs, strict=True):
         write_out(op, value, x)
+    if op.outputs is None:
+        return out
     return op.packed(*outs) if op.packed is not list else out
 
 
@@ -104,7 +110,7 @@ def refuse_overlap(out: Tensor, inputs: Sequence[Tensor], kept: bool) -> None:
             f"out has shape {list(out.shape)} and strides {out.stride()}"
         )
     for x in inputs:
-        if x._device is out._device and backend.shares(x._array, out._array):
+        if x is out or (x._device is out._device and backend.shares(x._array, out._array)):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to "
                 "tensor refer to a single memory location. Please clone() the tensor before "
@@ -120,6 +126,8 @@ def crossed(op: Op, x: Tensor, out: Tensor) -> bool:
     """
     if op.star is not None:
         return True
+    if op.apart:
+        return bool(x.ndim)
     if not op.elementwise or not (dense(x) and dense(out)):
         return False
     return not same_memory(x, out)

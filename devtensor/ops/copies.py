@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from devtensor.example import complexes
 from devtensor.op import catalogue, composite
 from devtensor.ops import convert
 from devtensor.ops.arguments import axis
-from devtensor.ops.results import with_out
+from devtensor.ops.results import placed, taking_out, tensors, with_out
 
 VIEWS: dict[str, tuple[Any, ...]] = {
     "alias": (((2, 3),),),
@@ -34,10 +35,44 @@ VIEWS: dict[str, tuple[Any, ...]] = {
 }
 """The views, and examples of each."""
 
+SEVERAL = ("split", "split_with_sizes", "unbind")
+"""Those that give several tensors."""
+
 
 def own(x: Any) -> Any:
     """A contiguous copy."""
     return x.clone() if x.is_contiguous() else x.contiguous()
+
+
+def with_several_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of any number of results take ``out=``; it gives nothing then."""
+    name = function.__name__
+
+    @wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if out is None:
+            return result
+        if len(out) != len(result):
+            raise RuntimeError(
+                f"{name}() expected an out= argument of size {len(result)}, got size {len(out)}: "
+                "it takes one tensor to each result"
+            )
+        placed(name, result, out, tensors((*args, *kwargs.values())), casts=False)
+        return None
+
+    call.__signature__ = taking_out(function)  # type: ignore[attr-defined]
+    return call
+
+
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
+    """The view; what PyTorch's copying form says of dimensions is of another type."""
+    if 0 < input.ndim <= dim:
+        raise RuntimeError(
+            f"Expected dim < static_cast<int64_t>(self_sizes.size()) to be true: narrow_copy() got "
+            f"dim={dim} for shape {list(input.shape)}"
+        )
+    return catalogue["narrow"].function(input, dim, start, length)
 
 
 def copied(
@@ -55,14 +90,15 @@ def copied(
     call.__doc__ = f"The same as :func:`{name}`, but of memory of its own."
     call.__module__ = __name__
     call.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
-    composite(examples=examples, oracle=oracle)(with_out()(call))
+    taking = with_several_out if name in SEVERAL else with_out()
+    composite(examples=examples, oracle=oracle)(taking(call))
 
 
 for _name, _examples in VIEWS.items():
     # PyTorch has no gradient of this one; its view does the same.
     copied(
         _name,
-        catalogue[_name].function,
+        narrow if _name == "narrow" else catalogue[_name].function,
         _examples,
         (lambda torch, x: torch.view_as_complex(x)) if _name == "view_as_complex" else "same",
     )

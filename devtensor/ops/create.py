@@ -725,7 +725,7 @@ def _same_floats(one: Any, two: Any) -> None:
 
 
 @composite(method=False, examples=[((2, 3), (2, 3)), ((2, 1), (3,)), ((), ())])
-@with_out()
+@with_out(over=True)
 def complex(real: Any, imag: Any) -> Any:
     """A complex tensor from its real and imaginary parts, which broadcast.
 
@@ -740,7 +740,7 @@ def complex(real: Any, imag: Any) -> Any:
 
 
 @composite(method=False, examples=[(positive(2, 3), (2, 3)), (positive(2, 1), (3,))])
-@with_out()
+@with_out(over=True)
 def polar(abs: Any, angle: Any) -> Any:
     """A complex tensor from its absolute values and angles.
 

@@ -457,7 +457,7 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[((3, 3),), ((2, 3, 3), {"get_infos": True})])
-@with_out()
+@with_out(casts=True)
 def lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """Triangular factors packed into one matrix, and pivots; `linalg.lu_factor` is the newer name.
 

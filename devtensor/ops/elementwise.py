@@ -1409,6 +1409,7 @@ derivative(
 
 @op(
     elementwise=True,
+    exact_out=lambda input, end, weight: hasattr(weight, "dtype"),
     promotes=None,
     examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],
 )

@@ -528,7 +528,7 @@ def _same_dtype(input: Any, values: Any) -> None:
 
 
 @composite(method=True, examples=[((2, 3), ints(2, 2, high=6))])
-@with_out()
+@with_out(apart=True)
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened `input`, in the shape of `index`.
 
@@ -757,7 +757,7 @@ def _along(input: Any, dim: int, index: Any, name: str, other: str = "input") ->
 
 
 @composite(method=True, examples=[((3, 4), 1, ints(3, 2, high=4)), ((3, 4), 0, ints(2, 3, high=3))])
-@with_out()
+@with_out(apart=True)
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """Pick elements along `dim`: ``out[i, j] = input[index[i, j], j]`` for ``dim=0``.
 
@@ -1029,7 +1029,6 @@ def scatter_reduce_at(
 def _scatter_reduce_rule(
     xp: Any,
     g: Any,
-    needs: Any,
     input: Any,
     index: Any,
     src: Any,
@@ -1190,7 +1189,7 @@ def index_reduce_(
         ((3, 4), ints(5, high=12)),
     ],
 )
-@with_out()
+@with_out(apart=True)
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Pick elements along `dim` at `indices`, which broadcast with `input` in other dimensions.
 
@@ -1278,7 +1277,7 @@ derivative(index_select_spread, input=lambda xp, g, index, dim: xp.index_select_
     method=True,
     examples=[((3, 4), 0, ints(5, high=3)), ((3, 4), -1, ints(2, high=4)), ((), 0, fixed([0]))],
 )
-@with_out()
+@with_out(apart=True)
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The parts of `input` along `dim` that `index` lists.
 
@@ -1651,7 +1650,7 @@ derivative(
 
 
 @composite(method=True, examples=[((2, 3), bools(2, 3)), ((2, 3), bools(3)), ((3,), bools(2, 3))])
-@with_out()
+@with_out(apart=True)
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements of `input` where `mask` is True, in one dimension; the two broadcast."""
     if mask.dtype is not bool_:
@@ -1837,6 +1836,8 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     if out is not None and as_tuple:
         raise RuntimeError("nonzero does not support the out kwarg when as_tuple is True")
     if not as_tuple:
+        if out is not None:
+            refuse_overlap(out, [input], True)
         found = nonzero_at(input)
         return found if out is None else placed("nonzero", found, out, [input], False)
     if not input.ndim:

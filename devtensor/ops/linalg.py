@@ -440,7 +440,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 
 
 @composite(method=True, aliases=("ger",), examples=[((3,), (4,)), ((0,), (2,))])
-@with_out(casts=True)
+@with_out(casts=True, apart=True)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of an element of `input` with an element of `vec2`.
 
@@ -468,7 +468,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @composite(method=True, examples=[((2, 3), (4, 3)), ((3,), (3,)), ((2, 3), ())])
-@with_out()
+@with_out(casts=lambda input, other: not (input.ndim and other.ndim))
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sum products over the last dimension of both.
 
@@ -2253,6 +2253,7 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
 
 @op(
     exact_out=True,
+    apart=True,
     home="linalg",
     method=False,
     promotes=None,
@@ -2311,7 +2312,7 @@ derivative(
 
 
 @composite(method=True, examples=[((2, 3), (2, 3), {"dim": 1}), ((3, 2), (3, 2), {"dim": 0})])
-@with_out()
+@with_out(apart=True)
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """Cross product of 3-d vectors.
 

@@ -203,7 +203,17 @@ def nansum(xp, input, /, dim=None, keepdim=False, *, dtype=None):
         Keep them, with length 1.
     dtype : dtype, optional
         Convert to it first.
+
+    Raises
+    ------
+    NotImplementedError
+        If floats should be added up in another kind of dtype.
     """
+    if dtype is not None and kind(input) == "float" and of(dtype).kind != "float":
+        raise NotImplementedError(
+            f"\"nansum_cpu\" not implemented for '{of(dtype).legacy}': nansum() adds up numbers of "
+            f"{of(input.dtype)!r} in a floating dtype; convert what it gives"
+        )
     return total(xp, masked(xp, input == input, input), over(dim, input.ndim), keepdim, dtype)
 
 
@@ -662,6 +672,11 @@ def min_dim(xp, input, /, dim, keepdim):
 derivative(min_dim, input=unpicked)
 
 
+def one_result(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> bool:
+    """Whether :func:`max` gives no places beside the values."""
+    return dim is None or hasattr(dim, "shape")
+
+
 @composite(
     method=True,
     examples=[
@@ -672,7 +687,7 @@ derivative(min_dim, input=unpicked)
         (ints(3),),
     ],
 )
-@with_out(casts=True)
+@with_out(casts=one_result, over=True)
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest number of all, the largest along `dim`, or the larger of two.
 
@@ -715,7 +730,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
         (ints(3),),
     ],
 )
-@with_out(casts=True)
+@with_out(casts=one_result, over=True)
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest number of all, along `dim`, or the smaller of two; as for :func:`max`."""
     if hasattr(dim, "shape"):
@@ -1424,6 +1439,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @op(
     exact_out=True,
+    apart=True,
     promotes=None,
     accepts=ORDERED,
     outputs=("values", "indices"),
@@ -1626,7 +1642,7 @@ def piece(x: Any, dim: int, key: slice) -> Any:
         ((3,), 5),
     ],
 )
-@with_out(casts=True)
+@with_out(casts=lambda input, n=1, *args, **kwargs: n != 0)
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`.
 

@@ -15,17 +15,22 @@ from devtensor.tensor import Tensor
 Function = Callable[..., Any]
 
 
-def with_out(*, casts: bool = False, over: bool = False) -> Callable[[Function], Function]:
+def with_out(
+    *, casts: bool | Callable[..., bool] = False, apart: bool = False, over: bool = False
+) -> Callable[[Function], Function]:
     """Let a composite take ``out=``, as operations do: a tensor, or one to each result.
+
+    A composite that casts, and has a `dtype` that is not given, computes in the type of `out`.
 
     Parameters
     ----------
-    casts : bool, optional
+    casts : bool or callable, optional
         Whether what is written may have another type than the result, to which the result's type
-        can be cast; else, and where there are several results, it must have the same.
+        can be cast; else it must have the same. A function says it of the arguments of a call.
+    apart : bool, optional
+        Whether `out` may not lie in the memory of an input.
     over : bool, optional
-        Whether the result may be written over an input: then `out` may be that very memory, but
-        not lie across it.
+        The same, but for the very memory of an input, over which it may be written.
 
     Raises
     ------
@@ -42,22 +47,32 @@ def with_out(*, casts: bool = False, over: bool = False) -> Callable[[Function],
         def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
             if out is None:
                 return function(*args, **kwargs)
+            cast = casts(*args, **kwargs) if callable(casts) else casts
+            if typed and cast and isinstance(out, Tensor) and kwargs.get("dtype") is None:
+                kwargs["dtype"] = out.dtype
             inputs = tensors((*args, *kwargs.values()))
-            if over and isinstance(out, Tensor):
-                inputs = [x for x in inputs if x is not out and not same_memory(x, out)]
-            return placed(name, function(*args, **kwargs), out, inputs, casts)
+            for one in tensors((out,)) if apart or over else ():
+                read = [x for x in inputs if not over or (x is not one and not same_memory(x, one))]
+                refuse_overlap(one, read, True)
+            return placed(name, function(*args, **kwargs), out, inputs, cast)
 
-        signature = inspect.signature(function)
-        option = inspect.Parameter(
-            "out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any"
-        )
-        listed = list(signature.parameters.values())
-        place = len(listed) - bool(listed and listed[-1].kind is inspect.Parameter.VAR_KEYWORD)
-        listed.insert(place, option)
-        call.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+        typed = "dtype" in inspect.signature(function).parameters
+        call.__signature__ = taking_out(function)  # type: ignore[attr-defined]
         return call
 
     return define
+
+
+def taking_out(function: Function) -> inspect.Signature:
+    """The signature of a function with the option `out`."""
+    signature = inspect.signature(function)
+    option = inspect.Parameter(
+        "out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any"
+    )
+    listed = list(signature.parameters.values())
+    place = len(listed) - bool(listed and listed[-1].kind is inspect.Parameter.VAR_KEYWORD)
+    listed.insert(place, option)
+    return signature.replace(parameters=listed)
 
 
 def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bool) -> Any:
@@ -80,9 +95,8 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
     if len(values) != len(outs):
         raise TypeError(f"{name}(): out has {len(outs)} tensors for {len(values)} results")
     refuse_tracked(name, outs, (*inputs, *outs))
-    casts = casts and single
     for value, x in zip(values, outs, strict=True):
-        refuse_overlap(x, () if casts else inputs, value.shape == x.shape)
+        refuse_overlap(x, (), value.shape == x.shape)
         check_type(name, value, x, casts)
     for value, x in zip(values, outs, strict=True):
         write_out(catalogue[name], value, x)  # type: ignore[arg-type]  # its name

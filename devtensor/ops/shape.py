@@ -1790,7 +1790,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 
 @composite(method=True, examples=[((2, 2), (2, 3)), ((2,), (1, 3, 2)), ((), (2,))])
-@with_out(casts=True)
+@with_out(casts=True, apart=True)
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: `other` laid out once for each element of `input`, times it."""
     ndim = max(input.ndim, other.ndim)

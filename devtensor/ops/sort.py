@@ -124,6 +124,7 @@ def msort(input: Any) -> Any:
 @op(
     ordered=True,
     exact_out=True,
+    apart=True,
     promotes=None,
     outputs=("values", "indices"),
     examples=[
@@ -171,6 +172,7 @@ derivative(topk, input=_unsorted)
 @op(
     ordered=True,
     exact_out=True,
+    apart=True,
     promotes=None,
     outputs=("values", "indices"),
     examples=[
