@@ -10,6 +10,7 @@ import devtensor.dtype as dtypes
 from devtensor.serialization._rebuild import (
     _rebuild_parameter,
     _rebuild_parameter_with_state,
+    _rebuild_sparse_tensor,
     _rebuild_tensor,
     _rebuild_tensor_v2,
     _rebuild_tensor_v3,
@@ -19,6 +20,7 @@ from devtensor.tensor import Tensor
 __all__ = [
     "_rebuild_parameter",
     "_rebuild_parameter_with_state",
+    "_rebuild_sparse_tensor",
     "_rebuild_tensor",
     "_rebuild_tensor_v2",
     "_rebuild_tensor_v3",

@@ -12,6 +12,7 @@ from devtensor.device import set_default_device
 from devtensor.dtype import NAMES, get_default_dtype, set_default_dtype
 from devtensor.dtype import dtype as Dtype
 from devtensor.host import made_of
+from devtensor.settings import strided
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -40,7 +41,7 @@ class TypedTensor(type):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         fits = isinstance(instance, Tensor) and instance.dtype is cls.dtype
-        fits = fits and not instance.is_sparse
+        fits = fits and instance.layout is strided
         return fits and cls.kind in (None, instance.device.type)
 
 

@@ -135,7 +135,7 @@ class Look:
         """The tensor itself, as it is dense; in another type if one is given."""
         return self if dtype is None else to(self, dtype=dtype)
 
-    is_sparse = False
+    is_sparse = is_sparse_csr = False
     is_quantized = False
     is_nested = False
     is_mkldnn = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.settings import sparse_coo as COO
+from devtensor.settings import sparse_coo, sparse_csr
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -12,17 +12,34 @@ REFUSED = ("_indices", "_nnz", "_values", "resize_as_sparse_", "sparse_resize_",
            "sparse_resize_and_clear_")  # fmt: skip
 
 
-def refuse(name: str, kind: type[Exception] = RuntimeError) -> Any:
+def refuse(
+    name: str, error: type[Exception] = RuntimeError, kind: str = "coordinate"
+) -> Any:
     """A method of sparse tensors that dense ones have not."""
 
+    cure = ".to_sparse()" if kind == "coordinate" else ".to_sparse_csr()"
+
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        raise kind(
-            f"{name} expected sparse coordinate tensor layout but got Strided; call .to_sparse() "
-            "first"
+        raise error(
+            f"{name} expected sparse {kind} tensor layout but got Strided; call {cure} first"
         )
 
     call.__name__ = name
     call.__doc__ = "Refused: this is for sparse tensors."
+    return call
+
+
+def other_layout(name: str) -> Any:
+    """A method that would make a tensor of a layout that is not here."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            f"to_sparse_{name}(): there is no layout sparse_{name}; call .to_sparse_csr() or "
+            ".to_sparse()"
+        )
+
+    call.__name__ = f"to_sparse_{name}"
+    call.__doc__ = f"Refused: there is no layout ``torch.sparse_{name}``."
     return call
 
 
@@ -39,16 +56,19 @@ class Scarce:
         sparse_dim : int, optional
             The dimensions with coordinates, from the first on; all by default.
         layout : layout, optional
-            ``torch.sparse_coo``; there is no other one.
+            ``torch.sparse_coo`` or ``torch.sparse_csr``.
 
         Raises
         ------
         NotImplementedError
             If another layout is asked for.
         """
-        if layout not in (None, COO):
+        if layout is sparse_csr:
+            made: Tensor = self.to_sparse_csr()
+            return made
+        if layout not in (None, sparse_coo):
             raise NotImplementedError(
-                f"to_sparse(): of sparse layouts there is {COO}, got {layout}; leave it out"
+                f"to_sparse(): there is no layout {layout}; take {sparse_coo} or {sparse_csr}"
             )
         from devtensor.sparse import to_sparse  # loaded with the first of them
 
@@ -58,6 +78,18 @@ class Scarce:
         """The elements that are not zero, with their coordinates."""
         made: Tensor = self.to_sparse()
         return made
+
+    def to_sparse_csr(self: Any, dense_dim: int | None = None) -> Tensor:
+        """The elements of a matrix that are not zero, row by row (``torch.sparse_csr``).
+
+        Raises
+        ------
+        RuntimeError
+            If it is no matrix.
+        """
+        from devtensor.sparse import in_rows, to_sparse
+
+        return in_rows(to_sparse(self))
 
     def sparse_mask(self: Any, mask: Any) -> Tensor:
         """The elements at the coordinates that a sparse tensor of the same size has.
@@ -82,6 +114,10 @@ class Scarce:
 
 for _name in ("coalesce", "indices", "is_coalesced", "values"):
     setattr(Scarce, _name, refuse(_name))
+for _name in ("ccol_indices", "col_indices", "crow_indices", "row_indices"):
+    setattr(Scarce, _name, refuse(_name, kind="row compressed"))
 for _name in REFUSED:
     setattr(Scarce, _name, refuse(_name, NotImplementedError))
+for _name in ("csc", "bsr", "bsc"):
+    setattr(Scarce, f"to_sparse_{_name}", other_layout(_name))
 on_tensor(Scarce)

@@ -58,13 +58,16 @@ channels_last_3d = memory_format("channels_last_3d")
 
 
 class layout:
-    """How a tensor's elements lie in memory; all tensors are dense."""
+    """How a tensor's elements lie in memory."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
 
 
 strided = layout("strided")

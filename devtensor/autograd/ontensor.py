@@ -12,6 +12,7 @@ from devtensor.autograd.node import Leaf, Part, extra_of
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad
 from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.ops.convert import alias, detach
+from devtensor.settings import strided
 from devtensor.tensor import Tensor, on_tensor, rest_of, wrap
 
 LEAVES = "you can only change requires_grad flags of leaf variables."
@@ -298,7 +299,7 @@ class Graph:
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: bool = False) -> Any:
         """A tensor of another class over the memory of `data`."""
-        if data.is_sparse:
+        if data.layout is not strided:
             raise NotImplementedError(
                 f"{cls.__name__}: a sparse tensor has no memory of its own to look at; make one of "
                 "its values, and the sparse tensor of that by torch.sparse_coo_tensor"

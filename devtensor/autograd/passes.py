@@ -62,7 +62,7 @@ def roots_of(
             one = native(dtype or dtypes.get_default_dtype(), device)
             xp = device.backend.xp
             grad = wrap(xp.ones(shape, dtype=one, **on(device)), device)
-        elif isinstance(output, Tensor) and output.is_sparse and isinstance(grad, Tensor):
+        elif isinstance(grad, Tensor) and scattered(output):
             grad = output.at_values(grad)
         elif not isinstance(grad, Tensor):
             raise TypeError(
@@ -88,6 +88,11 @@ def roots_of(
             )
         found.append((edge, grad if create_graph else grad._array))
     return found
+
+
+def scattered(value: Any) -> bool:
+    """Whether something is a sparse tensor."""
+    return isinstance(value, Tensor) and value._array.__class__ is Coo
 
 
 def place_of(value: Any, name: str, what: str) -> Any:
@@ -301,7 +306,7 @@ def grad(
             dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
             copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
             g = wrap(copied, device, current().edge)
-        if g is not None and isinstance(x, Tensor) and x.is_sparse and not g.is_sparse:
+        if g is not None and scattered(x) and not scattered(g):
             g = x.gradient(g)
         results.append(g)
     return tuple(results)

@@ -22,7 +22,7 @@ from devtensor.ops.arguments import require_tensors
 from devtensor.ops.elementwise import in_range
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
-from devtensor.settings import sparse_coo
+from devtensor.settings import sparse_coo, sparse_csr
 from devtensor.tensor import Tensor
 
 _IGNORED = ("layout", "pin_memory", "memory_format", "generator")
@@ -175,7 +175,7 @@ def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("zeros", size, place)
-    if place.get("layout") is sparse_coo:
+    if place.get("layout") in (sparse_coo, sparse_csr):
         return _without_entries("zeros", size, dtype, place)
     return _full("zeros", size, 0, dtype, place)
 
@@ -201,7 +201,9 @@ def _without_entries(
     """A sparse tensor of zeros."""
     from devtensor.sparse import sparse_coo_tensor  # stands above this file
 
-    return sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
+    layout = place["layout"]
+    made = sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
+    return made if layout is sparse_coo else made.to_sparse_csr()
 
 
 def _sized(name: str, size: tuple[Any, ...], place: dict[str, Any]) -> tuple[tuple[Any, ...]]:
@@ -226,7 +228,7 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("empty", size, place)
-    if place.get("layout") is sparse_coo:
+    if place.get("layout") in (sparse_coo, sparse_csr):
         return _without_entries("empty", size, dtype, place)
     return unset(_size("empty", size), dtype=_type(dtype, place), **_place("empty", place))
 

@@ -86,6 +86,7 @@ def fixed() -> dict[tuple[str, str], Any]:
     }
     name = "_rebuild_from_type_v2"
     table["torch._tensor", name] = table.pop(("torch._utils", name))
+    table["torch.serialization", "_get_layout"] = _rebuild._get_layout
     table["torch.nn.parameter", "Parameter"] = Parameter
     table["torch.nn.parameter", "UninitializedParameter"] = UninitializedParameter
     table["torch.nn.parameter", "UninitializedBuffer"] = UninitializedBuffer

@@ -22,7 +22,7 @@ from devtensor.serialization import _rebuild
 from devtensor.serialization._archive import ALIGNMENT, ArchiveWriter
 from devtensor.serialization._memory import Memory, raw
 from devtensor.serialization._names import OF_DTYPE, UNTYPED, StorageType, torch_name
-from devtensor.settings import layout
+from devtensor.settings import layout, strided
 from devtensor.tensor import Tensor
 
 __all__ = ["MAGIC", "PROTOCOL_VERSION", "get_crc32_options", "save", "set_crc32_options"]
@@ -94,13 +94,13 @@ class Shelf:
         state = dict(tensor.__dict__)
         if kind is Buffer:
             kind, state = Tensor, {"persistent": True, **state, "_is_buffer": True}
-        if (kind is Tensor or tensor.is_sparse) and not state:
+        if (kind is Tensor or tensor.layout is not strided) and not state:
             return make, args
         return _rebuild._rebuild_from_type_v2, (make, kind, args, state)
 
     def call(self, tensor: Tensor) -> tuple[Any, tuple[Any, ...]]:
         """The function that makes a plain tensor of these values again, and its arguments."""
-        if tensor.is_sparse:
+        if tensor.layout is not strided:
             return tensor.__reduce_ex__(2)
         size = tuple(tensor.shape)
         if tensor.is_meta:

@@ -8,21 +8,20 @@ from devtensor.refusal import refused
 from devtensor.sparse import _linear, _reduce
 from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
 from devtensor.sparse._make import sparse_coo_tensor, to_sparse
+from devtensor.sparse._rows import in_rows, sparse_compressed_tensor, sparse_csr_tensor
 from devtensor.sparse._tensor import SparseTensor
 from devtensor.sparse._typed import TYPES
 from devtensor.tensor import Tensor
 
-__all__ = ["SparseTensor", "addmm", "as_sparse_gradcheck", "hspmm", "log_softmax", "mm",
-           "sampled_addmm", "smm", "softmax", "sparse_coo_tensor", "spdiags", "spmm", "spsolve",
-           "sspaddmm", "sum", "to_sparse"]  # fmt: skip
+__all__ = ["SparseTensor", "addmm", "as_sparse_gradcheck", "hspmm", "in_rows", "log_softmax", "mm",
+           "sampled_addmm", "smm", "softmax", "sparse_compressed_tensor", "sparse_coo_tensor",
+           "sparse_csr_tensor", "spdiags", "spmm", "spsolve", "sspaddmm", "sum", "to_sparse"]  # fmt: skip
 
-WHY = "of the sparse layouts there is the one of coordinates; use sparse_coo_tensor"
+WHY = "of the sparse layouts there are sparse_coo and sparse_csr; use one of these"
 
-sparse_csr_tensor = refused("sparse_csr_tensor", WHY)
 sparse_csc_tensor = refused("sparse_csc_tensor", WHY)
 sparse_bsr_tensor = refused("sparse_bsr_tensor", WHY)
 sparse_bsc_tensor = refused("sparse_bsc_tensor", WHY)
-sparse_compressed_tensor = refused("sparse_compressed_tensor", WHY)
 sampled_addmm = refused("sparse.sampled_addmm", "use (mat1 @ mat2).sparse_mask(input)")
 spdiags = refused("sparse.spdiags", "use torch.diag_embed and .to_sparse()")
 spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")

@@ -57,9 +57,9 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 def mul(input: Any, other: Any) -> Any:
     if not isinstance(input, SparseTensor):
         input, other = other, input
-    if isinstance(other, NUMBERS) or (not other.is_sparse and not other.ndim):
+    if isinstance(other, NUMBERS) or (not isinstance(other, SparseTensor) and not other.ndim):
         return input.like(input._parts[1] * other)
-    if not other.is_sparse:
+    if not isinstance(other, SparseTensor):
         return times_dense(input, other)
     if tuple(input.shape) != tuple(other.shape):
         raise RuntimeError(
@@ -91,7 +91,7 @@ def times_dense(input: SparseTensor, other: Tensor) -> SparseTensor:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    if isinstance(other, Tensor) and (other.is_sparse or other.ndim):
+    if isinstance(other, Tensor) and (isinstance(other, SparseTensor) or other.ndim):
         raise RuntimeError(
             "Sparse division requires a scalar or zero-dim dense tensor divisor (got shape "
             f"{list(other.shape)} for divisor)"

@@ -20,8 +20,8 @@ def matrix(name: str, tensor: Any, place: int, ndim: int = 2) -> None:
     ------
     RuntimeError
     """
-    if tensor.ndim != ndim or (tensor.is_sparse and tensor.dense_dim()):
-        kinds = f" with {tensor.dense_dim()} dense dimensions" if tensor.is_sparse else ""
+    if tensor.ndim != ndim or (isinstance(tensor, SparseTensor) and tensor.dense_dim()):
+        kinds = f" with {tensor.dense_dim()} dense dimensions" if isinstance(tensor, SparseTensor) else ""
         raise RuntimeError(
             f"{name}: Argument #{place}: Expected dim {ndim}, got a tensor of size "
             f"{list(tensor.shape)}{kinds}"
@@ -33,13 +33,15 @@ def scattered(row: Tensor, values: Tensor, picked: Tensor, count: int) -> Tensor
     return summed(values.unsqueeze(-1) * picked, row, count)
 
 
-def mm(input: Any, mat2: Any) -> Any:
+def mm(input: Any, mat2: Any, reduce: str = "sum") -> Any:
     """The product of two matrices, sparse if both are.
 
     Parameters
     ----------
     input, mat2 : Tensor
         Shapes ``(n, m)`` and ``(m, k)``; at least one of them sparse.
+    reduce : {"sum", "mean", "amax", "amin"}, optional
+        What is taken of the products in a row of a sparse matrix instead of their sum.
 
     Raises
     ------
@@ -58,12 +60,16 @@ def mm(input: Any, mat2: Any) -> Any:
             f"expected mat1 and mat2 to have the same dtype, but got: {input.dtype.legacy} != "
             f"{mat2.dtype.legacy}; convert one with .to()"
         )
-    if not input.is_sparse:
+    if not isinstance(input, SparseTensor):
         return mm(mat2.t(), input.t()).t().contiguous()
-    if mat2.is_sparse:
+    if isinstance(mat2, SparseTensor):
         return joined(coalesced(input), coalesced(mat2))
     (row, column), values = input._parts
-    return scattered(row, values, mat2.index_select(0, column), input.shape[0])
+    picked = mat2.index_select(0, column)
+    if reduce == "sum":
+        return scattered(row, values, picked, input.shape[0])
+    room = picked.new_zeros(input.shape[0], picked.shape[1])
+    return room.index_reduce(0, row, values.unsqueeze(-1) * picked, reduce, include_self=False)
 
 
 def joined(input: SparseTensor, mat2: SparseTensor) -> SparseTensor:
@@ -85,7 +91,7 @@ def mv(input: Any, vec: Any) -> Tensor:
     """The product of a sparse matrix and a vector."""
     matrix("mv", input, 1)
     matrix("mv", vec, 2, 1)
-    if vec.is_sparse:
+    if isinstance(vec, SparseTensor):
         vec = vec.to_dense()
     if input.shape[1] != vec.shape[0]:
         raise RuntimeError(
@@ -106,7 +112,7 @@ def bmm(input: Any, mat2: Any) -> Tensor:
     """
     matrix("bmm", input, 1, 3)
     matrix("bmm", mat2, 2, 3)
-    if not input.is_sparse or mat2.is_sparse:
+    if not isinstance(input, SparseTensor) or isinstance(mat2, SparseTensor):
         raise RuntimeError("bmm_sparse: the first tensor must be sparse and the second one dense")
     count, rows, inner = input.shape
     if tuple(mat2.shape[:2]) != (count, inner):
@@ -123,9 +129,9 @@ def matmul(input: Any, other: Any) -> Any:
     """The product of matrices and vectors of which at least one is sparse."""
     dims = input.ndim, other.ndim
     if dims == (2, 1):
-        return mv(input if input.is_sparse else to_sparse(input), other)
+        return mv(input if isinstance(input, SparseTensor) else to_sparse(input), other)
     if dims == (1, 2):
-        return mv(other.t() if other.is_sparse else to_sparse(other.t()), input)
+        return mv(other.t() if isinstance(other, SparseTensor) else to_sparse(other.t()), input)
     if dims == (3, 3):
         return bmm(input, other)
     return mm(input, other)
@@ -136,7 +142,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     product = mm(mat1, mat2)
     if alpha != 1:
         product = product * alpha
-    if beta == 0 and not input.is_sparse:
+    if beta == 0 and not isinstance(input, SparseTensor):
         return product.expand(input.shape) if product.shape != input.shape else product
     return (input if beta == 1 else input * beta) + product
 

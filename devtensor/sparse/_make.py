@@ -222,7 +222,7 @@ def masked(input: Any, mask: SparseTensor) -> SparseTensor:
             "sparse_mask(): operands have incompatible sizes; self has size "
             f"{list(input.shape)} but mask has size {list(mask.shape)}"
         )
-    if not input.is_sparse:
+    if not isinstance(input, SparseTensor):
         return mask.like(picked(input, mask))
     # Where there is none it has a zero, which stands behind all entries.
     here, there = coalesced(input), mask.keys()
@@ -256,9 +256,14 @@ def to_dense(input: SparseTensor, dtype: Any = None, *, masked_grad: Any = None)
     return found if dtype is None else found.to(dtype)
 
 
-def again(input: SparseTensor, sparse_dim: int | None = None, **_: Any) -> SparseTensor:
+def again(
+    input: SparseTensor, sparse_dim: int | None = None, *, layout: Any = None, **_: Any
+) -> SparseTensor:
+    if layout is not None and layout is not dt.sparse_coo:
+        made: SparseTensor = dense(input).to_sparse(layout=layout)
+        return made
     if sparse_dim in (None, input.sparse_dim()):
-        return input
+        return SparseTensor(*input._parts, input.shape, input._coalesced)
     return to_sparse(dense(input), sparse_dim)
 
 

@@ -56,7 +56,7 @@ def unsqueeze(input: SparseTensor, dim: int) -> SparseTensor:
 
 def cat(tensors: Any, dim: int = 0) -> SparseTensor:
     for place, one in enumerate(tensors):
-        if not one.is_sparse:
+        if not isinstance(one, SparseTensor):
             raise RuntimeError(
                 f"Concatenating sparse tensors, but a dense tensor was found at position {place}."
             )
@@ -176,7 +176,7 @@ def item_at(input: SparseTensor, key: Any) -> Any:
         elif one is Ellipsis:
             dim += input.ndim - sum(k is not None and k is not Ellipsis for k in keys)
         elif hasattr(one, "__index__") and not isinstance(one, (bool, slice)):
-            found = found[int(one)] if not found.is_sparse else select(found, dim, int(one))
+            found = found[int(one)] if not isinstance(found, SparseTensor) else select(found, dim, int(one))
         else:
             raise missing("__getitem__")
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.op import catalogue
-from devtensor.sparse import _arithmetic, _linear, _make, _reduce, _shape, _write
+from devtensor.sparse import _arithmetic, _linear, _make, _reduce, _rows, _shape, _write
 from devtensor.sparse._make import coalesced
 from devtensor.sparse._tensor import SparseTensor
 
@@ -62,6 +62,7 @@ TABLE: dict[str, Rule] = {
     "to_dense": _make.to_dense,
     "to_sparse": _make.again,
     "to_sparse_coo": _make.again,
+    "to_sparse_csr": _rows.in_rows,
     "zeros_like": _make.zeros_like,
     "resize_as_": _write.resize_as_sparse_,
     **by_name(_write, "copy_ resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ zero_"),

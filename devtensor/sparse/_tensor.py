@@ -84,7 +84,7 @@ class SparseTensor(Tensor):
         """Other values at the same coordinates."""
         kept = self._coalesced if coalesced is None else coalesced
         size = (*self._size[: self.sparse_dim()], *values.shape[1:])
-        return SparseTensor(self._parts[0], values, size, kept)
+        return type(self)(self._parts[0], values, size, kept)
 
     def become(self, other: SparseTensor) -> SparseTensor:
         """Take over what another one has: what writing comes to."""
@@ -182,7 +182,7 @@ class SparseTensor(Tensor):
         moved = values.to(*args, **kwargs)
         if moved is values:
             return self
-        return SparseTensor(indices.to(moved.device), moved, self._size, self._coalesced)
+        return type(self)(indices.to(moved.device), moved, self._size, self._coalesced)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -245,7 +245,7 @@ class SparseTensor(Tensor):
                 self._parts[1].__deepcopy__(memo)  # refuses
             indices, values = self._parts
             copied = values.detach().clone().requires_grad_(self.requires_grad)
-            memo[id(self)] = SparseTensor(indices.clone(), copied, self._size, self._coalesced)
+            memo[id(self)] = type(self)(indices.clone(), copied, self._size, self._coalesced)
         return memo[id(self)]
 
     def __copy__(self) -> Any:
@@ -330,7 +330,7 @@ class SparseTensor(Tensor):
         if rule is None:
             raise missing(name, lowest((*args, *(kwargs or {}).values())).device.type)
         result = rule(*args, **(kwargs or {}))
-        if result.__class__ is cls and not result._origin:
+        if isinstance(result, SparseTensor) and not result._origin:
             result._origin = f"{''.join(map(str.capitalize, name.split('_')))}Backward0"
         return result
 

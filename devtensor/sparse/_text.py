@@ -17,7 +17,7 @@ def part(name: str, tensor: Any) -> str:
     return f"{head}[], size={tuple(tensor.shape)})"
 
 
-def text(tensor: Any, parts: dict[str, Any]) -> str:
+def text(tensor: Any, parts: dict[str, Any], apart: bool = True) -> str:
     """The parts of a tensor, line by line, and behind them what else is to be said of it.
 
     Parameters
@@ -25,6 +25,8 @@ def text(tensor: Any, parts: dict[str, Any]) -> str:
     tensor : Tensor
     parts : dict of str to Tensor
         Coordinates and values by their names.
+    apart : bool
+        Whether the rest begins a line of its own.
     """
     *_, values = parts.values()
     shown = f",\n{' ' * INDENT}".join([part(name, one) for name, one in parts.items()])
@@ -37,4 +39,4 @@ def text(tensor: Any, parts: dict[str, Any]) -> str:
     flag = ["requires_grad=True"] if tensor.requires_grad else []
     graph = flag if node is None else [f"grad_fn=<{tensor._origin or node.name()}>"]
     said = [*where, *shape, *kind, f"layout={tensor.layout}", *graph]
-    return printing.with_suffixes(f"tensor({shown}", said, INDENT, apart=True)
+    return printing.with_suffixes(f"tensor({shown}", said, INDENT, apart)

@@ -32,7 +32,7 @@ def written(input: Any, result: Any, name: str) -> Any:
     """
     if not isinstance(input, SparseTensor):
         return input.copy_(result.to_dense())
-    if not result.is_sparse:
+    if not isinstance(result, SparseTensor):
         raise RuntimeError(
             f"{name}(): add(sparse, dense) is not supported. Use add(dense, sparse) instead: what "
             "comes of it is dense"
