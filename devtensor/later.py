@@ -53,7 +53,8 @@ HOMES = {
     "set_autocast_cache_enabled set_autocast_dtype",
     "amp.grad_scaler": "GradScaler",
     "sparse": "sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
-    "sparse_bsc_tensor sparse_compressed_tensor spmm dsmm hspmm hsmm saddmm smm sspaddmm",
+    "sparse_bsc_tensor sparse_compressed_tensor spmm dsmm hspmm hsmm saddmm smm sspaddmm "
+    "_convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo",
     "native": "adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ batch_norm "
     "binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss dropout_ embedding "
     "feature_alpha_dropout frobenius_norm grid_sampler grid_sampler_2d grid_sampler_3d "
@@ -74,6 +75,7 @@ HOMES = {
     "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
     "types": "Event Stream SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min "
     "sym_not sym_sqrt sym_sum",
+    "ops.segments": "_segment_reduce",
     "utils.dlpack": "to_dlpack",
 }
 """A module, and the names of it that the package has, too."""

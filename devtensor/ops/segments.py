@@ -156,3 +156,7 @@ def segment_reduce(
     if initial is None:
         return result / count
     return where(count == 0, result, result / count.clamp(min=1))
+
+
+_segment_reduce = segment_reduce
+"""The same by the name that PyTorch's own programs call it."""

@@ -40,7 +40,7 @@ def mm(input: Any, mat2: Any, reduce: str = "sum") -> Any:
     ----------
     input, mat2 : Tensor
         Shapes ``(n, m)`` and ``(m, k)``; at least one of them sparse.
-    reduce : {"sum", "mean", "amax", "amin"}, optional
+    reduce : {"sum", "mean", "max", "amax", "min", "amin"}, optional
         What is taken of the products in a row of a sparse matrix instead of their sum.
 
     Raises
@@ -68,8 +68,9 @@ def mm(input: Any, mat2: Any, reduce: str = "sum") -> Any:
     picked = mat2.index_select(0, column)
     if reduce == "sum":
         return scattered(row, values, picked, input.shape[0])
+    how = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     room = picked.new_zeros(input.shape[0], picked.shape[1])
-    return room.index_reduce(0, row, values.unsqueeze(-1) * picked, reduce, include_self=False)
+    return room.index_reduce(0, row, values.unsqueeze(-1) * picked, how, include_self=False)
 
 
 def joined(input: SparseTensor, mat2: SparseTensor) -> SparseTensor:

@@ -35,10 +35,7 @@ class RowsTensor(SparseTensor):
 
     def crow_indices(self) -> Tensor:
         """Where each row begins among the entries, and where the last one ends."""
-        row = self._parts[0][0].contiguous()
-        ends = dt.arange(self._size[0], device=self.device)
-        behind: Tensor = dt.searchsorted(row, ends, right=True)
-        return dt.cat([behind.new_zeros(1), behind])
+        return _convert_indices_from_coo_to_csr(self._parts[0][0], self._size[0])
 
     def col_indices(self) -> Tensor:
         """The column of each entry."""
@@ -174,10 +171,10 @@ def sparse_csr_tensor(
         )
     if int(start[0]) or bool((counts < 0).any()):
         raise RuntimeError("sparse_csr_tensor(): crow_indices must begin with 0 and not decrease")
-    row = dt.repeat_interleave(dt.arange(len(counts), device=values.device), counts)
+    indices = _convert_indices_from_csr_to_coo(start, column)
     if size is None:
         size = len(counts), int(column.max()) + 1 if len(column) else 0
-    size, indices = tuple(size), dt.stack([row, column])
+    size = tuple(size)
     check_size(indices, values, size, bool(check_invariants))
     values = alias(values) if values.requires_grad else values.detach()
     made = RowsTensor(indices, values, size)
@@ -205,3 +202,28 @@ def sparse_compressed_tensor(
             f"sparse_compressed_tensor(): the layout must be {sparse_csr}, got {layout}"
         )
     return sparse_csr_tensor(compressed_indices, plain_indices, values, size, **options)
+
+
+def _convert_indices_from_coo_to_csr(
+    input: Tensor, size: int, *, out_int32: bool = False
+) -> Tensor:
+    """Where each of `size` rows begins among entries that are in the order of rows."""
+    ends = dt.arange(size, device=input.device)
+    behind = dt.searchsorted(input.to(dt.int64).contiguous(), ends, right=True)
+    begins = dt.cat([behind.new_zeros(1), behind])
+    return begins.int() if out_int32 else begins
+
+
+def _convert_indices_from_csr_to_coo(
+    crow_indices: Tensor,
+    col_indices: Tensor,
+    *,
+    out_int32: bool = False,
+    transpose: bool = False,
+) -> Tensor:
+    """The row and column of each entry; with `transpose` the column stands first."""
+    rows = dt.arange(len(crow_indices) - 1, device=crow_indices.device)
+    row = dt.repeat_interleave(rows, crow_indices.diff())
+    parts = [row, col_indices.to(dt.int64)]
+    indices = dt.stack(parts[::-1] if transpose else parts)
+    return indices.int() if out_int32 else indices
