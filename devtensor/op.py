@@ -31,7 +31,7 @@ EMPTY = inspect.Parameter.empty
 
 
 class Op:
-    """An operation; `op` makes it.
+    """An operation; `op` makes it of a kernel and the fields that `docs/adding-an-op.rst` explains.
 
     Attributes
     ----------
@@ -50,17 +50,6 @@ class Op:
         A gradient rule to an input's name, or one under ``"together"``.
     factor : str
         The parameter that older programs give behind the first input, if there is one.
-    refuses : callable or None
-        Looks at the inputs as they were given, and raises what does not suit them.
-    numbers : tuple of str or None
-        The inputs that may be Python numbers beside a tensor; None if all may, and without one.
-    exact_out : bool or callable
-        Whether ``out=`` must be of the result's own type, not of one that it can be cast to; a
-        function says it of the inputs.
-    apart : bool
-        Whether ``out=`` may not lie in the memory of an input.
-    ordered : bool
-        Whether results are put in row order if the kernel has left them in that of its inputs.
     function : callable
         What users call.
     shown : str
@@ -245,7 +234,7 @@ forms: list[Callable[[Op], Function]] = []
 
 
 def op(**fields: Any) -> Callable[[Function], Any]:
-    """Define an operation by its kernel; see the module's text and the contributing guide.
+    """Define an operation by its kernel; see the module's text, and `Op` for the fields.
 
     Returns the function that users call; ``.op`` is the `Op`, ``.kernel`` the kernel.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import devtensor as dt
-from devtensor.op import catalogue
+from devtensor.op import Op, catalogue
 from devtensor_numpy.namespace import EXTRAS
 
 ROOT = Path(__file__).parent.parent
@@ -89,6 +89,11 @@ def test_the_guide_is_complete():
         r":doc:`([^`<>]+)`", "".join(shown(ROOT / f"docs/{p}") for p in PAGES)
     ):
         assert f"{reference}.rst" in PAGES or reference.startswith("generated/"), reference
+
+
+def test_the_guide_names_every_field_of_an_operation():
+    fields = set(inspect.signature(Op).parameters) - {"kernel"}
+    assert fields <= set(re.findall(r"``(\w+)``", shown(ROOT / "docs/adding-an-op.rst")))
 
 
 ARTICLE = """\

@@ -86,20 +86,23 @@ def line_at(code: Any, offset: int) -> str:
     return f"{code.co_filename}:{number}"
 
 
-def users_place(depth: int) -> tuple[Any, int]:
-    """Where, outside this package, it was called from."""
+def users_frame(depth: int) -> tuple[FrameType, int]:
+    """The frame outside this package from which it was called, and its depth."""
     frame = sys._getframe(depth)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
-        frame = frame.f_back
+        depth, frame = depth + 1, frame.f_back
+    return frame, depth
+
+
+def users_place(depth: int) -> tuple[Any, int]:
+    """Where, outside this package, it was called from."""
+    frame, _ = users_frame(depth + 1)
     return frame.f_code, frame.f_lasti
 
 
 def tell(text: str, category: type[Warning]) -> None:
     """Warn of the line outside this package that it was called from."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("devtensor"):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, category, stacklevel=level)
+    warnings.warn(text, category, stacklevel=users_frame(2)[1])
 
 
 class Mode:
@@ -170,7 +173,7 @@ class Mode:
                 ledgers = (*ledgers, value)
             elif kind == "function":
                 functions = functions[:-1] if value is None else (*functions, value)
-            else:
+            elif kind == "anomaly":
                 anomaly = value
         self.grad, self.inference, self.setter = grad, inference, setter
         self.recording = grad and not inference
