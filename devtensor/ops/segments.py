@@ -21,6 +21,7 @@ REDUCTIONS = {
     "max": ("amax", -math.inf),
     "min": ("amin", math.inf),
 }
+REDUCTIONS |= {"amax": REDUCTIONS["max"], "amin": REDUCTIONS["min"]}
 """What joins the elements of a segment, and what a segment of none gives."""
 
 
@@ -93,7 +94,7 @@ def segment_reduce(
     ----------
     data : Tensor
         Of a floating dtype.
-    reduce : {"sum", "mean", "max", "min", "prod"}
+    reduce : {"sum", "mean", "max", "amax", "min", "amin", "prod"}
     lengths : Tensor of int64 or int32, optional
         The lengths of the segments, which together cover the dimension; with the dimensions of
         `data` before `axis`.
