@@ -86,8 +86,8 @@ def fits(shape: Any, dtype: Any, index: int) -> tuple[int, ...]:
     OutOfMemoryError
     """
     dims = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    size = product(map(int, dims)) * (8 if dtype is None else np.dtype(dtype).itemsize)
-    if size >= 1 << 47:
+    count = product(map(int, dims))
+    if count >= 1 << 43 and (size := count * np.dtype(dtype).itemsize) >= 1 << 47:
         raise OutOfMemoryError(
             f"CUDA out of memory on cuda:{index}: tried to allocate {size / 2**30:.0f} GiB for the "
             f"shape {list(dims)}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from devtensor_numpy import quick
 
+from .kernels import elementwise
 from .memory import contiguous
 from .runtime import cupy
 
@@ -168,6 +169,11 @@ def imag(x: Any, /) -> Any:
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     """Elements of `x1` where `condition` is true, else of `x2`."""
+    try:  # of one type, as in nearly all calls: CuPy's function takes half as long again to begin
+        if condition.dtype.char == "?" and x1.dtype == x2.dtype:
+            return elementwise("where")(condition, x1, x2)
+    except AttributeError:  # a number
+        pass
     return cupy.where(condition, x1, x2)
 
 

@@ -25,6 +25,14 @@ ELEMENTWISE["outside"] = (
     ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
 
+ELEMENTWISE["where"] = (
+    "bool condition, T x, T y",
+    "T z",
+    "z = condition ? x : y",
+    "",
+    ("bool", "int8", "uint16", "int64", "float16", "float32", "float64", "complex64"),
+)
+
 
 def polynomial(name: str, coefficients: Sequence[float]) -> str:
     """A function in CUDA C++ for the polynomial with these coefficients, the constant first."""
