@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from devtensor.aten import OPERATIONS
@@ -79,10 +80,12 @@ class CustomOpDef:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        kernel = self._kernel([*args, *kwargs.values()])
         if self._function is None:
-            values = [*args, *kwargs.values()]
-            return self._kernel(values)(*args, **kwargs)
-        return self._function.apply(kwargs, *args)
+            return kernel(*args, **kwargs)
+        given = signature(kernel).bind(*args, **kwargs)
+        given.apply_defaults()  # a derivative is told of all, by place where they have one
+        return self._function.apply(given.kwargs, *given.args)
 
     def register_kernel(self, device_types: Any, fn: Any = None, /) -> Any:
         """Enter a kernel for kinds of devices, or for any with None; also as a decorator."""

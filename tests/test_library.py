@@ -97,3 +97,28 @@ def test_the_derivative_is_right():
     (found,) = dt.autograd.grad(square(x).sum(), x, create_graph=True)
     (second,) = dt.autograd.grad(found.sum(), x)
     assert samples.numpy(found).tolist() == [3.0, -4.0] and second.tolist() == [2.0, 2.0]
+
+
+def test_arguments_reach_the_derivative_by_place_and_with_their_defaults():
+    import torch
+
+    def run(module):
+        seen = []
+
+        def scaled(x, factor: float = 2.0, *, shift: float = 1.0):
+            return x * factor + shift
+
+        scaled.__annotations__.update({"x": module.Tensor, "return": module.Tensor})
+        made = module.library.custom_op(f"mine::scaled_{module.__name__}", scaled, mutates_args=())
+
+        def setup(ctx, inputs, keyword_only_inputs, output):
+            seen.append((inputs[1:], dict(keyword_only_inputs)))
+            ctx.factor = inputs[1]
+
+        made.register_autograd(lambda ctx, g: (g * ctx.factor, None), setup_context=setup)
+        x = module.ones(2, requires_grad=True)
+        for out in (made(x), made(x, factor=3.0), made(x=x, factor=4.0, shift=5.0)):
+            out.sum().backward()
+        return seen, x.grad.tolist()
+
+    assert run(dt) == run(torch)

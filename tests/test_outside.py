@@ -249,3 +249,8 @@ def test_the_states_of_devices_bring_back_their_numbers(device):
     set_device_states(*found)
     assert dt.rand(3, device=device).tolist() == before.tolist() or device.startswith("cpu")
     assert len(found[0]) == len(found[1]) == (not device.startswith("cpu"))
+
+
+def test_the_key_of_further_state_is_told():
+    key = dt.nn.modules.module._EXTRA_STATE_KEY_SUFFIX
+    assert key == torch.nn.modules.module._EXTRA_STATE_KEY_SUFFIX

@@ -48,6 +48,7 @@ UNDERLINED = {
     "_ConvNd": "conv.Convolution",
     "_ConvTransposeNd": "conv.TransposedConvolution",
     "_DropoutNd": "dropout.Dropout",
+    "_EXTRA_STATE_KEY_SUFFIX": "_state.EXTRA",
     "_IncompatibleKeys": "_state.IncompatibleKeys",
     "_Loss": "loss.Loss",
     "_WeightedLoss": "loss.WeightedLoss",
