@@ -37,6 +37,8 @@ OPS = [case for case in EVERY if case.op is not None]
 NO_SLOPE = {
     "frexp-1": "powers of two",
     "special_entr-1": "ends at 0",
+    "cholesky_inverse": "one triangle is read, and the gradient is PyTorch's, for both",
+    "cholesky_solve": "one triangle is read, and the gradient is PyTorch's, for both",
     "embedding": "what stands at the padding does not count",
     "embedding_at": "what stands at the padding does not count",
 }

@@ -32,6 +32,7 @@ from devtensor.ops.linalg import (
     require_batches,
     require_equation,
     require_matrices,
+    sum_to,
     swap,
 )
 from devtensor.ops.random import randn
@@ -669,12 +670,17 @@ def linalg_cholesky_ex(
 # ---- solutions from Cholesky's and other triangular factors
 
 
-@composite(
-    method=True, examples=[((3, 2), spd(3)), ((2, 3, 1), spd(3), {"upper": True})], oracle=None
+@op(
+    promotes=None,
+    examples=[((3, 2), spd(3)), ((2, 3, 1), spd(3), {"upper": True})],
+    oracle=None,
+    complex_rules=True,
 )
-@with_out(casts=True)
-def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+def cholesky_solve(xp, B, L, /, upper=False):
     """Solve ``A @ X = B`` for `X`, where `L` is Cholesky's factor of `A`.
+
+    Only one triangle of `L` is read. Its gradient, as in PyTorch, is that of ``L @ L.mH`` with
+    respect to all of `L`.
 
     Parameters
     ----------
@@ -691,10 +697,25 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
         If shapes or dtypes do not fit.
     """
     require_sides("cholesky_solve", B, L)
-    lower = L.mH if upper else L
-    half_way = linalg_solve_triangular(lower, B, upper=False)
-    result: Tensor = linalg_solve_triangular(lower.mH, half_way, upper=True)
-    return result
+    lower = adjoint(xp, L) if upper else L
+    half_way = xp.linalg_solve_triangular(lower, B, upper=False)
+    return xp.linalg_solve_triangular(adjoint(xp, lower), half_way, upper=True)
+
+
+def cholesky_solve_rule(
+    xp: Any, g: Any, L: Any, out: Any, B_shape: Any, L_shape: Any, upper: bool, needs: Any
+) -> Any:
+    g = xp.cholesky_solve(g, L, upper=upper)
+    slope = None
+    if needs[1]:
+        product = xp.matmul(g, adjoint(xp, out))
+        product = product + adjoint(xp, product)
+        slope = xp.matmul(L, product) if upper else xp.matmul(product, L)
+        slope = -sum_to(xp, slope, L_shape)
+    return sum_to(xp, g, B_shape) if needs[0] else None, slope
+
+
+derivative(cholesky_solve, together=cholesky_solve_rule)
 
 
 def require_sides(name: str, b: Tensor, A: Tensor) -> None:

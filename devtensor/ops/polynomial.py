@@ -20,6 +20,10 @@ class Family(NamedTuple):
     """The one of degree 1."""
     next: Callable[[int, Any, Any, Any], Any]
     """The one of degree ``k + 1`` from `k`, `x` and those of degrees `k` and ``k - 1``."""
+    closed: Callable[[Any, Any, Any], Any] | None = None
+    """Those of degrees `n` at `x`, by a formula for ``-1 <= x <= 1``; of `xp`, `n` and `x`."""
+    moved: Formula = lambda x: x
+    """Where on -1 to 1 an argument lies."""
 
 
 def chebyshev(kind: str, first: Formula, shifted: bool = False) -> Family:
@@ -27,8 +31,30 @@ def chebyshev(kind: str, first: Formula, shifted: bool = False) -> Family:
     moved: Formula = (lambda x: 2 * x - 1) if shifted else (lambda x: x)
     whose = f"Chebyshev's {'shifted ' if shifted else ''}polynomial of the {kind} kind"
     return Family(
-        whose, lambda x: first(moved(x)), lambda k, x, here, below: 2 * moved(x) * here - below
+        whose,
+        lambda x: first(moved(x)),
+        lambda k, x, here, below: 2 * moved(x) * here - below,
+        lambda xp, n, x: waves(xp, kind, n, x),
+        moved,
     )
+
+
+def waves(xp: Any, kind: str, n: Any, x: Any) -> Any:
+    """Chebyshev's polynomials of degrees `n` from -1 to 1, where they are quotients of waves."""
+    angle = xp.acos(x)
+    sign = 1 - 2 * (n - 2 * xp.floor(n / 2))
+    if kind == "first":
+        right, left, inner = xp.ones_like(x), sign, xp.cos(n * angle)
+    elif kind == "second":
+        right, left = n + 1, sign * (n + 1)
+        inner = xp.sin((n + 1) * angle) / xp.sin(angle)
+    elif kind == "third":
+        right, left = xp.ones_like(x), sign * (2 * n + 1)
+        inner = xp.cos((n + 0.5) * angle) / xp.cos(angle / 2)
+    else:
+        right, left = 2 * n + 1, sign
+        inner = xp.sin((n + 0.5) * angle) / xp.sin(angle / 2)
+    return xp.where(x == 1, right, xp.where(x == -1, left, inner))
 
 
 KINDS: dict[str, tuple[str, Formula]] = {
@@ -65,6 +91,10 @@ FAMILIES = {
 
 LOOK = 64
 """After so many degrees it is asked whether all that is wanted has overflown."""
+CLOSED = 6
+"""Above this degree a closed formula is used, as PyTorch does."""
+MOST = 2**16
+"""The largest degree that is computed step by step."""
 
 
 def define(name: str, family: Family) -> None:
@@ -76,9 +106,22 @@ def define(name: str, family: Family) -> None:
         x = input + xp.zeros_like(degree)
         below, here = xp.ones_like(x), family.first(x)
         found = xp.where(degree == 0, below, xp.where(degree < 0, xp.zeros_like(x), here))
-        for k in range(1, int(xp.max(degree)) if 0 not in degree.shape else 0):
+        if 0 in degree.shape:
+            return found
+        if family.closed is not None:
+            place = family.moved(x)
+            inside = xp.logical_and(degree > CLOSED, xp.abs(place) <= 1)
+            place = xp.where(inside, place, xp.zeros_like(place))
+            found = xp.where(inside, family.closed(xp, degree, place), found)
+            degree = xp.where(inside, -xp.ones_like(degree), degree)
+        for k in range(1, int(xp.max(degree))):
             if k % LOOK == 0 and not xp.any(xp.logical_and(degree > k, xp.isfinite(here))):
                 return xp.where(degree > k, xp.full_like(x, math.nan), found)
+            if k == MOST:
+                raise RuntimeError(
+                    f"special_{name}: degrees are computed step by step, up to {MOST}, and `n` has "
+                    f"{int(xp.max(degree))}"
+                )
             below, here = here, family.next(k, x, here, below)
             found = xp.where(degree == k + 1, here, found)
         return found
@@ -90,6 +133,11 @@ def define(name: str, family: Family) -> None:
     ----------
     input, n : Tensor or number
         They broadcast; fractions of `n` are cut off. There is no derivative.
+
+    Raises
+    ------
+    RuntimeError
+        If a degree is above {MOST}, and neither a closed formula nor overflow spares the steps.
     """
     op(
         elementwise=True,

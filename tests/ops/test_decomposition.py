@@ -232,6 +232,13 @@ def test_cholesky_solve(upper):
     same(turned, floats(3, 3), floats(3, 3, seed=1), floats(3, 2, seed=2), grad=False)
 
 
+@pytest.mark.parametrize("upper", [False, True])
+def test_gradients_of_cholesky_solve_are_of_both_triangles(upper):
+    for L, sides in ((matrices(3, 3), (3, 2)), (matrices(2, 3, 3), (3, 2))):
+        second(lambda m, L, B: m.cholesky_solve(B, L, upper), L, floats(*sides))
+        second(lambda m, L: m.cholesky_inverse(L, upper), L)
+
+
 def test_triangular_solve():
     A, b = matrices(3, 3), floats(2, 3, 2)
     for options in ({}, {"upper": False}, {"transpose": True}, {"unitriangular": True}):
