@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import wraps
 from types import FunctionType
 from typing import Any
 
@@ -167,17 +167,20 @@ SPECIAL = {"__array__", "__bool__", "__complex__", "__float__", "__index__", "__
 def asking(member: Any) -> Any:
     """A member of `Tensor` as subclasses have it that are asked what it does."""
 
-    def call(function: Function, *args: Any, **kwargs: Any) -> Any:
-        if _off.get() and ACTING[args[0].__class__] != ALWAYS:
-            return function(*args, **kwargs)
-        return hand_over(function, args, kwargs)
+    def asked(function: Function) -> Function:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if ACTING[args[0].__class__] == ALWAYS:  # whoever is asked first has to call it, too
+                return hand_over(call, args, kwargs)
+            return function(*args, **kwargs) if _off.get() else hand_over(function, args, kwargs)
+
+        return call
 
     if not isinstance(member, property):
-        return wraps(member)(lambda *args, **kwargs: call(member, *args, **kwargs))
+        return wraps(member)(asked(member))
     kinds: Any = (member.fget, member.fset, member.fdel)
     ways: Any = (member.__get__, member.__set__, member.__delete__)
     made: Any = property
-    return made(*[kind and partial(call, way) for kind, way in zip(kinds, ways, strict=True)])
+    return made(*[kind and wraps(kind)(asked(way)) for kind, way in zip(kinds, ways, strict=True)])
 
 
 @on_tensor

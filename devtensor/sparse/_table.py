@@ -35,13 +35,14 @@ def by_name(module: Any, names: str) -> dict[str, Rule]:
 
 LINEAR = "cast clone conj conj_physical imag neg positive real resolve_conj resolve_neg"
 ORDERLY = """
-abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac isinf isnan isneginf isposinf
-log1p nan_to_num rad2deg relu round sgn sign signbit sin sinh sqrt square tan tanh trunc
+abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac log1p nan_to_num rad2deg relu
+round sgn sign sin sinh sqrt square tan tanh trunc
 """
+QUESTIONS = "isinf isnan isneginf isposinf signbit"
 
 TABLE: dict[str, Rule] = {
     **{name: of_values(name, False) for name in LINEAR.split()},
-    **{name: of_values(name, True) for name in ORDERLY.split()},
+    **{name: of_values(name, True) for name in (ORDERLY + QUESTIONS).split()},
     **by_name(_arithmetic, "add div floor_divide mul pow rsub sub"),
     **by_name(_linear, "addmm bmm hspmm linear matmul mm mv smm sspaddmm"),
     **by_name(_reduce, "any norm sum"),

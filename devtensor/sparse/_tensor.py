@@ -320,10 +320,8 @@ class SparseTensor(Tensor):
     ) -> Any:
         """Do what the table says."""
         name = func.__name__
-        if name in ("__get__", "__set__"):
-            name = func.__self__.fget.__name__
         if name in KEPT:
-            return func(*args, **(kwargs or {}))
+            return func.__wrapped__(*args, **(kwargs or {}))
         from devtensor.sparse._table import TABLE  # of what uses this class
 
         rule = TABLE.get(name)

@@ -1,0 +1,234 @@
+"""Gradients of sparse tensors, and sparse gradients: of tables, in hooks, in optimizers."""
+
+import warnings
+
+import pytest
+import torch
+
+import devtensor as dt
+from devtensor.sparse import SparseTensor
+
+LOOKED_UP = [[0, 2], [2, 1]]
+
+
+def quiet(call, *args):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call(*args)
+
+
+def leaf(lib, device="cpu"):
+    return lib.sparse_coo_tensor(
+        [[0, 1, 1, 0], [2, 0, 2, 2]], [3.0, 4.0, 5.0, 1.0], (2, 3), requires_grad=True,
+        device=device,
+    )  # fmt: skip
+
+
+PROGRAMS = {
+    "mm": lambda lib, s: lib.sparse.mm(s, lib.ones(3, 2, device=s.device)),
+    "to_dense": lambda lib, s: s.to_dense(),
+    "sum": lambda lib, s: lib.sparse.sum(s),
+    "mul": lambda lib, s: (s * 2).to_dense(),
+    "values": lambda lib, s: s.coalesce().values(),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_gradient_of_a_sparse_leaf_is_sparse(name, device):
+    theirs, ours = quiet(leaf, torch), leaf(dt, device)
+    for lib, s in ((torch, theirs), (dt, ours)):
+        assert s.is_leaf and s.grad_fn is None and s.requires_grad
+        for _ in range(2):
+            PROGRAMS[name](lib, s).sum().backward()
+    assert type(ours.grad) is SparseTensor and ours.grad.is_coalesced()
+    assert repr(ours.grad.cpu()) == repr(theirs.grad.coalesce())
+    (again,) = dt.autograd.grad(PROGRAMS[name](dt, ours).sum(), ours)
+    assert (again * 2).to_dense().tolist() == theirs.grad.to_dense().tolist()
+
+
+def test_a_sparse_root_takes_a_gradient_of_either_kind(device):
+    for kind in (lambda g: g, lambda g: g.to_sparse()):
+        s = leaf(dt, device)
+        (s * 3).backward(kind(dt.ones(2, 3, device=device)))
+        assert s.grad.to_dense().tolist() == [[0.0, 0.0, 3.0], [3.0, 0.0, 3.0]]
+    with pytest.raises(RuntimeError, match="size"):
+        (s * 3).backward(dt.ones(3, 2, device=device))
+
+
+def test_hooks_of_a_sparse_tensor(device):
+    s, seen = leaf(dt, device), []
+    s.register_hook(lambda g: seen.append(g) or g * 10)
+    (s * 2).to_dense().sum().backward()
+    assert seen[0].is_sparse and seen[0].to_dense().tolist() == [[0.0, 0.0, 2.0], [2.0, 0.0, 2.0]]
+    assert s.grad.to_dense().tolist() == [[0.0, 0.0, 20.0], [20.0, 0.0, 20.0]]
+    s.grad = None
+    assert s.grad is None
+    assert not s.detach().requires_grad and not (s * 2).detach().requires_grad
+    with dt.no_grad():
+        assert not (s * 2).requires_grad
+    with dt.inference_mode():
+        assert (leaf(dt, device) * 2).is_inference()
+
+
+def test_a_function_of_ones_own_keeps_a_sparse_tensor(device):
+    class Product(dt.autograd.Function):
+        @staticmethod
+        def forward(ctx, s, x):
+            ctx.save_for_backward(s)
+            return s @ x
+
+        @staticmethod
+        def backward(ctx, g):
+            (s,) = ctx.saved_tensors
+            return None, s.t() @ g
+
+    x = dt.ones(3, 2, device=device, requires_grad=True)
+    Product.apply(leaf(dt, device).detach(), x).sum().backward()
+    assert x.grad.tolist() == [[4.0, 4.0], [0.0, 0.0], [9.0, 9.0]]
+
+
+# ---- tables
+
+
+def table(lib, device="cpu"):
+    return lib.nn.Parameter(lib.arange(12.0, device=device).reshape(4, 3))
+
+
+def looked_up(lib, weight, **options):
+    indices = lib.tensor(LOOKED_UP, device=weight.device)
+    return lib.nn.functional.embedding(indices, weight, sparse=True, **options)
+
+
+STEPS = {
+    "once": lambda lib, w: looked_up(lib, w).pow(2).sum().backward(),
+    "padding": lambda lib, w: looked_up(lib, w, padding_idx=1).pow(2).sum().backward(),
+    "twice": lambda lib, w: [looked_up(lib, w).sum().backward() for _ in range(2)],
+    "with itself": lambda lib, w: (
+        looked_up(lib, w).sum() + looked_up(lib, w).pow(2).sum() + looked_up(lib, w).sum()
+    ).backward(),
+    "then dense": lambda lib, w: [looked_up(lib, w).sum().backward(), w.pow(2).sum().backward()],
+    "after dense": lambda lib, w: [w.pow(2).sum().backward(), looked_up(lib, w).sum().backward()],
+    "with dense": lambda lib, w: (
+        looked_up(lib, w).sum() + w.pow(2).sum() + looked_up(lib, w).pow(2).sum() + w.sum()
+    ).backward(),
+    "with dense first": lambda lib, w: (
+        w.pow(2).sum() + w.sum() + looked_up(lib, w).sum() + w.sum()
+    ).backward(),
+    "hook": lambda lib, w: [
+        w.register_hook(lambda g: g * 2), looked_up(lib, w).sum().backward(),
+    ],
+    "recorded": lambda lib, w: quiet(
+        lambda: looked_up(lib, w).pow(3).sum().backward(create_graph=True)
+    ),
+    "recorded with dense": lambda lib, w: quiet(
+        lambda: (looked_up(lib, w).sum() + w.pow(2).sum()).backward(create_graph=True)
+    ),
+    "grad": lambda lib, w: setattr(
+        w, "grad", lib.autograd.grad(looked_up(lib, w).pow(2).sum(), w)[0]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_table_gets_a_sparse_gradient(name, device):
+    theirs, ours = table(torch), table(dt, device)
+    STEPS[name](torch, theirs)
+    STEPS[name](dt, ours)
+    assert ours.grad.is_sparse == theirs.grad.is_sparse
+    assert ours.grad.shape == (4, 3)
+    assert ours.grad.to_dense().tolist() == theirs.grad.to_dense().tolist()
+    if ours.grad.is_sparse:
+        mine, other = ours.grad.coalesce(), theirs.grad.coalesce()
+        assert mine.indices().tolist() == other.indices().tolist()
+
+
+def test_second_derivatives_through_a_table(device):
+    w = dt.nn.Parameter(dt.arange(12.0, device=device, dtype=dt.float64).reshape(4, 3))
+    (g,) = dt.autograd.grad(looked_up(dt, w).pow(3).sum(), w, create_graph=True)
+    assert g.is_sparse and g.requires_grad
+    (second,) = dt.autograd.grad(g.to_dense().sum(), w)
+    times = dt.tensor([[1.0], [1.0], [2.0], [0.0]], dtype=dt.float64, device=device)
+    assert second.to_dense().tolist() == (6 * w * times).tolist()
+
+
+def test_a_table_that_is_computed_gets_a_dense_gradient(device):
+    w = table(dt, device)
+    looked_up(dt, w * 2).sum().backward()
+    assert not w.grad.is_sparse and w.grad[3].tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_bags(mode, device):
+    found = []
+    for lib, place in ((torch, "cpu"), (dt, device)):
+        bag = lib.nn.EmbeddingBag(4, 3, mode=mode, sparse=True, _weight=table(lib, place).detach())
+        row = lib.tensor([0, 1, 3, 3], device=place)
+        bag(row, lib.tensor([0, 3], device=place)).pow(2).sum().backward()
+        found.append(bag.weight.grad.coalesce())
+    assert found[1].indices().tolist() == found[0].indices().tolist()
+    dt.testing.assert_close(found[1].values().cpu(), dt.tensor(found[0].values().tolist()))
+
+
+def test_gradients_are_the_parameters_own(device):
+    w = table(dt, device)
+    rows = looked_up(dt, w)
+    g = dt.ones(2, 2, 3, device=device)
+    rows.backward(g)
+    w.grad.mul_(0)
+    assert g.tolist() == [[[1.0] * 3] * 2] * 2
+    looked_up(dt, w).sum().backward()  # its gradient is one number, expanded
+    w.grad.mul_(2)
+    assert dt.nn.utils.clip_grad_norm_([w], 1e9) > 0
+
+
+# ---- optimizers
+
+OPTIMIZERS = [
+    ("SGD", {}), ("SGD", {"maximize": True}), ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("Adagrad", {}), ("Adagrad", {"lr_decay": 0.1, "maximize": True}), ("SparseAdam", {}),
+    ("SparseAdam", {"maximize": True, "betas": (0.5, 0.7)}), ("LBFGS", {}),
+    ("Adagrad", {"weight_decay": 0.1}), ("Adam", {}), ("AdamW", {}), ("RMSprop", {}),
+    ("Adamax", {}), ("NAdam", {}), ("RAdam", {}), ("Rprop", {}), ("ASGD", {}), ("Adadelta", {}),
+    ("Adafactor", {}), ("Muon", {}),
+]  # fmt: skip
+
+
+def trained(lib, name, options, device="cpu"):
+    """A table after some steps, or why there are none."""
+    w = lib.nn.Parameter(lib.arange(12.0, device=device).reshape(4, 3) / 8)
+    made = getattr(lib.optim, name)([w], lr=0.5, **options)
+
+    def closure():
+        made.zero_grad()
+        row = lib.tensor([[0, 2], [2, step]], device=device)
+        loss = (lib.nn.functional.embedding(row, w, sparse=True) ** 2).sum()
+        loss.backward()
+        return loss
+
+    try:
+        for step in range(3):
+            made.step(closure)
+    except RuntimeError as error:
+        return str(error), w
+    return None, w
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_optimizers(name, options, device):
+    text, theirs = quiet(trained, torch, name, options)
+    said, ours = trained(dt, name, options, device)
+    assert said == text
+    dt.testing.assert_close(ours.detach().cpu(), dt.tensor(theirs.tolist()), rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_is_written_before_a_refusal(device):
+    dense, w = table(dt, device), table(dt, device)
+    optimizer = dt.optim.Adam([dense, w])
+    (dense.sum() + looked_up(dt, w).sum()).backward()
+    with pytest.raises(RuntimeError, match="does not support sparse gradients"):
+        optimizer.step()
+    assert dense.tolist() == w.tolist() and not optimizer.state
+    sparse_adam = dt.optim.SparseAdam([w, dense])
+    with pytest.raises(RuntimeError, match="does not support dense gradients"):
+        sparse_adam.step()
+    assert not sparse_adam.state
