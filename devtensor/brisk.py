@@ -124,20 +124,24 @@ def brisk(op: Op, slow: Function) -> Function:
     return call
 
 
-def brisk_factory(
-    op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], place: Any
-) -> Tensor | None:
-    """What an operation without inputs makes; None if more is to be asked."""
-    mode = unwatched()
-    params = {**dict(zip(op.positional, args, strict=False)), **kwargs}
-    if mode is None or len(args) + len(kwargs) != len(params):
-        return None
-    if params.keys() != op.params.keys():
-        return None
-    device = resolve(place)
-    check_parameters(op, params)
-    try:
-        result = kernel_for(op, device)(**natives(params, device))
-    except Exception:  # to be said in other words
-        return None
-    return made(result, device, mode)
+def brisk_factory(op: Op) -> Callable[..., Tensor | None]:
+    """The form of an operation without inputs, which gives None if more is to be asked."""
+    count, names, keys = len(op.params), op.positional, op.params.keys()
+
+    def quickly(args: tuple[Any, ...], kwargs: dict[str, Any], place: Any) -> Tensor | None:
+        mode = unwatched()
+        if mode is None or len(args) + len(kwargs) != count:
+            return None
+        params = dict(zip(names, args, strict=False))
+        params.update(kwargs)
+        if params.keys() != keys:
+            return None
+        device = resolve(place)
+        check_parameters(op, params)
+        try:
+            result = kernel_for(op, device)(**natives(params, device))
+        except Exception:  # to be said in other words
+            return None
+        return made(result, device, mode)
+
+    return quickly

@@ -141,8 +141,12 @@ _default: device | None = None
 
 def get_default_device() -> device:
     """The device on which tensors are made if none is named."""
-    entered = _entered.get()
-    return entered[-1] if entered else _default or device("cpu")
+    global _default
+    if entered := _entered.get():
+        return entered[-1]
+    if _default is None:
+        _default = device("cpu")
+    return _default
 
 
 def set_default_device(device_: Any) -> None:

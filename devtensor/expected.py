@@ -121,7 +121,7 @@ def check_parameters(op: Op, params: dict[str, Any]) -> None:
     TypeError
     """
     known = parameters(op)
-    for name, value in params.items():
+    for name, value in params.items() if known else ():
         if value is op.params[name] or name not in known:
             continue
         kind, fits = known[name]

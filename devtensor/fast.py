@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from threading import get_ident
 from types import FunctionType
 from typing import Any
@@ -152,12 +153,13 @@ def general(op: Op) -> Function:
 
 def factory(op: Op) -> Function:
     """The form of an operation without inputs."""
+    quickly = brisk_factory(op)
 
     def call(
         *args: Any, device: Any = None, requires_grad: bool = False, out: Any = None, **kwargs: Any
     ) -> Any:
         if out is None and not requires_grad:
-            made = brisk_factory(op, args, kwargs, device)
+            made = quickly(args, kwargs, device)
             if made is not None:
                 return made
         _, params = op.bind(args, kwargs)
@@ -344,11 +346,19 @@ def in_place_form(op: Op) -> Function:
     return call
 
 
+OPERANDS = [
+    Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
+    for names in (("self", "other"), ("self",))
+]
+"""What operators take: two of them, and one."""
+
+
 def operator_form(op: Op, reflected: bool = False) -> Function:
     """The method behind an operator; reflected, it is given the right operand first."""
-    if len(op.inputs) == 1:
-        return quick(op, (0,))
-    return quick(op, (1, 0) if reflected else (0, 1))
+    single = len(op.inputs) == 1
+    form: Any = quick(op, (0,) if single else (1, 0) if reflected else (0, 1))
+    form.__signature__ = OPERANDS[single]
+    return form
 
 
 forms[:] = [form, in_place_form]

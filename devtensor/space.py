@@ -73,13 +73,13 @@ def space_of(device: Device) -> Space:
 
 def natives(params: dict[str, Any], device: Device) -> dict[str, Any]:
     """Parameters as kernels get them: dtypes as the library's own."""
-    for value in params.values():
+    made = params
+    for name, value in params.items():
         if value.__class__ is dtypes.dtype:
-            return {
-                k: native(v, device) if v.__class__ is dtypes.dtype else v
-                for k, v in params.items()
-            }
-    return params
+            if made is params:
+                made = params.copy()
+            made[name] = native(value, device)
+    return made
 
 
 def native(dtype: dtypes.dtype, device: Device) -> Any:

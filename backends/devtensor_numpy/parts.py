@@ -36,6 +36,17 @@ def even(count: int, most: int) -> int:
     return -(-count // max(1, -(-count // most)))
 
 
+def by_parts(
+    work: Callable[[slice], object], count: int, width: int = 1, most: int = BLOCK
+) -> None:
+    """Call `work` with each of the `parts`, as `each` does."""
+    if count * width <= most:
+        if count:
+            work(slice(0, count))
+    else:
+        each(work, parts(count, width, most), count * width)
+
+
 def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> None:
     """Call `work` with each of the pieces, which threads share if there is enough to do.
 

@@ -30,7 +30,7 @@ _IGNORED = ("layout", "pin_memory", "memory_format", "generator")
 
 def _place(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The keywords that every operation without inputs takes, out of those given."""
-    for key in _IGNORED:
+    for key in _IGNORED if given else ():
         given.pop(key, None)
     for key in given:
         if key not in ("device", "requires_grad", "out"):

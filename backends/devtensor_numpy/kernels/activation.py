@@ -11,7 +11,7 @@ import numpy as np
 
 from devtensor.ops import activation as common
 
-from ..parts import BLOCK, each, parts
+from ..parts import BLOCK, by_parts
 from .linalg import FLOATS, Array, is_half, ones
 from .powers import NEAR, powers, within
 
@@ -76,7 +76,7 @@ def in_blocks(
         some = [x[part] for x in flats]
         formula(*some, *[np.empty(len(some[0]), dtype) for _ in range(scratch)])
 
-    each(apply, parts(first.size, most=step), first.size)
+    by_parts(apply, first.size, most=step)
     return out
 
 
@@ -295,8 +295,7 @@ def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | N
     if first.size <= BLOCK:
         formula(*flats, one)
     else:
-        pieces = parts(len(flats[0]), length)
-        each(lambda part: formula(*[x[part] for x in flats], one), pieces, first.size)
+        by_parts(lambda part: formula(*[x[part] for x in flats], one), len(flats[0]), length)
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
-from ..parts import BLOCK, each, parts
+from ..parts import BLOCK, by_parts
 from .linalg import Array, is_half, ones, sum_of_squares
 from .powers import NEAR, within
 
@@ -35,7 +35,7 @@ def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         def add_up(some: slice) -> None:
             found[some.start] = float(sum_of_squares(np.subtract(x[some], y[some])))
 
-        each(add_up, parts(x.size), x.size)
+        by_parts(add_up, x.size)
         total = math.fsum(found.values())
     return averaged(total, input, x.size, reduction)
 
@@ -60,7 +60,7 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
             wide = np.float32 if is_half(loss.dtype) else None
             sums[some.start] = float(np.add.reduce(loss, dtype=wide))
 
-    each(fill, parts(x.size), x.size)
+    by_parts(fill, x.size)
     if kept is not None:
         return kept.reshape(input.shape)
     return averaged(math.fsum(sums.values()), input, x.size, reduction)
@@ -77,8 +77,8 @@ def checked_classes(
         and not 0 <= ignore_index < classes
         and target.dtype == np.int64
     ):
-        flat = target.reshape(-1)
-        if np.minimum.reduce(flat) >= 0 and np.maximum.reduce(flat) < classes:
+        # Read without a sign, a negative number is larger than any class.
+        if np.maximum.reduce(target.reshape(-1).view(np.uint64)) < classes:
             return target, None
     return class_weights(np, target, weight, input, dim, ignore_index)
 
@@ -131,7 +131,7 @@ def class_entropy(
         out.dot(one, sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
 
-    each(fill, parts(count, classes), input.size)
+    by_parts(fill, count, classes)
     loss = np.log(total, out=total)
     loss -= read
     if coefficient is None and reduction == "mean":

@@ -11,12 +11,11 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
-from ..parts import each
 from .linalg import Array
 from .norm_rows import row_slopes
 from .sums import (
     SHORT,
-    blocks,
+    by_blocks,
     column_sums,
     in_floats,
     number,
@@ -79,7 +78,7 @@ def native_batch_norm(
     rstd = reciprocal_root(var, eps)
     scale = rstd if weight is None else rstd * weight
     scale, shift = placed(scale), placed(bias)
-    each(lambda part: scaled(away[part], scale, shift, away[part]), blocks(away), away.size)
+    by_blocks(lambda part: scaled(away[part], scale, shift, away[part]), away)
     size = (1, count, 1)
     return away.reshape(input.shape), mean.reshape(size), rstd.reshape(size), var.reshape(size)
 
@@ -126,7 +125,7 @@ def native_group_norm(
         away = np.subtract(x[part], mean[part], out=out[part])
         var[part] = row_products(away, away)
 
-    each(centre, blocks(x), x.size)
+    by_blocks(centre, x)
     rstd = reciprocal_root(var * mean_of, eps)
     if weight is None and bias is None:
         factor, shift, seen = rstd[:, None], None, out
@@ -136,7 +135,7 @@ def native_group_norm(
             factor = factor * weight.reshape(groups, several, 1)
         shift = None if bias is None else bias.reshape(1, groups, several, 1)
         seen = out.reshape(layout)
-    each(lambda part: scaled(seen[part], factor[part], shift, seen[part]), blocks(seen), x.size)
+    by_blocks(lambda part: scaled(seen[part], factor[part], shift, seen[part]), seen)
     size = (batch, groups, 1, 1)
     return out.reshape(input.shape), mean.reshape(size), rstd.reshape(size)
 
@@ -152,7 +151,7 @@ def blended(slope: Array, by: Array, x: Array, along: Array, shift: Array) -> Ar
         result = np.multiply(slope[part], by_, out=out[part])
         np.add(result, other, out=result)
 
-    each(fill, blocks(x), x.size)
+    by_blocks(fill, x)
     return out
 
 

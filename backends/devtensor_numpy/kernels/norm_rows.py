@@ -7,9 +7,8 @@ import numpy as np
 from devtensor.ops import norm as common
 
 from ..parts import BLOCK as CACHED
-from ..parts import each
 from .linalg import Array, ones
-from .sums import blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
+from .sums import by_blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
 
 def outer(column: Array, row: Array) -> Array:
@@ -49,7 +48,7 @@ def native_layer_norm(
         if bias is not None:
             np.add(away, bias, out=away)
 
-    each(fill, blocks(x, CACHED), x.size)
+    by_blocks(fill, x, CACHED)
     return out.reshape(input.shape), mean, rstd
 
 
@@ -68,7 +67,7 @@ def fused_rms_norm(
         scale = rstd[part]
         np.multiply(x[part], scale if weight is None else outer(scale, weight), out=out[part])
 
-    each(fill, blocks(x, CACHED), x.size)
+    by_blocks(fill, x, CACHED)
     return out.reshape(input.shape), rstd
 
 
@@ -116,7 +115,7 @@ def row_slopes(
         )
         np.add(result, product, out=result)
 
-    each(fill, blocks(x, CACHED), x.size)
+    by_blocks(fill, x, CACHED)
     return (
         inner,
         np.add.reduce([found[start] for start in sorted(found)])[None] if wanted[1] else None,

@@ -10,7 +10,7 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
-from ..parts import parts
+from ..parts import by_parts
 from .linalg import Array, is_half, ones
 
 BLOCK = 1 << 19  # Elements worked on at a time: with three such blocks the third cache is not full.
@@ -47,9 +47,9 @@ def number(value: float, dtype: np.dtype[Any]) -> Array:
     return np.asarray(value, dtype)
 
 
-def blocks(x: Array, most: int = BLOCK) -> list[slice]:
-    """Parts of the first dimension of `x`."""
-    return parts(len(x), x.size // max(1, len(x)), most)
+def by_blocks(work: Callable[[slice], object], x: Array, most: int = BLOCK) -> None:
+    """Call `work` with parts of the first dimension of `x`."""
+    by_parts(work, len(x), x.size // max(1, len(x)), most)
 
 
 def row_sums(x: Array) -> Array:
