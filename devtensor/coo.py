@@ -46,8 +46,8 @@ class Coo:
         """The sparse tensor of these; `node` is what `wrap` is given."""
         from devtensor.sparse import SparseTensor  # loaded with the first of them
 
-        parts = [wrap(part, self.device, node) for part in (self.indices, self.values)]
-        return SparseTensor(*parts, self.shape, self.coalesced)
+        indices, values = (wrap(x, self.device, node) for x in (self.indices, self.values))
+        return SparseTensor(indices, values, self.shape, self.coalesced)
 
     def dense(self) -> Any:
         """The whole as an array."""

@@ -42,6 +42,7 @@ MODULES = {
     "sparse",
     "storage",
     "testing",
+    "torch_version",
     "types",
     "version",
 }
@@ -50,7 +51,8 @@ HOMES = {
     "amp.autocast_mode": "autocast autocast_decrement_nesting autocast_increment_nesting "
     "clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
     "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled "
-    "set_autocast_cache_enabled set_autocast_dtype",
+    "set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled "
+    "set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype",
     "amp.grad_scaler": "GradScaler",
     "sparse": "sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
     "sparse_bsc_tensor sparse_compressed_tensor spmm dsmm hspmm hsmm saddmm smm sspaddmm "

@@ -25,21 +25,20 @@ def disabled(func: Function, types: Any, args: Any = (), kwargs: Any = None) -> 
         return func(*args, **(kwargs or {}))
 
 
-ALWAYS = 2
-"""Of classes whose objects have no dense memory: they are asked last, but whatever is off."""
+class Acting(dict[type, bool]):
+    """Whether objects of a class are asked what a function does with them."""
 
-
-class Acting(dict[type, int]):
-    """Whether objects of a class are asked what a function does with them: 0, 1 or `ALWAYS`."""
-
-    def __missing__(self, cls: type) -> int:
-        asked = getattr(cls, "__torch_function__", disabled) is not disabled
-        always = getattr(cls, "__torch_function_always__", False)
-        found = self[cls] = ALWAYS if always else int(asked)
+    def __missing__(self, cls: type) -> bool:
+        found = self[cls] = getattr(cls, "__torch_function__", disabled) is not disabled
         return found
 
 
-ACTING = Acting({Tensor: 0, Constant: 0})
+ACTING = Acting({Tensor: False, Constant: False})
+
+
+def always(value: Any) -> bool:
+    """Whether an object is asked last, but whatever is off: it has no dense memory to work on."""
+    return bool(getattr(value.__class__, "__torch_function_always__", False))
 
 
 class Plain(dict[type, bool]):
@@ -76,7 +75,9 @@ def actors(values: Iterable[Any]) -> list[Any]:
     found: list[Any] = []
     for value in values:
         for one in value if value.__class__ in (list, tuple) else (value,):
-            if ACTING[one.__class__] == 1 and not any(type(x) is type(one) for x in found):
+            if not ACTING[one.__class__] or always(one):
+                continue
+            if not any(type(x) is type(one) for x in found):
                 before = (n for n, x in enumerate(found) if issubclass(type(one), type(x)))
                 found.insert(next(before, len(found)), one)
     return found
@@ -86,13 +87,13 @@ def routed(values: Sequence[Any]) -> bool:
     """Whether a call with these arguments goes to somebody else."""
     for value in values:
         cls = value.__class__
-        acts = max(map(acting, value), default=0) if cls is list or cls is tuple else ACTING[cls]
-        if acts and (acts == ALWAYS or not _off.get()):
+        acts = any(map(acting, value)) if cls is list or cls is tuple else ACTING[cls]
+        if acts and (not _off.get() or lowest((value,)) is not None):
             return True
     return MODE.get() is not RECORD and bool(current().functions)
 
 
-def acting(value: Any) -> int:
+def acting(value: Any) -> bool:
     """Whether an object is asked what a function does with it."""
     return ACTING[value.__class__]
 
@@ -102,7 +103,7 @@ def lowest(values: Iterable[Any]) -> Any:
     for value in values:
         if value.__class__ is list or value.__class__ is tuple:
             value = lowest(value)
-        if ACTING[value.__class__] == ALWAYS:
+        if always(value):
             return value
     return None
 
@@ -169,7 +170,7 @@ def asking(member: Any) -> Any:
 
     def asked(function: Function) -> Function:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if ACTING[args[0].__class__] == ALWAYS:  # whoever is asked first has to call it, too
+            if always(args[0]):  # whoever is asked first has to call it, too
                 return hand_over(call, args, kwargs)
             return function(*args, **kwargs) if _off.get() else hand_over(function, args, kwargs)
 

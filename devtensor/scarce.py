@@ -7,14 +7,11 @@ from typing import Any
 from devtensor.settings import sparse_coo, sparse_csr
 from devtensor.tensor import Tensor, on_tensor
 
-
 REFUSED = ("_indices", "_nnz", "_values", "resize_as_sparse_", "sparse_resize_",
            "sparse_resize_and_clear_")  # fmt: skip
 
 
-def refuse(
-    name: str, error: type[Exception] = RuntimeError, kind: str = "coordinate"
-) -> Any:
+def refuse(name: str, error: type[Exception] = RuntimeError, kind: str = "coordinate") -> Any:
     """A method of sparse tensors that dense ones have not."""
 
     cure = ".to_sparse()" if kind == "coordinate" else ".to_sparse_csr()"

@@ -202,7 +202,7 @@ def _without_entries(
     from devtensor.sparse import sparse_coo_tensor  # stands above this file
 
     layout = place["layout"]
-    made = sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
+    made: Any = sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
     return made if layout is sparse_coo else made.to_sparse_csr()
 
 

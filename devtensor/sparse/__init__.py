@@ -6,6 +6,7 @@ from typing import Any
 
 from devtensor.refusal import refused
 from devtensor.sparse import _linear, _reduce
+from devtensor.sparse._invariants import check_sparse_tensor_invariants
 from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
 from devtensor.sparse._make import sparse_coo_tensor, to_sparse
 from devtensor.sparse._rows import (
@@ -19,9 +20,30 @@ from devtensor.sparse._tensor import SparseTensor
 from devtensor.sparse._typed import TYPES
 from devtensor.tensor import Tensor
 
-__all__ = ["SparseTensor", "_convert_indices_from_coo_to_csr", "_convert_indices_from_csr_to_coo", "addmm", "as_sparse_gradcheck", "hspmm", "in_rows", "log_softmax", "mm",
-           "sampled_addmm", "smm", "softmax", "sparse_compressed_tensor", "sparse_coo_tensor",
-           "sparse_csr_tensor", "spdiags", "spmm", "spsolve", "sspaddmm", "sum", "to_sparse"]  # fmt: skip
+__all__ = [
+    "SparseTensor",
+    "_convert_indices_from_coo_to_csr",
+    "_convert_indices_from_csr_to_coo",
+    "addmm",
+    "as_sparse_gradcheck",
+    "check_sparse_tensor_invariants",
+    "hspmm",
+    "in_rows",
+    "log_softmax",
+    "mm",
+    "sampled_addmm",
+    "smm",
+    "softmax",
+    "sparse_compressed_tensor",
+    "sparse_coo_tensor",
+    "sparse_csr_tensor",
+    "spdiags",
+    "spmm",
+    "spsolve",
+    "sspaddmm",
+    "sum",
+    "to_sparse",
+]
 
 WHY = "of the sparse layouts there are sparse_coo and sparse_csr; use one of these"
 

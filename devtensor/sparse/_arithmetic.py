@@ -63,8 +63,7 @@ def mul(input: Any, other: Any) -> Any:
         return times_dense(input, other)
     if tuple(input.shape) != tuple(other.shape):
         raise RuntimeError(
-            "mul operands have incompatible sizes: "
-            f"{' and '.join(map(str, sizes([input, other])))}"
+            f"mul operands have incompatible sizes: {' and '.join(map(str, sizes([input, other])))}"
         )
     one, two = coalesced(input), coalesced(other)
     if one._parts[0] is two._parts[0]:

@@ -21,7 +21,11 @@ def matrix(name: str, tensor: Any, place: int, ndim: int = 2) -> None:
     RuntimeError
     """
     if tensor.ndim != ndim or (isinstance(tensor, SparseTensor) and tensor.dense_dim()):
-        kinds = f" with {tensor.dense_dim()} dense dimensions" if isinstance(tensor, SparseTensor) else ""
+        kinds = (
+            f" with {tensor.dense_dim()} dense dimensions"
+            if isinstance(tensor, SparseTensor)
+            else ""
+        )
         raise RuntimeError(
             f"{name}: Argument #{place}: Expected dim {ndim}, got a tensor of size "
             f"{list(tensor.shape)}{kinds}"

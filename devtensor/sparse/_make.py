@@ -8,7 +8,8 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.ops.convert import alias
-from devtensor.sparse._tensor import SparseTensor, dimension, from_keys
+from devtensor.sparse._invariants import check_sparse_tensor_invariants
+from devtensor.sparse._tensor import SparseTensor, from_keys
 from devtensor.tensor import Tensor
 
 __all__ = ["coalesced", "dense", "empty", "masked", "picked", "sizes", "sparse_coo_tensor",
@@ -45,7 +46,8 @@ def sparse_coo_tensor(
         Accepted, and without effect.
     requires_grad : bool, optional
     check_invariants : bool, optional
-        Whether coordinates must lie inside `size`, as they should.
+        Whether it is checked that coordinates lie inside `size`; by default what
+        :class:`devtensor.sparse.check_sparse_tensor_invariants` says.
     is_coalesced : bool, optional
         Whether the coordinates are in order and none is there twice.
 
@@ -70,7 +72,7 @@ def sparse_coo_tensor(
     tensor([[3.],
             [9.]])
     """
-    if values is None and size is None or indices is None:
+    if indices is None or (values is None and size is None):
         return empty(indices if size is None else size, dtype, device, requires_grad)
     values = dt.as_tensor(values, dtype=dtype, device=device)
     indices = dt.as_tensor(indices, device=values.device).detach()
@@ -81,9 +83,7 @@ def sparse_coo_tensor(
         if indices.ndim == 1 and not indices.numel():
             indices = indices.reshape(len(size or ()) - values.ndim + 1, 0)
         else:
-            raise RuntimeError(
-                f"indices must be sparse_dim x nnz, but got: {list(indices.shape)}"
-            )
+            raise RuntimeError(f"indices must be sparse_dim x nnz, but got: {list(indices.shape)}")
     count, dense = indices.shape[0], values.shape[1:]
     if not values.ndim:
         values = values.expand(indices.shape[1])
@@ -98,7 +98,7 @@ def sparse_coo_tensor(
             raise RuntimeError(f"found negative index {int(indices.min())} for a coordinate")
         size = (*[n + 1 if indices.shape[1] else 0 for n in found], *dense)
     size = tuple(size)
-    check_size(indices, values, size, bool(check_invariants))
+    check_size(indices, values, size, check_invariants)
     # What requires gradients keeps its place in the graph; the memory is shared in any case.
     values = alias(values) if values.requires_grad else values.detach()
     made = SparseTensor(indices, values, size, bool(is_coalesced))
@@ -109,7 +109,7 @@ def sparse_coo_tensor(
     return made
 
 
-def check_size(indices: Tensor, values: Tensor, size: tuple[int, ...], inside: bool) -> None:
+def check_size(indices: Tensor, values: Tensor, size: tuple[int, ...], inside: bool | None) -> None:
     """Refuse a size that does not suit coordinates and values.
 
     Raises
@@ -129,6 +129,8 @@ def check_size(indices: Tensor, values: Tensor, size: tuple[int, ...], inside: b
             f"values has incorrect size, expected {[values.shape[0], *size[count:]]}, got "
             f"{list(values.shape)}"
         )
+    if inside is None:
+        inside = check_sparse_tensor_invariants.is_enabled()
     if not inside or not indices.shape[1]:
         return
     for dim, (least, most) in enumerate(
@@ -258,10 +260,9 @@ def to_dense(input: SparseTensor, dtype: Any = None, *, masked_grad: Any = None)
 
 def again(
     input: SparseTensor, sparse_dim: int | None = None, *, layout: Any = None, **_: Any
-) -> SparseTensor:
+) -> Tensor:
     if layout is not None and layout is not dt.sparse_coo:
-        made: SparseTensor = dense(input).to_sparse(layout=layout)
-        return made
+        return dense(input).to_sparse(layout=layout)
     if sparse_dim in (None, input.sparse_dim()):
         return SparseTensor(*input._parts, input.shape, input._coalesced)
     return to_sparse(dense(input), sparse_dim)

@@ -10,6 +10,7 @@ from devtensor.sparse._make import coalesced, summed
 from devtensor.sparse._tensor import SparseTensor, dimension
 from devtensor.tensor import Tensor
 
+
 def sum(input: SparseTensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Over all dimensions a dense number; over some, what is left (``torch.sparse.sum``)."""
     source = input if dtype is None else input.to(dtype)

@@ -54,11 +54,10 @@ class RowsTensor(SparseTensor):
         """Refused."""
         raise refused("is_coalesced")
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        from devtensor.sparse._text import text
-
+    def shown(self) -> tuple[dict[str, Tensor], bool]:
+        """What is printed, by name, and whether the rest begins a line of its own."""
         parts = {"crow_indices": self.crow_indices(), "col_indices": self.col_indices()}
-        return text(self, {**parts, "values": self._parts[1]}, apart=False)
+        return {**parts, "values": self._parts[1]}, False
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         rebuild, _ = super().__reduce_ex__(protocol)
@@ -175,7 +174,7 @@ def sparse_csr_tensor(
     if size is None:
         size = len(counts), int(column.max()) + 1 if len(column) else 0
     size = tuple(size)
-    check_size(indices, values, size, bool(check_invariants))
+    check_size(indices, values, size, check_invariants)
     values = alias(values) if values.requires_grad else values.detach()
     made = RowsTensor(indices, values, size)
     made._coalesced = not len(column) or bool((made.keys().diff() > 0).all())

@@ -176,7 +176,11 @@ def item_at(input: SparseTensor, key: Any) -> Any:
         elif one is Ellipsis:
             dim += input.ndim - sum(k is not None and k is not Ellipsis for k in keys)
         elif hasattr(one, "__index__") and not isinstance(one, (bool, slice)):
-            found = found[int(one)] if not isinstance(found, SparseTensor) else select(found, dim, int(one))
+            found = (
+                found[int(one)]
+                if not isinstance(found, SparseTensor)
+                else select(found, dim, int(one))
+            )
         else:
             raise missing("__getitem__")
     return found

@@ -21,6 +21,7 @@ from devtensor.tensor import Tensor
 
 __all__ = ["SparseTensor"]
 
+
 def of_values(name: str) -> Any:
     """A slot of a tensor that is the one of the values."""
     return property(
@@ -41,6 +42,7 @@ class SparseTensor(Tensor):
     # _origin     the name of what made it, if that is on the tape
     __slots__ = ("_coalesced", "_origin", "_parts", "_size")
     _parts: tuple[Tensor, Tensor]
+    _size: Size
     _coalesced: bool
     _origin: str
     __torch_function_always__ = True  # no other memory is there that one could work on
@@ -208,9 +210,7 @@ class SparseTensor(Tensor):
 
     def numpy(self, *, force: bool = False) -> Any:
         """Refused: NumPy has no sparse arrays."""
-        raise TypeError(
-            "can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first."
-        )
+        raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return self.numpy()
@@ -218,7 +218,11 @@ class SparseTensor(Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         from devtensor.sparse._text import text
 
-        return text(self, dict(zip(("indices", "values"), self._parts, strict=True)))
+        return text(self, *self.shown())
+
+    def shown(self) -> tuple[dict[str, Tensor], bool]:
+        """What is printed, by name, and whether the rest begins a line of its own."""
+        return dict(zip(("indices", "values"), self._parts, strict=True)), True
 
     # ---- copies
 
@@ -231,7 +235,7 @@ class SparseTensor(Tensor):
         return self.become(self.detach())
 
     @property
-    def data(self) -> SparseTensor:
+    def data(self) -> Any:
         """The same values outside the graph; writes to them go unnoticed."""
         return self.like(self._parts[1].data)
 
@@ -333,12 +337,13 @@ class SparseTensor(Tensor):
         return result
 
 
-KEPT = """
+NAMES = """
 backward dim element_size get_device grad_fn is_complex is_conj is_cpu is_cuda is_floating_point
-is_leaf is_meta is_neg is_nonzero is_pinned is_same_size is_shared is_signed is_xpu itemsize ndimension
-nelement numel output_nr pin_memory register_post_accumulate_grad_hook retain_grad retains_grad
-share_memory_ size
-""".split()
+is_leaf is_meta is_neg is_nonzero is_pinned is_same_size is_shared is_signed is_xpu itemsize
+ndimension nelement numel output_nr pin_memory register_post_accumulate_grad_hook retain_grad
+retains_grad share_memory_ size
+"""
+KEPT = frozenset(NAMES.split())
 """Members of all tensors that hold for these, too."""
 
 

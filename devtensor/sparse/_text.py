@@ -17,7 +17,7 @@ def part(name: str, tensor: Any) -> str:
     return f"{head}[], size={tuple(tensor.shape)})"
 
 
-def text(tensor: Any, parts: dict[str, Any], apart: bool = True) -> str:
+def text(tensor: Any, parts: dict[str, Any], apart: bool) -> str:
     """The parts of a tensor, line by line, and behind them what else is to be said of it.
 
     Parameters

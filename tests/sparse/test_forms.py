@@ -3,7 +3,10 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import warnings
+from typing import ClassVar
 
 import pytest
 import torch
@@ -60,7 +63,9 @@ TEXTS = {
     "rows": lambda lib: some(lib).to_sparse_csr(),
     "rows of int": lambda lib: lib.eye(20, dtype=lib.int32).to_sparse_csr(),
     "rows of tracked": lambda lib: lib.sparse_csr_tensor(
-        lib.tensor([0, 1, 3]), lib.tensor([1, 0, 2]), lib.tensor(VALUES[:3], requires_grad=True),
+        lib.tensor([0, 1, 3]),
+        lib.tensor([1, 0, 2]),
+        lib.tensor(VALUES[:3], requires_grad=True),
         (2, 3),
     ),
     "no rows": lambda lib: lib.zeros(2, 3, layout=lib.sparse_csr),
@@ -231,10 +236,29 @@ def test_assert_close_tells_what_differs():
         dt.testing.assert_close(dt.eye(2).to_sparse(), dt.eye(2).flip(0).to_sparse())
 
 
+def test_coordinates_are_checked_where_that_is_asked():
+    def outside(lib):
+        return lib.sparse_coo_tensor([[0, 5]], [1.0, 2.0], (3,))
+
+    for lib in (dt, torch):
+        checks = lib.sparse.check_sparse_tensor_invariants
+        assert not checks.is_enabled()
+        with checks(), pytest.raises(RuntimeError, match="size is inconsistent with indices"):
+            outside(lib)
+        with pytest.raises(RuntimeError, match="found index 5"):
+            checks()(outside)(lib)
+        checks.enable()
+        with checks(False):
+            assert not checks.is_enabled()
+        assert checks.is_enabled()
+        checks.disable()
+        quietly(outside, lib)
+
+
 class Named(dt.Tensor):
     """A subclass that is asked what functions do."""
 
-    asked: list = []
+    asked: ClassVar[list] = []
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -264,10 +288,10 @@ def test_subclasses_and_modes_are_asked_first():
 
 def test_dense_launches_ask_nothing_new():
     # What a sparse tensor needs is loaded with the first of them.
-    import subprocess
-    import sys
-
-    code = "import sys, devtensor as dt; (dt.ones(2) @ dt.ones(2)); print('devtensor.sparse' in sys.modules)"
+    code = (
+        "import sys, devtensor as dt; dt.ones(2) @ dt.ones(2)\n"
+        "print('devtensor.sparse' in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 
@@ -292,7 +316,9 @@ ROWS = {
         c._nnz(), c.is_sparse, c.is_sparse_csr, d.is_sparse_csr, tuple(c.shape)
     ],
     "dense": lambda lib, c, d: c.to_dense(),
-    "coordinates": lambda lib, c, d: [c.to_sparse(), c.to_sparse_coo(), c.to_sparse().to_sparse_csr()],
+    "coordinates": lambda lib, c, d: [
+        c.to_sparse(), c.to_sparse_coo(), c.to_sparse().to_sparse_csr(),
+    ],
     "products": lambda lib, c, d: [c @ d.t(), c @ d[0], lib.sparse.mm(c, d.t()), d.t() @ c],
     "of two": lambda lib, c, d: [c + c, c @ d.t().to_sparse_csr()],
     "elementwise": lambda lib, c, d: [c * 2, -c, c.sin(), c * d, c.double(), c.clone(), c.detach()],
@@ -315,9 +341,10 @@ def test_rows_as_in_pytorch(name, device):
     theirs = quietly(lambda lib: ROWS[name](lib, rows(lib), lib.tensor(dense)), torch)
     ours = ROWS[name](dt, rows(dt, device), dt.tensor(dense, device=device))
     if name == "elementwise":
-        dt.testing.assert_close([x.to_dense().cpu() for x in ours],
-                                [dt.tensor(x.to_dense().tolist(), dtype=getattr(dt, str(x.dtype)[6:]))
-                                 for x in theirs])  # fmt: skip
+        for one, other in zip(ours, theirs, strict=True):
+            dtype = getattr(dt, str(other.dtype).removeprefix("torch."))
+            other = dt.tensor(other.to_dense().tolist(), dtype=dtype)
+            dt.testing.assert_close(one.to_dense().cpu(), other)
         assert {x.layout for x in ours} == {dt.sparse_csr}
     else:
         assert whole(ours) == whole(theirs)

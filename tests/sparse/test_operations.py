@@ -151,9 +151,11 @@ CASES = {
     "dense + hybrid": lambda lib, m: lib.add(m.dense(3, 4), m.sparse(3, 4, dense=1), alpha=3),
     "sub": lambda lib, m: m.sparse(3, 4) - m.sparse(3, 4),
     "dense - sparse": lambda lib, m: m.dense(3, 4) - m.sparse(3, 4),
-    "mul": lambda lib, m: m.sparse(3, 4, coalesced=True) * m.sparse(3, 4, entries=9, coalesced=True),
-    "mul of nothing": lambda lib, m: m.sparse(3, 4, coalesced=True) * m.sparse(
-        3, 4, entries=0, coalesced=True
+    "mul": lambda lib, m: (
+        m.sparse(3, 4, coalesced=True) * m.sparse(3, 4, entries=9, coalesced=True)
+    ),
+    "mul of nothing": lambda lib, m: (
+        m.sparse(3, 4, coalesced=True) * m.sparse(3, 4, entries=0, coalesced=True)
     ),
     "mul of uncoalesced": lambda lib, m: (m.sparse(3, 4) * m.sparse(3, 4, entries=9)).to_dense(),
     "mul by a number": lambda lib, m: m.sparse(3, 4) * 2.5,
@@ -211,10 +213,13 @@ CASES = {
     ),
     "stack": lambda lib, m: lib.stack([m.sparse(3, 4).detach(), m.sparse(3, 4).detach()], 1),
     "index_select": lambda lib, m: m.sparse(3, 4, entries=9).index_select(1, m.ints([3, 0, 3])),
-    "index_select within": lambda lib, m: m.sparse(3, 4, dense=1).detach().index_select(
-        1, m.ints([3, 0, 3])
+    "index_select within": lambda lib, m: (
+        m.sparse(3, 4, dense=1).detach().index_select(1, m.ints([3, 0, 3]))
     ),
-    "select": lambda lib, m: [m.sparse(3, 4).select(1, 2), m.sparse(3, 4, 2, dense=1).select(0, -1)],
+    "select": lambda lib, m: [
+        m.sparse(3, 4).select(1, 2),
+        m.sparse(3, 4, 2, dense=1).select(0, -1),
+    ],
     "row": lambda lib, m: m.sparse(3, 4)[0],
     "element": lambda lib, m: m.sparse(3, 4, coalesced=True)[0, 1],
     "rows": lambda lib, m: list(m.sparse(3, 4).detach()),
@@ -235,22 +240,32 @@ CASES = {
     "copy_": lambda lib, m: m.sparse(3, 4).detach().copy_(m.sparse(3, 4).detach()),
     "sqrt_": lambda lib, m: m.sparse(3, 4).detach().coalesce().abs_().sqrt_(),
     "sparse_resize_": lambda lib, m: m.sparse(3, 4).detach().sparse_resize_((5, 6), 2, 0),
-    "sparse_resize_and_clear_": lambda lib, m: m.sparse(3, 4).detach().sparse_resize_and_clear_(
-        (5, 6, 2), 2, 1
+    "sparse_resize_and_clear_": lambda lib, m: (
+        m.sparse(3, 4).detach().sparse_resize_and_clear_((5, 6, 2), 2, 1)
     ),
-    "resize_as_sparse_": lambda lib, m: m.sparse(3, 4).detach().resize_as_sparse_(
-        m.sparse(5, 6).detach()
+    "resize_as_sparse_": lambda lib, m: (
+        m.sparse(3, 4).detach().resize_as_sparse_(m.sparse(5, 6).detach())
     ),
     "numbers": lambda lib, m: [
-        len(m.sparse(3, 4)), m.sparse(3, 4)._nnz(), m.sparse(3, 4).numel(), m.sparse(3, 4).dim(),
-        lib.is_nonzero(lib.tensor(2.0).to_sparse()), m.sparse(1, 1, entries=1).detach().item(),
-        tuple(m.sparse(3, 4).size()), m.sparse(3, 4).is_same_size(m.dense(3, 4)),
-        str(m.sparse(3, 4).layout), m.sparse(3, 4).is_coalesced(),
-        m.sparse(3, 4, entries=1).coalesce().is_coalesced(), m.sparse(3, 4).t().is_coalesced(),
-        m.sparse(3, 4, coalesced=True).neg().is_coalesced(), m.dense(2).sparse_dim(),
-        m.dense(2, 3).dense_dim(), m.sparse(3, 4).is_sparse, m.dense(2).is_sparse,
-    ],  # fmt: skip
-}  # fmt: skip
+        len(m.sparse(3, 4)),
+        m.sparse(3, 4)._nnz(),
+        m.sparse(3, 4).numel(),
+        m.sparse(3, 4).dim(),
+        lib.is_nonzero(lib.tensor(2.0).to_sparse()),
+        m.sparse(1, 1, entries=1).detach().item(),
+        tuple(m.sparse(3, 4).size()),
+        m.sparse(3, 4).is_same_size(m.dense(3, 4)),
+        str(m.sparse(3, 4).layout),
+        m.sparse(3, 4).is_coalesced(),
+        m.sparse(3, 4, entries=1).coalesce().is_coalesced(),
+        m.sparse(3, 4).t().is_coalesced(),
+        m.sparse(3, 4, coalesced=True).neg().is_coalesced(),
+        m.dense(2).sparse_dim(),
+        m.dense(2, 3).dense_dim(),
+        m.sparse(3, 4).is_sparse,
+        m.dense(2).is_sparse,
+    ],
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -261,7 +276,8 @@ def test_as_in_pytorch(name, device):
 SMALL = ("asin", "atanh", "erfinv")
 UNARY = """
 abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac isinf isnan isneginf isposinf
-log1p neg positive rad2deg relu round sgn sign signbit sin sinh sqrt square tan tanh trunc nan_to_num
+log1p neg positive rad2deg relu round sgn sign signbit sin sinh sqrt square tan tanh trunc
+nan_to_num
 """
 
 
