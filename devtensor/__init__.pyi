@@ -193,7 +193,7 @@ def celu_(input: _Tensor, alpha: _Any = 1.0) -> _Tensor: ...
 def chain_matmul(*matrices: _Tensor, out: _Any = None) -> _Tensor: ...
 def cholesky(input: _Tensor, upper: _bool = False, *, out: _Any = None) -> _Tensor: ...
 def cholesky_inverse(L: _Tensor, upper: _bool = False, *, out: _Any = None) -> _Tensor: ...
-def cholesky_solve(B: _Tensor, L: _Tensor, upper: _bool = False, *, out: _Any = None) -> _Tensor: ...
+def cholesky_solve(B: _Tensor, L: _Tensor, upper: _bool = False, *, out: _Tensor | None = None) -> _Tensor: ...
 def chunk(input: _Tensor, chunks: _int, dim: _int = 0) -> _tuple[_Tensor, ...]: ...
 def clamp(input: _Tensor | _Number, min: _Tensor | _Number | None = None, max: _Tensor | _Number | None = None, *, out: _Tensor | None = None) -> _Tensor: ...
 def clamp_max(input: _Tensor | _Number, max: _Tensor | _Number, *, out: _Tensor | None = None) -> _Tensor: ...
@@ -696,6 +696,7 @@ from devtensor import signal as signal
 from devtensor import sparse as sparse
 from devtensor import storage as storage
 from devtensor import testing as testing
+from devtensor import torch_version as torch_version
 from devtensor import types as types
 from devtensor import version as version
 from devtensor.storage import BFloat16Storage as BFloat16Storage
@@ -739,6 +740,7 @@ from devtensor.native import cosine_embedding_loss as cosine_embedding_loss
 from devtensor.nn.functional import cosine_similarity as cosine_similarity
 from devtensor.native import ctc_loss as ctc_loss
 from devtensor.native import dropout_ as dropout_
+from devtensor.sparse import dsmm as dsmm
 from devtensor.native import embedding as embedding
 from devtensor.native import feature_alpha_dropout as feature_alpha_dropout
 from devtensor.native import frobenius_norm as frobenius_norm
@@ -753,6 +755,7 @@ from devtensor.native import group_norm as group_norm
 from devtensor.native import gru as gru
 from devtensor.native import gru_cell as gru_cell
 from devtensor.native import hinge_embedding_loss as hinge_embedding_loss
+from devtensor.sparse import hsmm as hsmm
 from devtensor.sparse import hspmm as hspmm
 from devtensor.native import instance_norm as instance_norm
 from devtensor.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
@@ -780,8 +783,14 @@ from devtensor.native import rnn_relu_cell as rnn_relu_cell
 from devtensor.native import rnn_tanh as rnn_tanh
 from devtensor.native import rnn_tanh_cell as rnn_tanh_cell
 from devtensor.nn.functional import rrelu_ as rrelu_
+from devtensor.sparse import saddmm as saddmm
 from devtensor.amp.autocast_mode import set_autocast_cache_enabled as set_autocast_cache_enabled
+from devtensor.amp.autocast_mode import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+from devtensor.amp.autocast_mode import set_autocast_cpu_enabled as set_autocast_cpu_enabled
 from devtensor.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+from devtensor.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
+from devtensor.amp.autocast_mode import set_autocast_gpu_dtype as set_autocast_gpu_dtype
+from devtensor.sparse import smm as smm
 from devtensor.sparse import sparse_bsc_tensor as sparse_bsc_tensor
 from devtensor.sparse import sparse_bsr_tensor as sparse_bsr_tensor
 from devtensor.sparse import sparse_compressed_tensor as sparse_compressed_tensor
@@ -789,6 +798,7 @@ from devtensor.sparse import sparse_coo_tensor as sparse_coo_tensor
 from devtensor.sparse import sparse_csc_tensor as sparse_csc_tensor
 from devtensor.sparse import sparse_csr_tensor as sparse_csr_tensor
 from devtensor.sparse import spmm as spmm
+from devtensor.sparse import sspaddmm as sspaddmm
 from devtensor.types import sym_float as sym_float
 from devtensor.types import sym_int as sym_int
 from devtensor.types import sym_ite as sym_ite
