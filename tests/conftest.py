@@ -75,6 +75,16 @@ def part(item):
     return crc32(re.sub(r"(cpu|strict|xpu|cuda):?\d*-?", "", item.nodeid).encode()) % 2
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect tests without the garbage collector, which would look at all of them again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish():
     """Let `gc.collect` of the tests pass over what all tests are made of; it takes a second."""
     gc.collect()
