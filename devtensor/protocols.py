@@ -112,10 +112,15 @@ class Host:
         """What NumPy's functions of tensors give is a tensor; bools become bytes in PyTorch."""
         return from_numpy(array.astype("uint8") if array.dtype == bool else array)
 
-    def __dlpack__(self: Any, **kwargs: Any) -> Any:
+    def __dlpack__(
+        self: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:  # fmt: skip
         if requires_grad(self):
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self._array.__dlpack__(**kwargs)
+        asked = dict(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        given = {name: value for name, value in asked.items() if value is not None}
+        return self._array.__dlpack__(**given)  # not every library knows them all
 
     def __dlpack_device__(self: Any) -> Any:
         return self._array.__dlpack_device__()

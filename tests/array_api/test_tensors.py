@@ -1,6 +1,7 @@
 """What the standard asks of tensors themselves, and what it says in words."""
 
 import array
+import inspect
 import math
 import operator
 
@@ -223,3 +224,24 @@ def test_results_with_names():
     assert xp.unique_all(x)._fields == ("values", "indices", "inverse_indices", "counts")
     assert xp.unique_counts(x)._fields == ("values", "counts")
     assert xp.unique_inverse(x)._fields == ("values", "inverse_indices")
+
+
+OPERATORS = sorted(
+    name
+    for name in vars(type(strict.ones(1))) if hasattr(operator, name) and hasattr(dt.Tensor, name)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*OPERATORS, "__dlpack__"])
+def test_methods_say_what_they_take(name):
+    ours, theirs = [
+        [
+            (p.name, p.kind)
+            for p in inspect.signature(getattr(array, name)).parameters.values()
+            if p.kind is p.KEYWORD_ONLY or name in OPERATORS
+        ]
+        for array in (xp.ones(1), strict.ones(1))
+    ]
+    if name in ("__getitem__", "__setitem__"):
+        ours = [(found, inspect.Parameter.POSITIONAL_ONLY) for found, _ in ours]  # by name, too
+    assert ours == theirs
