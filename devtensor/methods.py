@@ -22,7 +22,7 @@ UNARY = ("neg", "pos", "abs", "invert")
 def in_place_operator(write: Any) -> Callable[[Any, Any], Any]:
     """An operator such as ``+=``."""
 
-    def call(self: Any, other: Any) -> Any:
+    def call(self: Any, other: Any, /) -> Any:
         return write(self, other) if operand(other) else NotImplemented
 
     return call
