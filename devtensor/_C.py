@@ -12,11 +12,12 @@ from devtensor.autograd.passes import TRANSFORMED
 from devtensor.device import device
 from devtensor.nn import functional
 from devtensor.nn.module import parse_to
-from devtensor.overrides import DisableTorchFunctionSubclass
+from devtensor.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
 from devtensor.route import disabled as _disabled_torch_function_impl
 from devtensor.tensor import Tensor
 
 __all__ = [
+    "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
     "DispatchKey",
     "DispatchKeySet",

@@ -6,16 +6,18 @@ Operations ask the arguments whose class has a ``__torch_function__``, and modes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any
 
-from devtensor.autograd.mode import Block
+from devtensor.autograd.mode import Block, current
 from devtensor.op import catalogue
 from devtensor.route import ACTING, Handlers, Unrouted, actors, hand_over
 from devtensor.tensor import Tensor
 
 __all__ = [
     "BaseTorchFunctionMode",
+    "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
     "TorchFunctionMode",
     "get_ignored_functions",
@@ -29,6 +31,20 @@ __all__ = [
 ]
 
 DisableTorchFunctionSubclass = Unrouted
+
+
+class DisableTorchFunction(Unrouted):
+    """A block in which neither subclasses nor modes are asked what functions do."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.blocks = ExitStack()
+        for _ in current().functions:
+            self.blocks.enter_context(Handlers(None))
+
+    def __exit__(self, *error: object) -> None:
+        self.blocks.close()
+        super().__exit__(*error)
 
 
 class TorchFunctionMode(Handlers):

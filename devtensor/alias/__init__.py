@@ -124,7 +124,8 @@ def install() -> None:
             "it: start the program with `python -m devtensor run`"
         )
     sys.modules["torch"] = package
-    package.__version__ = counterpart("torch.version").__version__ = VERSION  # type: ignore
+    version = import_module("devtensor.torch_version").TorchVersion(VERSION)
+    package.__version__ = counterpart("torch.version").__version__ = version  # type: ignore
     package.__name__ = "torch"  # some programs look at it before they patch what is in it
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

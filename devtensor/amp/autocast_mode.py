@@ -11,7 +11,7 @@ from typing import Any
 import devtensor as dt
 from devtensor.accelerator import BY_KIND
 from devtensor.amp._cast import Cast, Untouched, casts, install
-from devtensor.autograd.mode import Block
+from devtensor.autograd.mode import Block, Entry, entries, push, remove, users_place
 from devtensor.autograd.modes import decorated
 from devtensor.backend import kinds
 from devtensor.device import ELSEWHERE
@@ -34,7 +34,11 @@ __all__ = [
     "is_autocast_cpu_enabled",
     "is_autocast_enabled",
     "set_autocast_cache_enabled",
+    "set_autocast_cpu_dtype",
+    "set_autocast_cpu_enabled",
     "set_autocast_dtype",
+    "set_autocast_enabled",
+    "set_autocast_gpu_dtype",
 ]
 
 LOWER = (dt.bfloat16, dt.float16)
@@ -194,8 +198,52 @@ def get_autocast_dtype(device_type: str) -> Dtype:
 
 
 def set_autocast_dtype(device_type: str, dtype: Dtype) -> None:
-    """Set the lower precision of blocks that name none."""
-    _lower[named(device_type)] = dtype
+    """Set the lower precision of the open block, or without one that of blocks that name none."""
+    found = casts().get(named(device_type))
+    if found is not None:
+        found.dtype = dtype
+    else:
+        _lower[device_type] = dtype
+
+
+def set_autocast_enabled(device_type: Any, enabled: Any = None) -> None:
+    """Turn mixed precision on or off from here on, until the end of an enclosing block.
+
+    Parameters
+    ----------
+    device_type : str or bool
+        The kind of device; without one, CUDA's.
+    enabled : bool
+
+    Raises
+    ------
+    TypeError
+        If `enabled` is no bool.
+    RuntimeError
+        If there is no such kind of device.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> dt.set_autocast_enabled("cpu", True)
+    >>> (dt.ones(2, 2) @ dt.ones(2, 2)).dtype
+    torch.bfloat16
+    >>> dt.set_autocast_enabled("cpu", False)
+    """
+    kind, place = (device_type, 2) if enabled is not None else ("cuda", 1)
+    value = device_type if enabled is None else enabled
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"set_autocast_enabled(): argument 'enabled' (position {place}) must be bool, "
+            f"not {type(value).__name__}"
+        )
+    asked = Cast(named(kind), get_autocast_dtype(kind), value, _caching[0])
+    if value:
+        install()
+    for last in entries()[-1:]:  # of calls in a row only the last one counts
+        if last.kind == "cast" and not last.open and last.value.kind == kind:
+            remove(last)
+    push(Entry("cast", asked, None, False, users_place(2)))
 
 
 def is_autocast_cache_enabled() -> bool:
@@ -217,6 +265,21 @@ def clear_autocast_cache() -> None:
 def is_autocast_cpu_enabled() -> bool:
     """Whether a block is open for the host."""
     return is_autocast_enabled("cpu")
+
+
+def set_autocast_cpu_enabled(enabled: bool) -> None:
+    """Turn mixed precision on or off for the host; see `set_autocast_enabled`."""
+    set_autocast_enabled("cpu", enabled)
+
+
+def set_autocast_cpu_dtype(dtype: Dtype) -> None:
+    """Set the lower precision for the host."""
+    set_autocast_dtype("cpu", dtype)
+
+
+def set_autocast_gpu_dtype(dtype: Dtype) -> None:
+    """Set the lower precision for CUDA devices."""
+    set_autocast_dtype("cuda", dtype)
 
 
 def get_autocast_cpu_dtype() -> Dtype:
