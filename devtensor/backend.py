@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from math import prod
@@ -214,6 +214,19 @@ class Backend:
         ``elapsed_time(end)``, which is in milliseconds; the streams are those of `new_stream`.
         """
         raise NotImplementedError(f"{self.kind} devices have no events here")
+
+
+def contiguous_where_free(steps: list[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """`steps`, with those that a contiguous tensor would have where none is taken.
+
+    None is along a dimension of length 1 for which a library says 0, nor anywhere without elements.
+    """
+    empty, following = 0 in shape, 1
+    for d in range(len(steps) - 1, -1, -1):
+        if empty or (shape[d] == 1 and not steps[d]):
+            steps[d] = following
+        following = steps[d] * (shape[d] or 1)
+    return tuple(steps)
 
 
 _registered: dict[str, Callable[[], Backend]] = {}

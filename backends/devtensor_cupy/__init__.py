@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from typing import Any
 
-from devtensor.backend import Backend, load
+from devtensor.backend import Backend, contiguous_where_free, load
 from devtensor.dtype import OF, dtype
 
 __all__ = ["CuPy"]
@@ -42,7 +42,7 @@ class CuPy(Backend):
 
         pool.install()
         self.memory, self.pool = memory, pool
-        self.namespace = namespace  # type: ignore[method-assign, assignment]
+        self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.array_types = (runtime.cupy.ndarray,)
         self.kernels = KERNELS  # type: ignore[misc]
@@ -244,12 +244,7 @@ class CuPy(Backend):
         size = array.itemsize
         steps = [step // size for step in array.strides]
         if 0 in steps or not array.size:
-            shape, empty = array.shape, not array.size
-            following = 1
-            for d in range(len(steps) - 1, -1, -1):
-                if empty or (shape[d] == 1 and not steps[d]):
-                    steps[d] = following
-                following = steps[d] * (shape[d] or 1)
+            return contiguous_where_free(steps, array.shape)
         return tuple(steps)
 
     def in_rows(self, array: Any) -> bool:

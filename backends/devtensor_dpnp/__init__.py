@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from devtensor.backend import Backend, load
+from devtensor.backend import Backend, contiguous_where_free, load
 from devtensor.dtype import OF, dtype
 
 __all__ = ["Dpnp"]
@@ -46,7 +46,7 @@ class Dpnp(Backend):
         pool.install()
         elementwise.install()
         self.memory, self.pools = memory, pool.POOLS
-        self.namespace = namespace  # type: ignore[method-assign, assignment]
+        self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.kernels = KERNELS  # type: ignore[misc]
         self.array_types = (runtime.dpnp.ndarray,)
@@ -201,12 +201,7 @@ class Dpnp(Backend):
         """Steps in elements; a dimension of length 1 has that of a contiguous tensor."""
         steps = list(array._array_obj.strides)
         if 0 in steps or not array.size:
-            shape, empty = array.shape, not array.size
-            following = 1
-            for d in range(len(steps) - 1, -1, -1):
-                if empty or (shape[d] == 1 and not steps[d]):
-                    steps[d] = following
-                following = steps[d] * (shape[d] or 1)
+            return contiguous_where_free(steps, array.shape)
         return tuple(steps)
 
     def in_rows(self, array: Any) -> bool:

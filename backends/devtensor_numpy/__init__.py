@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devtensor.backend import Backend
+from devtensor.backend import Backend, contiguous_where_free
 from devtensor.dtype import OF, dtype
 
 from . import namespace, quick
@@ -120,12 +120,7 @@ class NumPy(Backend):
         size = array.itemsize
         steps = [step // size for step in array.strides]
         if 0 in steps:
-            shape, empty = array.shape, not array.size
-            following = 1
-            for d in range(len(steps) - 1, -1, -1):
-                if empty or (shape[d] == 1 and not steps[d]):
-                    steps[d] = following
-                following = steps[d] * (shape[d] or 1)
+            return contiguous_where_free(steps, array.shape)
         return tuple(steps)
 
     def pointer(self, array: Array) -> int:
