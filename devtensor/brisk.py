@@ -11,8 +11,9 @@ from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, RECORD, unwatched
-from devtensor.autograd.node import Call
-from devtensor.autograd.saved import record
+from devtensor.autograd.node import Call, Part
+from devtensor.autograd.saved import record, watch
+from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.expected import check_parameters
 from devtensor.launch import made, view
@@ -34,7 +35,7 @@ def brisk(op: Op, slow: Function) -> Function:
     numbers = [op.numbers is None or name in op.numbers for name in op.inputs]
     taken = takes(op)
     whole = EMPTY not in op.params.values()
-    refuses, single = op.refuses, star is None and not listed
+    refuses = op.refuses
     if op.varargs is not None:
         return slow
 
@@ -106,13 +107,16 @@ def brisk(op: Op, slow: Function) -> Function:
         if op.view:
             view(op, outs, inputs[0], params, mode)
         wanted = tuple([edge is not None for edge in edges])
-        if True in wanted and single:
-            plan = op.plan(wanted)
-            if plan is not None and plan.link is not None and TRACKS[outs._array.dtype]:
-                links = plan.link(*edges, *inputs, outs)
-                outs._node = Call.make(plan, links, outs._array.shape, device, params)
-        elif True in wanted:
+        plan = op.plan(wanted) if True in wanted else None
+        if plan is None:
+            pass
+        elif plan.link is None:
             record(op, inputs, params, outs, edges, mode)
+        elif listed:
+            follow(plan, plan.link(*edges, *inputs, outs), outs, device, params)
+        elif TRACKS[outs._array.dtype]:
+            links = plan.link(*edges, *inputs, outs)
+            outs._node = Call.make(plan, links, outs._array.shape, device, params)
         if not listed:
             return outs
         return tuple(outs) if op.packed is list else op.packed(*outs)
@@ -122,6 +126,23 @@ def brisk(op: Op, slow: Function) -> Function:
         return slow(*args, **kwargs) if found is LATER else found
 
     return call
+
+
+def follow(
+    plan: Any, links: tuple[Any, ...], outs: list[Tensor | None], device: Device, params: Any
+) -> None:
+    """Put a launch with several results on the tape."""
+    if not any(out is not None and TRACKS[out._array.dtype] for out in outs):
+        return
+    shapes: Any = tuple([() if out is None else out._array.shape for out in outs])
+    node = Call.make(plan, links, shapes, device, params)
+    for index, out in enumerate(outs):
+        if out is None:
+            continue
+        if TRACKS[out._array.dtype]:
+            out._node = Part(node, index, shapes[index])
+        elif plan.outs and any(s.place == ~index and not s.part for s in plan.saves):
+            watch(node, index, out)
 
 
 def brisk_factory(op: Op) -> Callable[..., Tensor | None]:

@@ -16,11 +16,10 @@ from types import FunctionType
 from typing import Any
 
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD, unwatched
-from devtensor.autograd.node import Call, Part, tick
-from devtensor.autograd.saved import watch
+from devtensor.autograd.node import Call, tick
 from devtensor.autograd.view import viewed
 from devtensor.autograd.write import write, write_many, write_recorded, write_result, write_straight
-from devtensor.brisk import brisk, brisk_factory
+from devtensor.brisk import brisk, brisk_factory, follow
 from devtensor.device import device as Device
 from devtensor.dtype import NUMBERS
 from devtensor.expected import check_parameters
@@ -77,23 +76,6 @@ class Plans(dict[int, Any]):
         wanted = tuple([bool(tracked >> i & 1) for i in range(len(self.op.inputs))])
         plan = self[tracked] = self.op.plan(wanted)
         return plan
-
-
-def follow(
-    plan: Any, links: tuple[Any, ...], outs: list[Tensor | None], device: Device, params: Any
-) -> None:
-    """Put a launch with several results on the tape."""
-    if not any(out is not None and TRACKS[out._array.dtype] for out in outs):
-        return
-    shapes: Any = tuple([() if out is None else out._array.shape for out in outs])
-    node = Call.make(plan, links, shapes, device, params)
-    for index, out in enumerate(outs):
-        if out is None:
-            continue
-        if TRACKS[out._array.dtype]:
-            out._node = Part(node, index, shapes[index])
-        elif plan.outs and any(s.place == ~index and not s.part for s in plan.saves):
-            watch(node, index, out)
 
 
 def operand(value: Any) -> bool:

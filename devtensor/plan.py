@@ -124,9 +124,9 @@ class Plan:
         self.source = f"lambda xp, g, s, p: {body}"
         self.pull = eval(self.source, scope)
         self.saves = tuple(found)
-        self.plain = op.star is None
+        self.plain = all(save.part or save.place != op.star for save in found)
         self.holds = sum(not save.part for save in found)
-        self.link = linker(op, wanted, found) if self.plain and op.outputs is not list else None
+        self.link = linker(op, wanted, found) if self.plain else None
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.even = op.elementwise
         self.outs = any(save.place < 0 and not save.part for save in found)
@@ -175,7 +175,10 @@ def links_of(op: Op, wanted: tuple[bool, ...], saves: list[Save], names: Sequenc
     parts = {"": "", "shape": "._array.shape", "dtype": "._array.dtype"}
     shown = [edge for edge, want in zip(edges, wanted, strict=True) if want]
     for save in saves:
-        if save.place >= 0:
+        if save.place == op.star:
+            group = [f"{name}{parts[save.part]}" for name in inputs[op.star :]]
+            shown.append(f"({', '.join(group)},)")
+        elif save.place >= 0:
             name = inputs[save.place]
             one = f"{name}{parts[save.part]}"
             optional = save.part and op.inputs[save.place] in op.defaults
