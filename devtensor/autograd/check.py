@@ -17,7 +17,7 @@ from devtensor.autograd.jacobians import (
     random_like,
     tracked,
 )
-from devtensor.autograd.passes import grad
+from devtensor.autograd.passes import grad, scattered
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -71,7 +71,7 @@ def gradcheck(
     fast_mode : bool
         Compare one random projection of each Jacobian instead of all its elements.
     masked : bool, optional
-        Accepted and without effect: there are no sparse tensors.
+        Accepted and without effect: sparse tensors are checked where they have entries.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def gradcheck(
             "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
         )
     limits = Limits(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode)
-    given = as_tuple(inputs)
+    func, given = of_values(func, as_tuple(inputs))
     try:
         check_inputs(given)
         if check_backward_ad:
@@ -177,7 +177,7 @@ check_batched_grad, fast_mode, masked
         raise AssertionError(
             "Setting check_batched_grad=True requires check_rev_over_rev to be True"
         )
-    given = as_tuple(inputs)
+    func, given = of_values(func, as_tuple(inputs))
     if grad_outputs is None:
         outputs = differentiable(func(*given))
         generator = dt.Generator().manual_seed(0)
@@ -212,6 +212,23 @@ check_batched_grad, fast_mode, masked
         fast_mode=fast_mode,
         masked=masked,
     )
+
+
+def of_values(func: Callable[..., Any], inputs: Tensors) -> tuple[Callable[..., Any], Tensors]:
+    """A function of the values of sparse inputs, and these; what it gives is dense."""
+    if all(getattr(x, "layout", dt.strided) is dt.strided for x in inputs):
+        return func, inputs
+    values = [x.detach()._values().requires_grad_(x.requires_grad) if scattered(x) else x
+              for x in inputs]  # fmt: skip
+
+    def call(*given: Any) -> Any:
+        whole = [x.like(v) if scattered(x) else v for x, v in zip(inputs, given, strict=True)]
+        found = func(*whole)
+        parts = found if isinstance(found, (tuple, list)) else (found,)
+        dense = tuple(one.to_dense() if scattered(one) else one for one in parts)
+        return dense if isinstance(found, (tuple, list)) else dense[0]
+
+    return call, tuple(values)
 
 
 def check_inputs(inputs: Tensors) -> None:

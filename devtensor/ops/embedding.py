@@ -180,6 +180,7 @@ def embedding(
         # A view that wants no gradient: it may be written to in every mode.
         written_by(weight, input)
         embedding_renorm(weight.detach(), input, float(max_norm), float(norm_type))
-    look_up = embedding_of if sparse and weight.is_leaf else embedding_at
+    alone = not (weight._device.backend.within or input._device.backend.within)  # of `vmap`
+    look_up = embedding_of if sparse and alone and weight.is_leaf else embedding_at
     result: Tensor = look_up(weight, input, padding_idx, bool(scale_grad_by_freq))
     return result

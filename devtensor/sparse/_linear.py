@@ -65,6 +65,8 @@ def mm(input: Any, mat2: Any, reduce: str = "sum") -> Any:
             f"{mat2.dtype.legacy}; convert one with .to()"
         )
     if not isinstance(input, SparseTensor):
+        if not isinstance(mat2, SparseTensor):
+            return dt.mm(input, mat2)
         return mm(mat2.t(), input.t()).t().contiguous()
     if isinstance(mat2, SparseTensor):
         return joined(coalesced(input), coalesced(mat2))

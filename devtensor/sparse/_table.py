@@ -52,6 +52,8 @@ TABLE: dict[str, Rule] = {
     **by_name(_shape, "cat index_select narrow_copy permute select stack t transpose unsqueeze"),
     "true_divide": _arithmetic.div,
     "__getitem__": _shape.item_at,
+    "H": lambda input: _shape.t(input).conj(),
+    "mH": lambda input: _shape.transpose(input, -2, -1).conj(),
     "mT": lambda input: _shape.transpose(input, -2, -1),
     "numpy_T": lambda input: _shape.permute(input, range(input.ndim)[::-1]),
     "coalesce": coalesced,
@@ -82,4 +84,11 @@ IN_PLACE = f"""
 add addmm conj_physical div true_divide floor_divide mul neg pow sub t transpose unsqueeze
 {ORDERLY}
 """
+# Operators have operations of their own.
+OPERATORS = {
+    op.name: op.shown
+    for op in [entry.op for entry in catalogue.values()]
+    if op is not None and op.name != op.shown and op.shown in IN_PLACE.split()
+}
 TABLE |= {f"{name}_": _write.writes(f"{name}_", TABLE[name]) for name in IN_PLACE.split()}
+TABLE |= {f"{name}_": TABLE[f"{shown}_"] for name, shown in OPERATORS.items()}

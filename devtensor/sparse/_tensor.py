@@ -331,7 +331,17 @@ class SparseTensor(Tensor):
         rule = TABLE.get(name)
         if rule is None:
             raise missing(name, lowest((*args, *(kwargs or {}).values())).device.type)
-        result = rule(*args, **(kwargs or {}))
+        given = dict(kwargs or {})
+        out = given.pop("out", None)
+        result = rule(*args, **given)
+        if out is not None:
+            if isinstance(out, SparseTensor) is not isinstance(result, SparseTensor):
+                raise RuntimeError(
+                    f"{name}(): of out and the result one is sparse and one is dense: "
+                    f"{out.layout} and {result.layout}"
+                )
+            sparse = isinstance(out, SparseTensor)
+            return out.become(result) if sparse else out.resize_(result.shape).copy_(result)
         if isinstance(result, SparseTensor) and not result._origin:
             result._origin = f"{''.join(map(str.capitalize, name.split('_')))}Backward0"
         return result

@@ -139,6 +139,17 @@ def test_refuses_as_pytorch(name):
     assert len(str(refused.value)) > 10
 
 
+def test_results_are_put_where_out_says(device):
+    s = some(dt, device=device)
+    out = dt.empty(0, device=device)
+    assert dt.mm(s, dt.ones(3, 1, device=device), out=out) is out
+    assert out.tolist() == [[4.0], [9.0]]
+    other = dt.zeros(1, 1, device=device).to_sparse()
+    assert dt.add(s, s, out=other) is other and other.shape == (2, 3)
+    with pytest.raises(RuntimeError, match="one is sparse and one is dense"):
+        dt.mm(s, dt.ones(3, 1, device=device), out=other)
+
+
 def test_what_has_no_rule_names_the_cure(device):
     for call in (lambda s: s.exp(), lambda s: s.tolist(), lambda s: dt.max(s), lambda s: s.nbytes,
                  lambda s: s.array, lambda s: s.expand(2, 2, 3), lambda s: s[0:1]):  # fmt: skip
@@ -155,7 +166,7 @@ def test_what_has_no_rule_names_the_cure(device):
 def test_every_rule_is_of_a_name_that_tensors_have():
     def there(name):
         known = (dt, dt.Tensor, dt.nn.functional, dt.linalg)
-        private = name.removesuffix("_") in ("cast", "linalg_vector_norm", "numpy_T")
+        private = name.removesuffix("_") in ("cast", "linalg_vector_norm", "minus", "numpy_T", "plus")
         return private or any(hasattr(one, name) for one in known)
 
     assert [name for name in TABLE if not there(name)] == []

@@ -87,6 +87,34 @@ def test_a_function_of_ones_own_keeps_a_sparse_tensor(device):
     assert x.grad.tolist() == [[4.0, 4.0], [0.0, 0.0], [9.0, 9.0]]
 
 
+def test_gradcheck_takes_sparse_tensors(device):
+    indices = dt.tensor([[0, 1, 1], [2, 0, 2]], device=device)
+    values = dt.tensor([3.0, 4.0, 5.0], dtype=dt.float64, device=device)
+    s = dt.sparse_coo_tensor(indices, values, (2, 3)).requires_grad_()
+    x = dt.tensor([[1.0], [0.5], [2.0]], dtype=dt.float64, device=device, requires_grad=True)
+    assert dt.autograd.gradcheck(lambda s, x: (dt.sparse.mm(s, x), s * 2), (s, x), masked=True)
+    assert dt.autograd.gradgradcheck(lambda s, x: dt.sparse.mm(s * s, x), (s, x), masked=True)
+    with pytest.raises(dt.autograd.jacobians.GradcheckError):
+        dt.autograd.gradcheck(lambda s: s.detach() * 2 + s, (s,))
+
+
+def test_transforms(device):
+    s = leaf(dt, device).detach()
+    rows = dt.arange(6.0, device=device).reshape(2, 3)
+    assert dt.vmap(lambda x: s @ x)(rows).tolist() == (rows @ s.to_dense().t()).tolist()
+    assert dt.func.jacrev(lambda x: s @ x)(rows[0]).tolist() == s.to_dense().tolist()
+    _, along = dt.func.jvp(lambda x: s @ x, (rows[0],), (rows[1],))
+    assert along.tolist() == (s @ rows[1]).tolist()
+    w, places = table(dt, device).detach(), dt.tensor([[0, 2], [1, 1]], device=device)
+
+    def total(w, row):
+        return dt.nn.functional.embedding(row, w, sparse=True).sum()
+
+    assert dt.func.grad(total)(w, places[0]).is_sparse
+    each = dt.vmap(dt.func.grad(total), in_dims=(None, 0))(w, places)
+    assert each.sum(-1).tolist() == [[3.0, 0.0, 3.0, 0.0], [0.0, 6.0, 0.0, 0.0]]
+
+
 # ---- tables
 
 

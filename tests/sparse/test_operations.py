@@ -127,6 +127,15 @@ def check(call, device, dtype="float64", slopes=True):
         assert dt.autograd.gradcheck(again, points)
 
 
+def written(x, other=None):
+    """A tensor after some operators that write."""
+    x += x.clone() if other is None else other
+    x *= 3
+    x -= x.clone() * 2
+    x /= 2
+    return x
+
+
 CASES = {
     "to_dense": lambda lib, m: m.sparse(3, 4).to_dense(),
     "to_dense of hybrid": lambda lib, m: m.sparse(3, 4, 2, dense=1).to_dense(),
@@ -236,6 +245,8 @@ CASES = {
     "add_": lambda lib, m: m.sparse(3, 4).detach().add_(m.sparse(3, 4).detach(), alpha=3),
     "dense add_": lambda lib, m: m.dense(3, 4).detach().add_(m.sparse(3, 4).detach()),
     "dense mul_": lambda lib, m: m.dense(3, 4).detach().mul_(m.sparse(3, 4).detach()),
+    "operators that write": lambda lib, m: written(m.sparse(3, 4).detach()),
+    "dense +=": lambda lib, m: written(m.dense(3, 4).detach(), m.sparse(3, 4).detach()),
     "zero_": lambda lib, m: m.sparse(3, 4).detach().zero_(),
     "copy_": lambda lib, m: m.sparse(3, 4).detach().copy_(m.sparse(3, 4).detach()),
     "sqrt_": lambda lib, m: m.sparse(3, 4).detach().coalesce().abs_().sqrt_(),
