@@ -224,8 +224,9 @@ def test_reinterpret(library):
         wanted = theirs(x).view(getattr(torch, name))
         np.testing.assert_array_equal(library.back(found), wanted)
         assert library.backend.shares(found, given)
-    with pytest.raises(RuntimeError, match="must be divisible by 2"):
-        library.xp.reinterpret(library(x[:, :3]), library.xp.float64)
+    for odd in (library(x[:, :3]), library(x[:, :3])[:, :2], library(x)[0, 1:3]):
+        with pytest.raises(RuntimeError, match="must be divisible by 2"):
+            library.xp.reinterpret(odd, library.xp.float64)
     with pytest.raises(RuntimeError, match="cannot be 0"):
         library.xp.reinterpret(library(x[0, 0]), library.xp.float64)
 

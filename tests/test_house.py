@@ -21,7 +21,7 @@ FLOORS = [
     ["example", "settings", "backends", "later", "refusal"],
     ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing"],
     ["nested", "onnx"],
-    ["dtype", "limits", "backend"],
+    ["dtype", "limits", "backend", "readings"],
     ["device"],
     ["autograd.mode", "autograd.modes"],
     ["plan", "tensor"],

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.dtype import of
+from devtensor.readings import refuse_outside, refuse_pairs, refuse_type, windows
+
 from .runtime import cupy, home, on
 
 __all__ = [
@@ -85,59 +88,31 @@ def as_strided(x: Any, size: Sequence[int], stride: Sequence[int], start: int = 
     RuntimeError
         If the view would reach outside that memory.
     """
-    size, stride = tuple(size), tuple(stride)
-    width, owner = x.itemsize, root(x)
+    width = x.itemsize
     steps = [s * width for s in stride]
-    if 0 in size:
-        return view_at(x, size, steps)
-    first = x.data.ptr - owner.data.ptr + start * width
-    last = first + width + sum([(n - 1) * s for n, s in zip(size, steps, strict=True)])
-    if not 0 <= first <= last <= owner.nbytes:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
-            f"{first // width}, and itemsize {width} requiring a storage size of {last} are out of "
-            f"bounds for storage of size {owner.nbytes}"
-        )
-    return view_at(x, size, steps, start * width)
+    refuse_outside(size, steps, first(x) + start * width, width, root(x).nbytes)
+    return view_at(x, size, steps, 0 if 0 in size else start * width)
+
+
+def first(x: Any) -> int:
+    """The place of the first element in its memory, in bytes."""
+    place: int = x.data.ptr - root(x).data.ptr
+    return place
 
 
 def sliding_window(x: Any, size: int, step: int, dim: int, /) -> Any:
     """All slices of length `size`, every `step` places along `dim`, in a new last dimension."""
-    shape, steps = list(x.shape), list(x.strides)
-    inner = steps[dim]
-    shape[dim] = (shape[dim] - size) // step + 1
-    steps[dim] *= step
-    return view_at(x, (*shape, size), (*steps, inner))
+    return view_at(x, *windows(x.shape, x.strides, size, step, dim))
 
 
 def reinterpret(x: Any, dtype: Any) -> Any:
     """The memory of `x` read as `dtype`; the last axis fits itself to the size of the elements."""
     dtype = np.dtype(dtype)
     old, new = x.itemsize, dtype.itemsize
-    if old == new:
-        return view_at(x, x.shape, x.strides, 0, dtype)
-    if not x.ndim:
-        raise RuntimeError(
-            f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)"
-        )
     shape, steps = list(x.shape), list(x.strides)
-    if new > old and shape[-1] * old % new:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} "
-            f"(different element sizes), but got {shape[-1]}"
-        )
-    if steps[-1] != old and x.size and shape[-1] != 1:
-        raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), "
-            f"but got {steps[-1] // old}"
-        )
-    if new > old and (
-        x.data.ptr % new or any(s % new for s, n in zip(steps[:-1], shape, strict=False) if n > 1)
-    ):
-        raise RuntimeError(
-            f"self.stride() must be divisible by {new // old} to view {x.dtype} as {dtype}"
-        )
-    shape[-1], steps[-1] = shape[-1] * old // new, new
+    if old != new:
+        refuse_type(shape, steps, first(x), of(x.dtype), of(dtype))
+        shape[-1], steps[-1] = shape[-1] * old // new, new
     return view_at(x, shape, steps, 0, dtype)
 
 
@@ -150,18 +125,6 @@ def view_as_real(x: Any) -> Any:
 
 def view_as_complex(x: Any) -> Any:
     """The inverse of `view_as_real`; the same memory."""
-    width = x.itemsize
-    if width < 4:
-        raise RuntimeError(
-            f"view_as_complex: there is no complex dtype for {x.dtype} here; use float32 or float64"
-        )
-    if x.size and x.strides[-1] != width:
-        raise RuntimeError(
-            "Tensor must have a last dimension with stride 1, but its stride is "
-            f"{x.strides[-1] // width}"
-        )
-    steps = list(zip(x.strides[:-1], x.shape, strict=False))
-    if any(s % (2 * width) for s, n in steps if n > 1) or x.data.ptr % (2 * width):
-        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    joined = np.complex64 if width == 4 else np.complex128
+    refuse_pairs(x.shape, x.strides, first(x), of(x.dtype))
+    joined = np.complex64 if x.itemsize == 4 else np.complex128
     return view_at(x, x.shape[:-1], x.strides[:-1], 0, joined)

@@ -9,6 +9,9 @@ from typing import Any
 import dpnp
 import numpy as np
 
+from devtensor.dtype import of
+from devtensor.readings import refuse_outside, refuse_pairs, refuse_type, windows
+
 from .native import seen, wrap
 from .runtime import refuse_fork
 
@@ -151,66 +154,33 @@ def as_strided(x: Any, size: Sequence[int], stride: Sequence[int], start: int = 
     RuntimeError
         If the view would reach outside that memory.
     """
-    size, stride = tuple(size), tuple(stride)
-    width, room = x.dtype.itemsize, allocated(x)
-    first = offset_of(x) + start
+    width, first = x.dtype.itemsize, offset_of(x) + start
+    refuse_outside(size, [s * width for s in stride], first * width, width, allocated(x))
     if 0 in size:
-        return view_at(x, size, stride, 0) if x.size else dpnp.empty_like(x, shape=size)
-    last = first + 1 + sum([(n - 1) * s for n, s in zip(size, stride, strict=True)])
-    if not 0 <= first <= last <= room // width:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {first}, and "
-            f"itemsize {width} requiring a storage size of {last * width} are out of bounds for "
-            f"storage of size {room}"
-        )
+        return view_at(x, size, stride, 0) if x.size else dpnp.empty_like(x, shape=tuple(size))
     return view_at(x, size, stride, first)
+
+
+def in_bytes(x: Any) -> tuple[list[int], int]:
+    """The steps of `x` and the place of its first element in its memory, in bytes."""
+    width = x.dtype.itemsize
+    return [s * width for s in steps_of(x)], offset_of(x) * width
 
 
 def sliding_window(x: Any, size: int, step: int, dim: int, /) -> Any:
     """All slices of length `size`, every `step` places along `dim`, in a new last dimension."""
-    shape, steps = list(x.shape), list(steps_of(x))
-    inner = steps[dim]
-    shape[dim] = (shape[dim] - size) // step + 1
-    steps[dim] *= step
-    return view_at(x, (*shape, size), (*steps, inner), offset_of(x))
+    return view_at(x, *windows(x.shape, steps_of(x), size, step, dim), offset_of(x))
 
 
 def reinterpret(x: Any, dtype: Any) -> Any:
     """The memory of `x` read as `dtype`; the last axis fits itself to the size of the elements."""
     dtype = np.dtype(dtype)
     old, new = x.dtype.itemsize, dtype.itemsize
-    if old == new:
-        return view_at(x, x.shape, steps_of(x), offset_of(x), dtype)
-    if not x.ndim:
-        raise RuntimeError(
-            f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)"
-        )
-    shape, steps, ratio = list(x.shape), list(steps_of(x)), max(old, new) // min(old, new)
-    if new > old and shape[-1] % ratio:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {ratio} to view {x.dtype} as {dtype} "
-            f"(different element sizes), but got {shape[-1]}"
-        )
-    if steps[-1] != 1 and x.size and shape[-1] != 1:
-        raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), "
-            f"but got {steps[-1]}"
-        )
-    first = offset_of(x)
-    if new < old:
-        steps = [s * ratio for s in steps]
-        shape[-1], first = shape[-1] * ratio, first * ratio
-    else:
-        if first % ratio or any(
-            s % ratio for s, n in zip(steps[:-1], shape, strict=False) if n > 1
-        ):
-            raise RuntimeError(
-                f"self.stride() must be divisible by {ratio} to view {x.dtype} as {dtype}"
-            )
-        steps = [s // ratio for s in steps]
-        shape[-1], first = shape[-1] // ratio, first // ratio
-    steps[-1] = 1
-    return view_at(x, shape, steps, first, dtype)
+    shape, (steps, first) = list(x.shape), in_bytes(x)
+    if old != new:
+        refuse_type(shape, steps, first, of(x.dtype), of(dtype))
+        shape[-1], steps[-1] = shape[-1] * old // new, new
+    return view_at(x, shape, [s // new for s in steps], first // new, dtype)
 
 
 def view_as_real(x: Any) -> Any:
@@ -222,16 +192,8 @@ def view_as_real(x: Any) -> Any:
 
 def view_as_complex(x: Any) -> Any:
     """The inverse of `view_as_real`; the same memory."""
-    if x.dtype.itemsize < 4:
-        raise RuntimeError(
-            f"view_as_complex: there is no complex dtype for {x.dtype} here; use float32 or float64"
-        )
-    steps, first = steps_of(x), offset_of(x)
-    if x.size and steps[-1] != 1:
-        raise RuntimeError(
-            f"Tensor must have a last dimension with stride 1, but its stride is {steps[-1]}"
-        )
-    if any(s % 2 for s, n in zip(steps[:-1], x.shape, strict=False) if n > 1) or first % 2:
-        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    joined = np.complex64 if x.dtype == np.float32 else np.complex128
-    return view_at(x, x.shape[:-1], [s // 2 for s in steps[:-1]], first // 2, joined)
+    steps, first = in_bytes(x)
+    refuse_pairs(x.shape, steps, first, of(x.dtype))
+    width = 2 * x.dtype.itemsize
+    joined = np.complex64 if width == 8 else np.complex128
+    return view_at(x, x.shape[:-1], [s // width for s in steps[:-1]], first // width, joined)

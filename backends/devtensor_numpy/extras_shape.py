@@ -9,6 +9,9 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided as _strided
 
+from devtensor.dtype import of
+from devtensor.readings import refuse_outside, refuse_pairs, refuse_type, windows
+
 __all__ = [
     "as_strided",
     "contiguous",
@@ -77,60 +80,34 @@ def as_strided(
     size, steps = tuple(size), tuple([s * width for s in stride])
     owner = root(x)
     low, high = byte_bounds(owner)
-    first = x.__array_interface__["data"][0] + start * width
-    last = first + width + sum([(n - 1) * s for n, s in zip(size, steps, strict=True)])
-    if 0 not in size and not low <= first <= last <= high:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
-            f"{(first - low) // width}, and itemsize {width} requiring a storage size of "
-            f"{last - low} are out of bounds for storage of size {high - low}"
-        )
-    if 0 in size or owner.flags.c_contiguous:
-        place = 0 if 0 in size else first - low
-        return np.ndarray(size, x.dtype, owner if owner.size else None, place, steps)
+    place = x.__array_interface__["data"][0] - low + start * width
+    refuse_outside(size, steps, place, width, high - low)
+    if 0 in size:
+        return np.ndarray(size, x.dtype, owner if owner.size else None, 0, steps)
+    if owner.flags.c_contiguous:
+        return np.ndarray(size, x.dtype, owner, place, steps)
     if start == 0:
         return _strided(x, size, steps)
-    return at(x, first, size, steps, not x.flags.writeable)
+    return at(x, low + place, size, steps, not x.flags.writeable)
+
+
+def first(x: np.ndarray) -> int:
+    """The place of the first element in its memory, in bytes."""
+    place: int = x.__array_interface__["data"][0] - byte_bounds(root(x))[0]
+    return place
 
 
 def sliding_window(x: np.ndarray, size: int, step: int, dim: int, /) -> np.ndarray:
     """All slices of length `size`, every `step` places along `dim`, in a new last dimension."""
-    shape, steps = list(x.shape), list(x.strides)
-    inner = steps[dim]
-    shape[dim] = (shape[dim] - size) // step + 1
-    steps[dim] *= step
-    return _strided(x, (*shape, size), (*steps, inner))
+    return _strided(x, *windows(x.shape, x.strides, size, step, dim))
 
 
 def reinterpret(x: np.ndarray, dtype: Any) -> np.ndarray:
     """The memory of `x` read as `dtype`; the last axis fits itself to the size of the elements."""
     dtype = np.dtype(dtype)
-    old, new = x.dtype.itemsize, dtype.itemsize
-    if old == new:
-        return x.view(dtype)
-    if not x.ndim:
-        raise RuntimeError(
-            f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)"
-        )
-    if new > old and x.shape[-1] * old % new:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {new // old} to view {x.dtype} as {dtype} "
-            "(different element sizes), "
-            f"but got {x.shape[-1]}"
-        )
-    if x.strides[-1] != old and x.size:
-        raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes), "
-            "but got "
-            f"{x.strides[-1] // old}"
-        )
-    try:
-        return x.view(dtype)
-    except ValueError as reason:
-        raise RuntimeError(
-            f"self.stride() must be divisible by {new // old} to view {x.dtype} as {dtype}: "
-            f"{reason}"
-        ) from None
+    if x.dtype.itemsize != dtype.itemsize:
+        refuse_type(x.shape, x.strides, first(x), of(x.dtype), of(dtype))
+    return x.view(dtype)
 
 
 def view_as_real(x: np.ndarray) -> np.ndarray:
@@ -141,16 +118,5 @@ def view_as_real(x: np.ndarray) -> np.ndarray:
 
 def view_as_complex(x: np.ndarray) -> np.ndarray:
     """The inverse of `view_as_real`; the same memory."""
-    size = x.dtype.itemsize
-    if size < 4:
-        raise RuntimeError(
-            f"view_as_complex: there is no complex dtype for {x.dtype} here; use float32 or float64"
-        )
-    if x.size and x.strides[-1] != size:
-        raise RuntimeError(
-            "Tensor must have a last dimension with stride 1, but its stride is "
-            f"{x.strides[-1] // size}"
-        )
-    if any(step % (2 * size) for step in x.strides[:-1]):
-        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    return x.view(np.complex128 if size == 8 else np.complex64)[..., 0]
+    refuse_pairs(x.shape, x.strides, first(x), of(x.dtype))
+    return x.view(np.complex128 if x.dtype.itemsize == 8 else np.complex64)[..., 0]

@@ -213,6 +213,32 @@ def test_view_of_another_dtype():
     same(call, CUBE, grad=False)
 
 
+READINGS = {
+    "no dimension": lambda m, x: x[0, 0].view(m.int64),
+    "length": lambda m, x: x[:, :3].view(m.int64),
+    "stride": lambda m, x: x[:, :2].view(m.int64),
+    "stride of one row": lambda m, x: x[:1, :2].view(m.int64),
+    "offset": lambda m, x: x[0, 1:3].view(m.int64),
+    "last stride": lambda m, x: x.t().view(m.int16),
+    "last stride of one column": lambda m, x: x.t()[:, :1].view(m.int16),
+    "pairs": lambda m, x: m.view_as_complex(x[:, :2]),
+    "offset of pairs": lambda m, x: m.view_as_complex(x[0, 1:3]),
+    "outside": lambda m, x: x[1:].as_strided((2, 3), (5, 1), 8),
+}
+
+
+@pytest.mark.parametrize("case", READINGS)
+def test_other_readings_of_memory_are_refused_as_in_torch(case):
+    refused(READINGS[case], floats(3, 5).astype("float32"))
+
+
+def test_pairs_of_one_row_are_complex():
+    def call(m, x):
+        return [m.view_as_real(m.view_as_complex(part)) for part in (x[:1, :2], x[::2, :2])]
+
+    same(call, floats(4, 3))
+
+
 REFUSED = {
     "view_size": lambda m, x: x.view(5),
     "view_minus": lambda m, x: x.view(-2),
