@@ -23,9 +23,9 @@ WHOLE = (
 SEVERAL = ("dim", "dims", "pad", "repeats", "shape", "shifts", "size", "split_sizes")
 """Parameters that are an integer or several."""
 TENSORS = (
-    "append", "aweights", "bias", "boundaries", "elements", "fweights", "index", "indices", "mask",
-    "other", "pos_weight", "prepend", "sorted_sequence", "sorter", "source", "src",
-    "test_elements", "weight", "x",
+    "append", "aweights", "bias", "boundaries", "condition", "elements", "fweights", "index",
+    "indices", "mask", "other", "pos_weight", "prepend", "sorted_sequence", "sorter", "source",
+    "src", "test_elements", "weight", "x", "y",
 )  # fmt: skip
 """Parameters of composites that are tensors, if they are given and the call fails."""
 FREE = ("ord",)
@@ -168,7 +168,11 @@ def check_inputs(op: Op, inputs: Sequence[Any]) -> None:
 
 
 def wrong(
-    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: bool = False
+    function: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    tensors: bool = False,
+    sure: bool = False,
 ) -> TypeError | None:
     """The error that names the argument of the wrong kind in a call of a composite, or None.
 
@@ -179,6 +183,8 @@ def wrong(
         The call.
     tensors : bool, optional
         Whether the call has failed as it does where something is no tensor.
+    sure : bool, optional
+        Whether it may have failed for something else: then only annotations count.
     """
     signature = inspect.signature(function)
     try:
@@ -190,7 +196,9 @@ def wrong(
         if name not in given or parameter.kind is parameter.VAR_KEYWORD:
             continue
         value = given[name]
-        kind = annotated(parameter) or kind_of(name, default)
+        kind = annotated(parameter)
+        if kind is None and not sure:
+            kind = "Tensor" if tensor_by_name(parameter) else kind_of(name, default)
         if tensors and name in TENSORS:
             kind = "Tensor"
         elif tensors and name == "tensors":
@@ -205,11 +213,14 @@ def wrong(
 
 
 def annotated(parameter: inspect.Parameter) -> str | None:
-    """The kind that an annotation, or else the name of a tensor, says."""
+    """The kind that an annotation says."""
     said = parameter.annotation
     if said in ("Tensor", "int", "bool", "str"):
         return str(said)
-    if said == "float":
-        return "Number"
-    tensor = parameter.name in ("input", "self", "tensor", "target") and said in ("Any", EMPTY)
-    return "Tensor" if tensor and parameter.default is EMPTY else None
+    return "Number" if said == "float" else None
+
+
+def tensor_by_name(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter must be a tensor for what it is called."""
+    called = parameter.name in ("input", "self", "tensor", "target")
+    return called and parameter.default is EMPTY and parameter.annotation in ("Any", EMPTY)

@@ -352,15 +352,16 @@ def with_aliases(function: Function) -> Function:
                     break
         try:
             return function(*args, **kwargs)
-        except (AttributeError, KeyError, TypeError, ValueError) as failed:
+        except Exception as failed:  # what an argument is comes before what is wrong with it
             if not (isinstance(failed, TypeError) and str(failed).startswith(function.__name__)):
-                refuse_wrong(args, kwargs, isinstance(failed, AttributeError))
+                sure = not isinstance(failed, (AttributeError, KeyError, TypeError, ValueError))
+                refuse_wrong(args, kwargs, isinstance(failed, AttributeError), sure)
             raise
 
-    def refuse_wrong(args: Any, kwargs: Any, tensors: bool = False) -> None:
+    def refuse_wrong(args: Any, kwargs: Any, tensors: bool = False, sure: bool = False) -> None:
         from devtensor.expected import wrong  # stands above this file
 
-        if error := wrong(function, args, kwargs, tensors):
+        if error := wrong(function, args, kwargs, tensors, sure):
             raise error from None
 
     return call

@@ -823,3 +823,35 @@ def test_writing_by_any_key(shape, kind, key, value):
     agree(ours, theirs, x, before, type(value) in (int, float))
     if not isinstance(theirs, Exception) and not isinstance(ours, Exception):
         assert not differs("", x, y)
+
+
+# ---- several things wrong at once: which one is said
+
+CALLS = {
+    "a flag's neighbour": lambda m: m.topk(m.tensor([1, 2]), m.tensor([1.0, 2.0])),
+    "a count before numbers": lambda m: m.histc(m.ones(2), m.ones(2, 2)),
+    "a number before types": lambda m: m.isclose(m.ones(2), m.ones(2).int(), m.ones(2, 3)),
+    "a list before its type": lambda m: m.trapezoid([m.ones(2)]),
+    "a shape of floats": lambda m: m.ones(m.tensor(2.0)),
+    "a shape that is a tensor": lambda m: m.zeros(m.ones(2), -7),
+    "one tensor to join": lambda m: m.vstack(m.ones(2, 2)),
+    "numbers to join": lambda m: m.stack((0, 0)),
+    "a number's operator": lambda m: m.Tensor.__radd__(2, m.ones(2)),
+    "a number's sign": lambda m: m.Tensor.__neg__(2),
+    "bits of floats": lambda m: ~m.ones(2),
+    "bits of floats, by name": lambda m: m.bitwise_not(m.ones(2)),
+    "a singular matrix": lambda m: m.lu(m.ones(2, 2))[0].shape,
+    "bins that are not given": lambda m: m.histogram(m.ones(3)).hist.shape,
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.lu is deprecated:UserWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_wrong_first_is_said(name):
+    outcomes = []
+    for module in (torch, dt):
+        try:
+            outcomes.append(tuple(CALLS[name](module)))
+        except Exception as error:
+            outcomes.append(type(error))
+    assert outcomes[0] == outcomes[1]

@@ -68,7 +68,7 @@ def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
     try:
         lengths = tuple([as_int(n) for n in size])
     except TypeError:
-        wrong = next(n for n in size if not hasattr(n, "__index__"))
+        wrong = next((n for n in size if not hasattr(n, "__index__")), size[0])
         raise TypeError(
             f"{name}(): argument 'size' must be tuple of ints, not {type(wrong).__name__}"
         ) from None

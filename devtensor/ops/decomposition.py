@@ -469,11 +469,10 @@ def lu(input: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tens
     pivot : bool, optional
         Whether rows may be exchanged.
     get_infos : bool, optional
-        Whether to give `info`, too, in place of errors.
+        Whether to give `info`, too. Singular matrices are no errors.
     """
-    if get_infos:
-        return tuple(linalg_lu_factor_ex(input, pivot=pivot))
-    return tuple(linalg_lu_factor(input, pivot=pivot))
+    found = linalg_lu_factor_ex(input, pivot=pivot)
+    return tuple(found if get_infos else found[:2])
 
 
 # ---- with numbers in place of errors

@@ -125,7 +125,7 @@ def prepared(name: str, input: Any, weight: Any, shape: tuple[int, ...]) -> Any:
 )
 @with_out()
 def histogram(
-    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False
+    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
 ) -> Any:
     """How many numbers lie in each bin, and the edges of the bins; there is no derivative.
 
@@ -133,7 +133,7 @@ def histogram(
     ----------
     input : Tensor
         Its shape does not matter.
-    bins : int or Tensor
+    bins : int or Tensor, optional
         The number of bins of equal width, or all edges, which increase. A bin has its left edge,
         the last one both.
     range : pair of float, optional

@@ -1385,6 +1385,7 @@ def _gathered(tensors: Any) -> tuple[Any, ...]:
 @op(
     ordered=True,
     promotes="same",
+    numbers=(),
     aliases=("concat", "concatenate"),
     method=False,
     examples=[
@@ -1457,6 +1458,7 @@ derivative(cat, tensors=_cat_rule)
 @op(
     ordered=True,
     promotes="same",
+    numbers=(),
     method=False,
     examples=[
         ([(2, 3), (2, 3)],),
@@ -1490,6 +1492,11 @@ derivative(stack, tensors=lambda xp, g, i, dim: g[_select_key(len(g.shape), dim,
 
 
 def _sequence(tensors: Any, name: str) -> list[Any]:
+    if hasattr(tensors, "dtype"):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
+        )
     made = list(tensors)
     if not made:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
