@@ -222,7 +222,7 @@ def of_values(func: Callable[..., Any], inputs: Tensors) -> tuple[Callable[..., 
               for x in inputs]  # fmt: skip
 
     def call(*given: Any) -> Any:
-        whole = [x.like(v) if scattered(x) else v for x, v in zip(inputs, given, strict=True)]
+        whole = [x._like(v) if scattered(x) else v for x, v in zip(inputs, given, strict=True)]
         found = func(*whole)
         parts = found if isinstance(found, (tuple, list)) else (found,)
         dense = tuple(one.to_dense() if scattered(one) else one for one in parts)

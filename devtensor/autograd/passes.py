@@ -63,7 +63,7 @@ def roots_of(
             xp = device.backend.xp
             grad = wrap(xp.ones(shape, dtype=one, **on(device)), device)
         elif isinstance(grad, Tensor) and scattered(output):
-            grad = output.at_values(grad)
+            grad = output._at_values(grad)
         elif not isinstance(grad, Tensor):
             raise TypeError(
                 f"gradients can be either Tensors or None, but got {type(grad).__name__}"
@@ -307,7 +307,7 @@ def grad(
             copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
             g = wrap(copied, device, current().edge)
         if g is not None and scattered(x) and not scattered(g):
-            g = x.gradient(g)
+            g = x._gradient(g)
         results.append(g)
     return tuple(results)
 

@@ -20,7 +20,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     if not (isinstance(input, Tensor) and isinstance(other, SparseTensor)):
         raise RuntimeError(f"{DENSE} One of them is a number; call .to_dense() first")
     if alpha != 1:
-        other = other.like(other._parts[1] * alpha)
+        other = other._like(other._parts[1] * alpha)
     if tuple(input.shape) != tuple(other.shape):
         raise RuntimeError(
             "add: expected sizes of 'self' and 'other' to match, but "
@@ -32,14 +32,14 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
         flat = input.to(dtype).reshape(-1, *size[count:])
         if dtype is dt.bool:
             return (flat | dense(other).reshape(flat.shape)).reshape(size)
-        return flat.index_add(0, other.keys(), other._parts[1].to(dtype)).reshape(size)
+        return flat.index_add(0, other._keys(), other._parts[1].to(dtype)).reshape(size)
     if input.sparse_dim() != other.sparse_dim():
         raise RuntimeError(
             f"add: expected 'self' and 'other' to have same number of sparse dimensions, but "
             f"{input.sparse_dim()} != {other.sparse_dim()}"
         )
     if input._parts[0] is other._parts[0] and dtype is not dt.bool:
-        return input.like(input._parts[1] + other._parts[1])
+        return input._like(input._parts[1] + other._parts[1])
     both = zip(input._parts, other._parts, strict=True)
     indices, values = [dt.cat(parts, dim) for parts, dim in zip(both, (1, 0), strict=True)]
     made = SparseTensor(indices, values, input.shape)
@@ -58,7 +58,7 @@ def mul(input: Any, other: Any) -> Any:
     if not isinstance(input, SparseTensor):
         input, other = other, input
     if isinstance(other, NUMBERS) or (not isinstance(other, SparseTensor) and not other.ndim):
-        return input.like(input._parts[1] * other)
+        return input._like(input._parts[1] * other)
     if not isinstance(other, SparseTensor):
         return times_dense(input, other)
     if tuple(input.shape) != tuple(other.shape):
@@ -67,8 +67,8 @@ def mul(input: Any, other: Any) -> Any:
         )
     one, two = coalesced(input), coalesced(other)
     if one._parts[0] is two._parts[0]:
-        return one.like(one._parts[1] * two._parts[1])
-    keys, others = one.keys(), two.keys()
+        return one._like(one._parts[1] * two._parts[1])
+    keys, others = one._keys(), two._keys()
     at = met = others
     if len(others):
         at = dt.searchsorted(others, keys).clamp(max=len(others) - 1)
@@ -86,7 +86,7 @@ def times_dense(input: SparseTensor, other: Tensor) -> SparseTensor:
             "mul(sparse, dense): the dense tensor must have the sparse one's size or expand to "
             f"it, got sizes {' and '.join(map(str, sizes([input, other])))}"
         ) from None
-    return input.like(input._parts[1] * picked(other, input))
+    return input._like(input._parts[1] * picked(other, input))
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -96,7 +96,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
             f"{list(other.shape)} for divisor)"
         )
     source = input if rounding_mode is None else coalesced(input)
-    return source.like(dt.div(source._parts[1], other, rounding_mode=rounding_mode))
+    return source._like(dt.div(source._parts[1], other, rounding_mode=rounding_mode))
 
 
 def floor_divide(input: Any, other: Any) -> Any:
@@ -107,4 +107,4 @@ def pow(input: Any, exponent: Any) -> Any:
     if isinstance(exponent, Tensor) or not isinstance(input, SparseTensor):
         raise missing("pow")
     source = coalesced(input)
-    return source.like(source._parts[1] ** exponent)
+    return source._like(source._parts[1] ** exponent)

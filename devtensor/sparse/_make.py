@@ -170,15 +170,15 @@ def coalesced(input: SparseTensor) -> SparseTensor:
     if input._coalesced:
         return input
     if input._nnz() < 2:
-        return input.like(input._parts[1], True)
-    places, entry = dt.unique(input.keys(), return_inverse=True)
+        return input._like(input._parts[1], True)
+    places, entry = dt.unique(input._keys(), return_inverse=True)
     return from_keys(places, summed(input._parts[1], entry, len(places)), input.shape)
 
 
 def dense(input: SparseTensor) -> Tensor:
     """The whole with its zeros."""
     count = prod(input.shape[: input.sparse_dim()])
-    return summed(input._parts[1], input.keys(), count).reshape(input.shape)
+    return summed(input._parts[1], input._keys(), count).reshape(input.shape)
 
 
 def to_sparse(input: Tensor, sparse_dim: int | None = None) -> SparseTensor:
@@ -225,19 +225,19 @@ def masked(input: Any, mask: SparseTensor) -> SparseTensor:
             f"{list(input.shape)} but mask has size {list(mask.shape)}"
         )
     if not isinstance(input, SparseTensor):
-        return mask.like(picked(input, mask))
+        return mask._like(picked(input, mask))
     # Where there is none it has a zero, which stands behind all entries.
-    here, there = coalesced(input), mask.keys()
-    own = here.keys()
+    here, there = coalesced(input), mask._keys()
+    own = here._keys()
     at = dt.searchsorted(own, there)
     zero = dt.zeros_like(here._parts[1][:1]) if here._nnz() else None
     if zero is None:
-        return mask.like(mask._parts[1].new_zeros(mask._parts[1].shape).to(input.dtype))
+        return mask._like(mask._parts[1].new_zeros(mask._parts[1].shape).to(input.dtype))
     at = at.clamp(max=here._nnz() - 1)
     found = own.index_select(0, at) == there
     values = here._parts[1].index_select(0, at)
     keep = found.reshape(-1, *[1] * (values.ndim - 1))
-    return mask.like(dt.where(keep, values, zero))
+    return mask._like(dt.where(keep, values, zero))
 
 
 def picked(input: Tensor, pattern: SparseTensor) -> Tensor:

@@ -68,17 +68,17 @@ def softmax(name: str) -> Callable[..., Any]:
                 f"\"{name}\" not implemented for '{values.dtype.legacy}'; convert with .float()"
             )
         if dim >= count:
-            return source.like(getattr(values, name)(dim - count + 1))
+            return source._like(getattr(values, name)(dim - count + 1))
         rest = [d for d in range(count) if d != dim]
         lines = SparseTensor(
             source._parts[0][rest], values, [n for d, n in enumerate(input.shape) if d != dim]
         )
-        places, line = dt.unique(lines.keys(), return_inverse=True)
+        places, line = dt.unique(lines._keys(), return_inverse=True)
         most = dt.full((len(places), *values.shape[1:]), -float("inf"), dtype=values.dtype,
                        device=values.device)  # fmt: skip
         most = most.index_reduce(0, line, values.detach(), "amax").index_select(0, line)
         lower = values - most
         total = summed(lower.exp(), line, len(places)).index_select(0, line)
-        return source.like(lower - total.log() if name == "log_softmax" else lower.exp() / total)
+        return source._like(lower - total.log() if name == "log_softmax" else lower.exp() / total)
 
     return call

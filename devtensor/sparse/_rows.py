@@ -54,7 +54,7 @@ class RowsTensor(SparseTensor):
         """Refused."""
         raise refused("is_coalesced")
 
-    def shown(self) -> tuple[dict[str, Tensor], bool]:
+    def _shown(self) -> tuple[dict[str, Tensor], bool]:
         """What is printed, by name, and whether the rest begins a line of its own."""
         parts = {"crow_indices": self.crow_indices(), "col_indices": self.col_indices()}
         return {**parts, "values": self._parts[1]}, False
@@ -177,7 +177,7 @@ def sparse_csr_tensor(
     check_size(indices, values, size, check_invariants)
     values = alias(values) if values.requires_grad else values.detach()
     made = RowsTensor(indices, values, size)
-    made._coalesced = not len(column) or bool((made.keys().diff() > 0).all())
+    made._coalesced = not len(column) or bool((made._keys().diff() > 0).all())
     if values.requires_grad:
         made._origin = "SparseCompressedTensorBackward0"
     elif requires_grad:

@@ -23,7 +23,7 @@ def of_values(name: str, orderly: bool) -> Rule:
 
     def call(input: SparseTensor, *args: Any, **kwargs: Any) -> SparseTensor:
         source = coalesced(input) if orderly else input
-        return source.like(catalogue[name].function(source._parts[1], *args, **kwargs))
+        return source._like(catalogue[name].function(source._parts[1], *args, **kwargs))
 
     return call
 

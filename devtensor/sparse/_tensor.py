@@ -82,19 +82,19 @@ class SparseTensor(Tensor):
         """Where coordinates and values are."""
         return self._parts[1].device
 
-    def like(self, values: Tensor, coalesced: bool | None = None) -> SparseTensor:
+    def _like(self, values: Tensor, coalesced: bool | None = None) -> SparseTensor:
         """Other values at the same coordinates."""
         kept = self._coalesced if coalesced is None else coalesced
         size = (*self._size[: self.sparse_dim()], *values.shape[1:])
         return type(self)(self._parts[0], values, size, kept)
 
-    def become(self, other: SparseTensor) -> SparseTensor:
+    def _become(self, other: SparseTensor) -> SparseTensor:
         """Take over what another one has: what writing comes to."""
         self._parts, self._size = other._parts, other._size
         self._coalesced, self._origin = other._coalesced, other._origin
         return self
 
-    def keys(self) -> Tensor:
+    def _keys(self) -> Tensor:
         """A number to each entry, that of its place among all in row order."""
         indices, _ = self._parts
         found: Tensor = dt.zeros(self._nnz(), dtype=dt.int64, device=self.device)
@@ -136,7 +136,7 @@ class SparseTensor(Tensor):
         RuntimeError
             If it is not coalesced.
         """
-        self.check_coalesced("indices")
+        self._check_coalesced("indices")
         return self._indices()
 
     def values(self) -> Tensor:
@@ -147,11 +147,11 @@ class SparseTensor(Tensor):
         RuntimeError
             If it is not coalesced.
         """
-        self.check_coalesced("values")
+        self._check_coalesced("values")
         made: Tensor = alias(self._parts[1])
         return made
 
-    def check_coalesced(self, what: str) -> None:
+    def _check_coalesced(self, what: str) -> None:
         if not self._coalesced:
             raise RuntimeError(
                 f"Cannot get {what} on an uncoalesced tensor, please call .coalesce() first"
@@ -218,9 +218,9 @@ class SparseTensor(Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         from devtensor.sparse._text import text
 
-        return text(self, *self.shown())
+        return text(self, *self._shown())
 
-    def shown(self) -> tuple[dict[str, Tensor], bool]:
+    def _shown(self) -> tuple[dict[str, Tensor], bool]:
         """What is printed, by name, and whether the rest begins a line of its own."""
         return dict(zip(("indices", "values"), self._parts, strict=True)), True
 
@@ -228,20 +228,20 @@ class SparseTensor(Tensor):
 
     def detach(self) -> SparseTensor:
         """The same values outside the graph."""
-        return self.like(self._parts[1].detach())
+        return self._like(self._parts[1].detach())
 
     def detach_(self) -> SparseTensor:
         """Take the tensor out of the graph, in place."""
-        return self.become(self.detach())
+        return self._become(self.detach())
 
     @property
     def data(self) -> Any:
         """The same values outside the graph; writes to them go unnoticed."""
-        return self.like(self._parts[1].data)
+        return self._like(self._parts[1].data)
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.become(value)
+        self._become(value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
@@ -281,24 +281,24 @@ class SparseTensor(Tensor):
     def grad(self) -> Any:
         """The gradient that `backward` has added up: a sparse tensor; None before."""
         found = self._parts[1].grad
-        return None if found is None else self.gradient(found)
+        return None if found is None else self._gradient(found)
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        self._parts[1].grad = None if value is None else self.at_values(value)
+        self._parts[1].grad = None if value is None else self._at_values(value)
 
-    def gradient(self, g: Tensor) -> SparseTensor:
+    def _gradient(self, g: Tensor) -> SparseTensor:
         """The gradient of its values as its own.
 
         Entries of one place have one gradient, and in the whole it is there once.
         """
         if self._coalesced:
-            return self.like(g)
-        places, entry = dt.unique(self.keys(), return_inverse=True)
+            return self._like(g)
+        places, entry = dt.unique(self._keys(), return_inverse=True)
         room = dt.zeros((len(places), *g.shape[1:]), dtype=g.dtype, device=g.device)
         return from_keys(places, room.index_copy(0, entry, g), self._size)
 
-    def at_values(self, g: Any) -> Tensor:
+    def _at_values(self, g: Any) -> Tensor:
         """A gradient of its own, sparse or dense, as one of its values."""
         if tuple(g.shape) != tuple(self._size):
             raise RuntimeError(
@@ -306,15 +306,15 @@ class SparseTensor(Tensor):
                 f"{list(self._size)}"
             )
         flat = g.to_dense().reshape(-1, *self._size[self.sparse_dim() :])
-        found: Tensor = flat.index_select(0, self.keys())
+        found: Tensor = flat.index_select(0, self._keys())
         return found
 
     def register_hook(self, hook: Any) -> Any:
         """Call ``hook(gradient)`` when it is known; a tensor that it returns replaces it."""
 
         def of_the_whole(g: Any) -> Any:
-            made = hook(self.gradient(g))
-            return None if made is None else self.at_values(made)
+            made = hook(self._gradient(g))
+            return None if made is None else self._at_values(made)
 
         return self._parts[1].register_hook(of_the_whole)
 
@@ -341,7 +341,7 @@ class SparseTensor(Tensor):
                     f"{out.layout} and {result.layout}"
                 )
             sparse = isinstance(out, SparseTensor)
-            return out.become(result) if sparse else out.resize_(result.shape).copy_(result)
+            return out._become(result) if sparse else out.resize_(result.shape).copy_(result)
         if isinstance(result, SparseTensor) and not result._origin:
             result._origin = f"{''.join(map(str.capitalize, name.split('_')))}Backward0"
         return result

@@ -51,7 +51,7 @@ def written(input: Any, result: Any, name: str) -> Any:
     if result._parts[0] is input._parts[0] and not (input.requires_grad or result.requires_grad):
         input._parts[1].copy_(result._parts[1])  # others may look at the same values
         return input
-    return input.become(result)
+    return input._become(result)
 
 
 def zero_(input: SparseTensor) -> SparseTensor:
@@ -89,7 +89,7 @@ def sparse_resize_(input: SparseTensor, size: Any, sparse_dim: int, dense_dim: i
         )
     if not input._nnz():
         return sparse_resize_and_clear_(input, size, sparse_dim, dense_dim)
-    return input.become(SparseTensor(indices, values, size, input._coalesced))
+    return input._become(SparseTensor(indices, values, size, input._coalesced))
 
 
 def sparse_resize_and_clear_(
