@@ -419,6 +419,7 @@ def test_all_polynomials_are_there():
         ("log_ndtr", [-1e3, -40.0, -5, -1, -0.5, 0, 1, 9, np.inf, -np.inf, np.nan]),
         ("ndtri", [0.0, 1, 1e-30, 1e-12, 0.01, 0.3, 0.5, 0.5000001, 0.9, 0.9999, -1, 2, np.nan]),
         ("spherical_bessel_j0", [0.0, 1e-4, 1e-3, 0.5, 3, -7, np.inf, -np.inf, np.nan]),
+        ("airy_ai", [-5.0, 0, 3, 1e10, 1e30, np.inf, -np.inf, np.nan]),
         ("modified_bessel_i0", [0.0, 1, -5, 20]),
         ("modified_bessel_i1", [0.0, 1, -5, 20]),
     ],
