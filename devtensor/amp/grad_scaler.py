@@ -159,7 +159,10 @@ class GradScaler:
                     if p.grad.dtype is dt.float16 and not allow_fp16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
                     here = p.grad.device
-                    bad = (~p.grad.isfinite().all()).float()
+                    if p.grad.is_sparse:  # sums may overflow where their parts do not
+                        p.grad = p.grad.coalesce()
+                    seen = p.grad.values() if p.grad.is_sparse else p.grad
+                    bad = (~seen.isfinite().all()).float()
                     found[here] = dt.maximum(found[here], bad) if here in found else bad
                     p.grad.mul_(factor.to(here))
         return found

@@ -139,11 +139,16 @@ class Walk:
     def fitted(self, g: Any, edge: Any) -> Any:
         """A gradient summed down to the shape of what it belongs to.
 
-        A sparse one is dense from where a dense one waits for it.
+        A sparse one stays so on its way to a leaf, unless a dense one waits there.
         """
-        if tuple(g.shape) == tuple(edge.shape):
-            waiting = self.arrived.get(edge) if g.__class__ is Coo else None
-            return g if waiting is None or waiting.__class__ is Coo else g.dense()
+        same = tuple(g.shape) == tuple(edge.shape)
+        if g.__class__ is Coo:
+            waiting = self.arrived.get(edge)
+            if same and edge.__class__ is Leaf and waiting.__class__ in (Coo, type(None)):
+                return g
+            g = g.dense()
+        if same:
+            return g
         xp = TENSORS if self.create_graph else space_of(edge.node.device)
         return spread(xp, g, edge.shape)
 

@@ -46,6 +46,13 @@ def norm(
     return found.reshape([1] * input.ndim) if keepdim else found
 
 
+def total(input: SparseTensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The same as the method has it: of integers in int64."""
+    if dtype is None and not (input.is_floating_point() or input.is_complex()):
+        dtype = dt.int64
+    return sum(input, dim, keepdim, dtype=dtype)
+
+
 def vector_norm(
     input: SparseTensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Tensor:

@@ -64,6 +64,10 @@ class RowsTensor(SparseTensor):
         parts = self.crow_indices(), self.col_indices(), self._parts[1].detach()
         return rebuild, (sparse_csr, (*parts, self._size))
 
+    def _become(self, other: SparseTensor) -> SparseTensor:
+        """Take over what another one has, in the order of rows."""
+        return super()._become(in_rows(other))
+
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

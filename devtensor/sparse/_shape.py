@@ -175,12 +175,10 @@ def item_at(input: SparseTensor, key: Any) -> Any:
             dim += 1
         elif one is Ellipsis:
             dim += input.ndim - sum(k is not None and k is not Ellipsis for k in keys)
-        elif hasattr(one, "__index__") and not isinstance(one, (bool, slice)):
-            found = (
-                found[int(one)]
-                if not isinstance(found, SparseTensor)
-                else select(found, dim, int(one))
-            )
+        elif isinstance(one, bool) or getattr(one, "shape", ()) or not hasattr(one, "__index__"):
+            raise missing("__getitem__")  # of which a select would be but a part
+        elif isinstance(found, SparseTensor):
+            found = select(found, dim, int(one))
         else:
-            raise missing("__getitem__")
+            found = found[int(one)]
     return found

@@ -166,7 +166,13 @@ def test_what_has_no_rule_names_the_cure(device):
 def test_every_rule_is_of_a_name_that_tensors_have():
     def there(name):
         known = (dt, dt.Tensor, dt.nn.functional, dt.linalg)
-        private = name.removesuffix("_") in ("cast", "linalg_vector_norm", "minus", "numpy_T", "plus")
+        private = name.removesuffix("_") in (
+            "cast",
+            "linalg_vector_norm",
+            "minus",
+            "numpy_T",
+            "plus",
+        )
         return private or any(hasattr(one, name) for one in known)
 
     assert [name for name in TABLE if not there(name)] == []
@@ -369,3 +375,12 @@ def test_rows_out_of_order_are_sums_all_the_same(device):
         dt.sparse_csr_tensor([0, 2, 1], [2], [1.0], (2, 3))
     with pytest.raises(RuntimeError, match="one number"):
         dt.sparse_csr_tensor([0, 1], [1, 0], [2.0, 1.0], (1, 3))
+
+
+def test_rows_stay_in_order_when_they_are_written(device):
+    c, other = dt.eye(3, device=device).to_sparse_csr(), dt.eye(3, device=device).flip(0)
+    c.add_(other.to_sparse_csr())
+    assert c.crow_indices().tolist() == [0, 2, 3, 5] and c.layout is dt.sparse_csr
+    assert c.to_dense().tolist() == (dt.eye(3) + dt.eye(3).flip(0)).tolist()
+    c.mul_(2)
+    assert c.values().tolist() == [2.0, 2.0, 4.0, 2.0, 2.0]

@@ -250,6 +250,47 @@ def test_optimizers(name, options, device):
     dt.testing.assert_close(ours.detach().cpu(), dt.tensor(theirs.tolist()), rtol=1e-5, atol=1e-6)
 
 
+def test_a_scaler_takes_sparse_gradients(device):
+    w = table(dt, device)
+    optimizer = dt.optim.SGD([w], lr=1.0)
+    scaler = dt.amp.GradScaler(device)
+    scaler.scale(looked_up(dt, w).sum()).backward()
+    scaler.unscale_(optimizer)
+    assert w.grad.is_coalesced() and w.grad.values().tolist() == [[1.0] * 3, [1.0] * 3, [2.0] * 3]
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+    before = w.tolist()
+    assert before[0] == [-1.0, 0.0, 1.0]
+    scaler.scale(looked_up(dt, w).sum() * float("inf")).backward()
+    scaler.step(optimizer)
+    assert w.tolist() == before
+
+
+def test_a_function_of_ones_own_gives_a_sparse_gradient(device):
+    class Ones(dt.autograd.Function):
+        @staticmethod
+        def forward(ctx, w):
+            return w.sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            rows = dt.tensor([[0, 1]], device=g.device)
+            return dt.sparse_coo_tensor(rows, dt.ones(2, 3, device=g.device), (4, 3))
+
+    w = table(dt, device)
+    Ones.apply(w).backward()
+    assert w.grad.is_sparse
+    whole = [[2.0] * 3, [2.0] * 3, [0.0] * 3, [0.0] * 3]
+    w.grad = None
+    Ones.apply(w * 2).backward()  # what is not a leaf computes with dense ones
+    assert w.grad.tolist() == whole
+    w.grad = None
+    (w * 2).backward(dt.sparse_coo_tensor(dt.tensor([[0, 1]], device=device),
+                                          dt.ones(2, 3, device=device), (4, 3)))  # fmt: skip
+    assert w.grad.tolist() == whole
+
+
 def test_nothing_is_written_before_a_refusal(device):
     dense, w = table(dt, device), table(dt, device)
     optimizer = dt.optim.Adam([dense, w])

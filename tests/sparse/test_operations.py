@@ -312,7 +312,7 @@ def test_types(dtype, device):
         s = lib.sparse_coo_tensor(indices, values, (2, 3))
         found = [s.coalesce(), s.to_dense(), s.to(lib.complex128), lib.zeros_like(s)]
         if dtype not in ("bool", "float16"):
-            found += [s + s, s * 2, s.sum(), lib.cat([s, s]), s.t()]
+            found += [s + s, s * 2, s.sum(), s.sum(0), lib.sparse.sum(s, 0), lib.cat([s, s]), s.t()]
             found.append(s @ lib.ones(3, 2, device=m.device).to(m.dtype))
         return found
 
