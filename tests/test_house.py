@@ -92,6 +92,7 @@ FLOORS = [
         "_utils",
         "_tensor_str",
         "aten",
+        "dispatched",
         "foreach",
         "func",
         "functional",

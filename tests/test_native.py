@@ -21,6 +21,7 @@ SIGNS = np.array([1.0, -1.0, 1.0], "float32")
 CELL = [floats(3, 2), floats(3, 2), floats(8, 2), floats(8, 2), floats(8), floats(8)]
 SMALL = [a[:2] if a.ndim < 3 and len(a) == 8 else a for a in CELL]
 GRU = [a[:6] if len(a) == 8 else a for a in CELL]
+ROWS, STARTS = np.array([0, 2, 1, 2, 0]), np.array([0, 2, 2, 3])
 LOG = np.log(np.full((4, 2, 3), 1 / 3, "float32"))
 
 CALLS = {
@@ -76,6 +77,15 @@ CALLS = {
     "native_dropout": [(X, 0.0, True), (X, 0.5, False)],
     "dropout_": [(X, 0.0, True), (X, 0.5, False)],
     "alpha_dropout_": [(X, 0.0, True), (X, 0.5, False)],
+    "convolution": [(IMAGE, floats(2, 4, 2, 2), B[:2], [2, 1], [1, 0], [1, 1], False, [0, 0], 1),
+                    (IMAGE, floats(4, 1, 2, 2), None, [2, 2], [0, 1], [1, 1], True, [1, 0], 2),
+                    (X[None], floats(4, 1, 3)[:3], None, [1], [1], [1], False, [0], 3)],
+    "embedding_bag": [
+        (X, ROWS, STARTS), (X, ROWS, STARTS, False, 0, False, None, False, 2),
+        (X, ROWS, STARTS, False, 1), (X, ROWS, STARTS + [0, 0, 0, 2], False, 1, False, None, True),
+        (X, ROWS, STARTS, False, 2), (X, ROWS, STARTS, False, 2, False, None, False, 2),
+        (X, ROWS, STARTS, False, 0, False, floats(5)),
+    ],
 }  # fmt: skip
 
 
@@ -102,7 +112,9 @@ def test_values_are_pytorchs(name):
 
 
 def test_all_that_the_table_promises_is_called_here():
-    names = {*HOMES["native"].split(), *HOMES["nn.functional"].split()}
+    names = {
+        name for home in ("native", "dispatched", "nn.functional") for name in HOMES[home].split()
+    }
     assert names <= {*CALLS}
 
 
