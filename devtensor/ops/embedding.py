@@ -56,7 +56,7 @@ def embedding_rule(xp, g, indices, weight_shape, padding, by_frequency):
 derivative(embedding_at, weight=embedding_rule)
 
 
-@op(public=False, promotes=None, node="EmbeddingBackward0")
+@op(public=False, promotes=None, node="EmbeddingBackward0", complex_rules=True)
 def embedding_of(xp, weight, indices, /, padding=-1, by_frequency=False):
     """The same with a gradient that is sparse."""
     return xp.embedding_at(weight, indices, padding, by_frequency)

@@ -10,20 +10,18 @@ from devtensor.sparse._invariants import check_sparse_tensor_invariants
 from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
 from devtensor.sparse._make import sparse_coo_tensor, to_sparse
 from devtensor.sparse._rows import (
-    _convert_indices_from_coo_to_csr,
-    _convert_indices_from_csr_to_coo,
-    in_rows,
-    sparse_compressed_tensor,
-    sparse_csr_tensor,
+    _convert_indices_from_coo_to_csr as _convert_indices_from_coo_to_csr,
 )
+from devtensor.sparse._rows import (
+    _convert_indices_from_csr_to_coo as _convert_indices_from_csr_to_coo,
+)
+from devtensor.sparse._rows import in_rows, sparse_compressed_tensor, sparse_csr_tensor
 from devtensor.sparse._tensor import SparseTensor
 from devtensor.sparse._typed import TYPES
 from devtensor.tensor import Tensor
 
 __all__ = [
     "SparseTensor",
-    "_convert_indices_from_coo_to_csr",
-    "_convert_indices_from_csr_to_coo",
     "addmm",
     "as_sparse_gradcheck",
     "check_sparse_tensor_invariants",

@@ -175,10 +175,16 @@ def item_at(input: SparseTensor, key: Any) -> Any:
             dim += 1
         elif one is Ellipsis:
             dim += input.ndim - sum(k is not None and k is not Ellipsis for k in keys)
-        elif isinstance(one, bool) or getattr(one, "shape", ()) or not hasattr(one, "__index__"):
-            raise missing("__getitem__")  # of which a select would be but a part
+        elif not single(one):
+            raise missing("__getitem__")
         elif isinstance(found, SparseTensor):
             found = select(found, dim, int(one))
         else:
             found = found[int(one)]
     return found
+
+
+def single(key: Any) -> bool:
+    """Whether a key is one whole number."""
+    several = isinstance(key, Tensor) and key.ndim > 0
+    return hasattr(key, "__index__") and not isinstance(key, bool) and not several

@@ -170,6 +170,19 @@ def test_a_table_gets_a_sparse_gradient(name, device):
         assert mine.indices().tolist() == other.indices().tolist()
 
 
+def test_a_table_of_complex_numbers(device):
+    found = []
+    for sparse in (True, False):
+        w = table(dt, device).detach().to(dt.complex64) * (1 - 2j)
+        w.requires_grad_()
+        row = dt.tensor(LOOKED_UP, device=device)
+        rows = dt.nn.functional.embedding(row, w, sparse=sparse)
+        rows.abs().pow(2).sum().backward()
+        found.append(w.grad)
+    assert found[0].is_sparse
+    dt.testing.assert_close(found[0].to_dense(), found[1])
+
+
 def test_second_derivatives_through_a_table(device):
     w = dt.nn.Parameter(dt.arange(12.0, device=device, dtype=dt.float64).reshape(4, 3))
     (g,) = dt.autograd.grad(looked_up(dt, w).pow(3).sum(), w, create_graph=True)
