@@ -12,7 +12,6 @@ import operator
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +22,10 @@ import devtensor as dt
 
 MODULES = (dt, torch)
 
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """PyTorch warns of memory that may not be written."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
-        yield
+# PyTorch warns of memory that may not be written.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::numpy.exceptions.ComplexWarning"
+)
 
 
 def facts(module, x):

@@ -22,14 +22,8 @@ from samples import cases, law, leaves, on_torch, oracle
 
 RANDOM = "devtensor.ops.random"
 
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """PyTorch warns of what it will change; here the same may be no news."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
+# PyTorch warns of what it will change; here the same may be no news.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 
 def known(entry):
@@ -845,7 +839,6 @@ CALLS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:torch.lu is deprecated:UserWarning")
 @pytest.mark.parametrize("name", CALLS)
 def test_what_is_wrong_first_is_said(name):
     outcomes = []

@@ -1,7 +1,6 @@
 """The examples of every operation beside PyTorch: values, types, gradients, what is refused."""
 
 import re
-import warnings
 from itertools import product
 
 import numpy as np
@@ -26,14 +25,8 @@ def known(entry):
 
 KNOWN = cases(known)
 
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """PyTorch warns of what it will change; here the same may be no news."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
+# PyTorch warns of what it will change; here the same may be no news.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
 
 def compare(ours, theirs, rtol=1e-6, atol=1e-7, what=""):
