@@ -13,33 +13,11 @@ import torch
 from torch.utils import data as theirs
 
 import devtensor as dt
+from data_beside import BOTH, plain, same
 from devtensor.utils import data as ours
 
 sys.path.insert(0, str(Path(__file__).parent))
 from worker_data import Length, Squares, Stream, Words
-
-BOTH = [(torch, theirs), (dt, ours)]
-
-
-def plain(value):
-    if isinstance(value, (torch.Tensor, dt.Tensor)):
-        return "tensor", str(value.dtype), value.tolist()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, [plain(item) for item in value]
-    return value
-
-
-def same(call):
-    results = []
-    for module, data in BOTH:
-        try:
-            results.append(plain(call(module, data)))
-        except Exception as error:
-            results.append((type(error), str(error)))
-    assert results[1] == results[0]
-    return results[0]
 
 
 def fine(call):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from torch.utils import data as theirs
 
 import devtensor as dt
+from data_beside import plain
 from devtensor.utils import data as ours
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,16 +38,6 @@ pytestmark = [
 ]
 METHODS = ["fork", "spawn", "forkserver"] if sys.platform == "linux" else ["spawn"]
 HERE = str(Path(__file__).parent)
-
-
-def plain(value):
-    if isinstance(value, (torch.Tensor, dt.Tensor)):
-        return "tensor", str(value.dtype), value.tolist()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, [plain(item) for item in value]
-    return value
 
 
 def processes():
