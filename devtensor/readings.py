@@ -6,7 +6,6 @@ Lengths, steps and places in memory are counted in bytes; a place from where the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from devtensor.dtype import dtype as Dtype
 
@@ -18,7 +17,7 @@ def refuse_outside(
 ) -> None:
     """Raise RuntimeError if elements, the first one at `first`, lie outside of the memory."""
     last = first + width + sum([(n - 1) * s for n, s in zip(size, steps, strict=True)])
-    if prod(size) and not 0 <= first <= last <= room:
+    if 0 not in size and not 0 <= first <= last <= room:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {[s // width for s in steps]}, storage "
             f"offset {first // width}, and itemsize {width} requiring a storage size of {last} are "
@@ -77,7 +76,10 @@ def refuse_pairs(shape: Sequence[int], steps: Sequence[int], first: int, old: Dt
 def windows(
     shape: Sequence[int], steps: Sequence[int], size: int, step: int, dim: int
 ) -> tuple[list[int], list[int]]:
-    """The shape and steps of all slices of length `size`, every `step` places along `dim`."""
+    """The shape and steps of all slices of length `size`, every `step` places along `dim`.
+
+    What `steps` count does not matter here.
+    """
     count = (shape[dim] - size) // step + 1
     return (
         [*shape[:dim], count, *shape[dim + 1 :], size],
