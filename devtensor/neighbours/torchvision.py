@@ -1,4 +1,4 @@
-"""What torchvision has in compiled code alone and detectors need: suppression of boxes."""
+"""What torchvision has in compiled code alone and detectors need: suppression and pooling."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import devtensor
 from devtensor.library import register_kernel
+from devtensor.neighbours import _regions
 from devtensor.tensor import Tensor
 
 
@@ -13,7 +14,8 @@ def meet(extension: Any) -> None:
     """Enter the operator, and let it be called without torchvision's compiled library."""
     if extension.torch is not devtensor:  # it was imported for PyTorch
         return
-    register_kernel("torchvision::nms", None, nms)
+    for function in (nms, *[getattr(_regions, name) for name in _regions.__all__]):
+        register_kernel(f"torchvision::{function.__name__}", None, function)
     extension._assert_has_ops = lambda: None
 
 

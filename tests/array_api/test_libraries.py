@@ -207,6 +207,152 @@ def test_boxes_that_do_not_fit_their_scores_are_refused():
             nms(boxes, scores, 0.5)
 
 
+BOXES = [[0, 0, 0, 5, 6], [1, 2.3, 1.6, 7.9, 8.2], [0, -2, -3, 3, 4], [1, 6, 6, 20, 20]]
+BOXES += [[0, 3.5, 4.5, 3.6, 4.6], [1, 30, 30, 40, 40]]
+
+
+def regions(name):
+    """torchvision's operator of a name, as its modules call it."""
+    neighbours.greet(SimpleNamespace(__name__="torchvision.extension", torch=dt))
+    return getattr(dt.library.Namespace("torchvision"), name)
+
+
+def bin_of(start, size, bins, number, length):
+    """The first pixel of a bin and the one behind its last."""
+    edges = np.floor(number * size / bins), np.ceil((number + 1) * size / bins)
+    return [int(np.clip(edge + start, 0, length)) for edge in edges]
+
+
+def rounded(value):
+    return int(np.sign(value) * np.floor(abs(value) + 0.5))
+
+
+@pytest.mark.parametrize(("bins", "scale"), [((2, 3), 1.0), ((3, 2), 0.5)])
+def test_torchvisions_regions_are_pooled(bins, scale, device):
+    image, (high, wide) = random.standard_normal((2, 12, 9, 8)), bins
+    x = dt.tensor(image, device=device, requires_grad=True)
+    rois = dt.tensor(BOXES, dtype=dt.float64, device=device)
+    largest, places = regions("roi_pool")(x, rois, scale, *bins)
+    means, channels = regions("ps_roi_pool")(x, rois, scale, *bins)
+    assert places.dtype is channels.dtype is dt.int32
+    slope = np.zeros_like(image)
+    for k, (number, *box) in enumerate(BOXES):
+        left, top, right, bottom = [rounded(side * scale) for side in box]
+        for i in range(high):
+            for j in range(wide):
+                rows = slice(*bin_of(top, max(bottom - top + 1, 1), high, i, 9))
+                columns = slice(*bin_of(left, max(right - left + 1, 1), wide, j, 8))
+                part = image[number][:, rows, columns]
+                wanted, places_wanted = np.zeros(12), np.full(12, -1)
+                if part.size:
+                    wanted, best = part.max((1, 2)), part.reshape(12, -1).argmax(1)
+                    width = part.shape[2]
+                    row, column = best // width + rows.start, best % width + columns.start
+                    places_wanted = row * 8 + column
+                    np.add.at(slope, (number, np.arange(12), row, column), 1)
+                np.testing.assert_array_equal(largest[k, :, i, j].detach().cpu(), wanted)
+                assert places[k, :, i, j].tolist() == places_wanted.tolist()
+                own = np.arange(12 // (high * wide)) * high * wide + i * wide + j
+                assert channels[k, :, i, j].tolist() == own.tolist()
+                rows = slice(*bin_of(top, max(bottom - top, 1), high, i, 8))
+                columns = slice(*bin_of(left, max(right - left, 1), wide, j, 7))
+                part = image[number][own, rows, columns]
+                wanted = part.mean((1, 2)) if part.size else np.zeros(len(own))
+                np.testing.assert_allclose(means[k, :, i, j].detach().cpu(), wanted, atol=1e-12)
+    largest.sum().backward()
+    np.testing.assert_array_equal(x.grad.cpu(), slope)
+    (slope,) = dt.autograd.grad(
+        means.sum(), x
+    )  # of each mean the slopes make 1, or 0 if it is empty
+    assert abs(slope.sum().item() - (means != 0).sum().item()) < 1e-9
+
+
+def between(image, y, x):
+    """A value between the pixels of an image whose edge goes on for one pixel."""
+    high, wide = image.shape
+    if not (-1 <= y <= high and -1 <= x <= wide):
+        return 0.0
+    y, x = np.clip(y, 0, high - 1), np.clip(x, 0, wide - 1)
+    rows, columns = np.arange(high), np.arange(wide)
+    down, across = np.clip(1 - abs(rows - y), 0, 1), np.clip(1 - abs(columns - x), 0, 1)
+    return down @ image @ across
+
+
+@pytest.mark.parametrize("ratio", [2, 0])
+def test_torchvisions_regions_are_sampled(ratio, device):
+    image, high, wide = random.standard_normal((2, 12, 9, 8)), 2, 3
+    x = dt.tensor(image, device=device, requires_grad=True)
+    rois = dt.tensor(BOXES, dtype=dt.float64, device=device)
+    found, _ = regions("ps_roi_align")(x, rois, 0.75, high, wide, ratio)
+    for k, (number, *box) in enumerate(BOXES):
+        left, top, right, bottom = [side * 0.75 - 0.5 for side in box]
+        down, across = (bottom - top) / high, (right - left) / wide
+        many, much = [ratio or int(np.ceil(step)) for step in (down, across)]
+        for c, i, j in np.ndindex(2, high, wide):
+            samples = [
+                between(
+                    image[number, (c * high + i) * wide + j],
+                    top + (i + (row + 0.5) / many) * down,
+                    left + (j + (column + 0.5) / much) * across,
+                )
+                for row in range(many)
+                for column in range(much)
+            ]
+            assert abs(found[k, c, i, j].item() - np.mean(samples)) < 1e-12
+    found.sum().backward()
+    assert abs(x.grad.sum().item()) > 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "offsets", "stride", "padding", "gap"),
+    [
+        (1, 1, (1, 1), (0, 0), (1, 1)),
+        (2, 1, (2, 1), (1, 1), (1, 1)),
+        (1, 2, (1, 2), (2, 1), (2, 1)),
+    ],
+)
+def test_torchvisions_bent_windows(groups, offsets, stride, padding, gap, device):
+    torch = pytest.importorskip("torch")
+    kernel, image = (3, 2), random.standard_normal((2, 4, 7, 6))
+    weight = random.standard_normal((6, 4 // groups, *kernel))
+    bias = random.standard_normal(6)
+    steps = zip((7, 6), padding, gap, kernel, stride, strict=True)
+    places = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in steps]
+    shape = (2, offsets, *kernel, 2, *places)
+    operator = regions("deform_conv2d")
+
+    def run(image, offset, mask, weight, bias):
+        offset = offset.reshape(2, -1, *places)
+        mask = mask.reshape(2, -1, *places)
+        given = (*stride, *padding, *gap, groups, offsets, True)
+        return operator(image, weight, offset, mask, bias, *given)
+
+    def here(array):
+        return dt.tensor(array, device=device)
+
+    mask = np.ones((2, offsets, *kernel, *places))
+    straight = run(here(image), here(np.zeros(shape)), here(mask), here(weight), here(bias))
+    # Moved by one pixel down and two across, windows see an image that is moved the other way.
+    offset = np.zeros(shape) + np.array([1.0, 2.0]).reshape(2, 1, 1)
+    moved = run(here(image), here(offset), here(0.5 * mask), here(weight), here(0 * bias))
+    wide = np.pad(image, ((0, 0), (0, 0), (8, 8), (8, 8)))
+
+    def plain(down, across, bias):
+        high, far = 8 - padding[0] + down, 8 - padding[1] + across
+        part = wide[:, :, high : high + 7 + 2 * padding[0], far : far + 6 + 2 * padding[1]]
+        given = (torch.tensor(part), torch.tensor(weight), torch.tensor(bias))
+        return torch.nn.functional.conv2d(*given, stride, 0, gap, groups).numpy()
+
+    np.testing.assert_allclose(straight.cpu(), plain(0, 0, bias), atol=1e-12)
+    np.testing.assert_allclose(moved.cpu(), 0.5 * plain(1, 2, 0 * bias), atol=1e-12)
+    if device == "cpu" and groups == 1:
+        arrays = (image[:, :], random.uniform(0.1, 0.9, shape), mask * 0.7, weight, bias)
+        inputs = [here(array).requires_grad_() for array in arrays]
+        assert dt.autograd.gradcheck(run, inputs, fast_mode=True)
+    with pytest.raises(RuntimeError, match="need an offset of shape"):
+        run(here(image[:, :, :5]), here(offset), here(mask), here(weight), here(bias))
+
+
 def test_pytorchs_torchvision_is_left_alone():
     extension = SimpleNamespace(__name__="torchvision.extension", torch=None)
     neighbours.greet(extension)
