@@ -110,6 +110,7 @@ FLOORS = [
         "array_api",
         "neighbours.einops",
         "neighbours.opt_einsum",
+        "neighbours._regions",
         "neighbours.torchvision",
     ],
     [

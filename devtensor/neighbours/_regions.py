@@ -230,8 +230,8 @@ def ps_roi_align(
         def take(place: Tensor) -> Tensor:
             return parts.gather(3, place.flatten(2).expand(len(parts), -1, -1, -1))
 
-        inside = [part.clamp(0, n - 1).flatten(2) for part, n in zip((y, x), size, strict=True)]
-        values = bilinear(take, *inside, size) * seen.flatten(2)
+        y, x = y.clamp(0, size[0] - 1), x.clamp(0, size[1] - 1)
+        values = bilinear(take, y.flatten(2), x.flatten(2), size) * seen.flatten(2)
         return values.sum(-1) / max(values.shape[-1], 1)
 
     shape = (channels // (pooled_height * pooled_width), *bins)
