@@ -109,6 +109,11 @@ def shortened(
     return listed, xp.where(norms > max_norm, rows * factor, rows)
 
 
+def batched(*tensors: Tensor) -> bool:
+    """Whether a tensor has a value to each example of a `vmap`."""
+    return any(x._device.backend.within for x in tensors)
+
+
 @composite(
     home="nn",
     examples=[
@@ -180,7 +185,8 @@ def embedding(
         # A view that wants no gradient: it may be written to in every mode.
         written_by(weight, input)
         embedding_renorm(weight.detach(), input, float(max_norm), float(norm_type))
-    alone = not (weight._device.backend.within or input._device.backend.within)  # of `vmap`
-    look_up = embedding_of if sparse and alone and weight.is_leaf else embedding_at
+    look_up = embedding_at
+    if sparse and weight.is_leaf and not batched(weight, input):
+        look_up = embedding_of
     result: Tensor = look_up(weight, input, padding_idx, bool(scale_grad_by_freq))
     return result
