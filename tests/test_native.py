@@ -82,7 +82,7 @@ CALLS = {
                     (X[None], floats(4, 1, 3)[:3], None, [1], [1], [1], False, [0], 3)],
     "embedding_bag": [
         (X, ROWS, STARTS), (X, ROWS, STARTS, False, 0, False, None, False, 2),
-        (X, ROWS, STARTS, False, 1), (X, ROWS, STARTS + [0, 0, 0, 2], False, 1, False, None, True),
+        (X, ROWS, STARTS, False, 1), (X, ROWS, np.array([0, 2, 2, 5]), False, 1, False, None, True),
         (X, ROWS, STARTS, False, 2), (X, ROWS, STARTS, False, 2, False, None, False, 2),
         (X, ROWS, STARTS, False, 0, False, floats(5)),
     ],

@@ -8,6 +8,7 @@ import torch
 from beside_torch import floats, refused, same
 
 import devtensor as dt
+from devtensor.ops.attention import attention
 
 SHAPES = {
     "heads": ((2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)),
@@ -69,6 +70,17 @@ def test_long_sequences():
         same(lambda m, q, k, v, o=options: attend(m, q, k, v, **o), q, k, v, rtol=1e-4)
         same(lambda m, q, k, v, o=options: attend(m, q, k, v, **o), q, k, v, rtol=1e-4, grad=False)
     same(lambda m, q, k, v: attend(m, q, k, v, q @ k.mT), q, k, v, rtol=1e-4)
+
+
+def test_a_mask_beside_a_causal_one_in_long_sequences():
+    def call(m, q, k, v, bias):
+        if m is dt:
+            return attention(q, k, v, bias, scale=0.5, is_causal=True)[0]
+        bias = bias.masked_fill(torch.ones(300, 300, dtype=torch.bool).triu(1), -math.inf)
+        return attend(m, q, k, v, bias, scale=0.5)
+
+    arrays = [floats(2, 300, 8, seed=i) for i in range(3)]
+    same(call, *arrays, floats(300, 300, seed=3))
 
 
 def test_permuted_heads():

@@ -98,8 +98,8 @@ def fill(
             if early is not None:
                 np.copyto(square, -math.inf, where=early == 0)
             if mask is not None:
-                for block, place in zip(scores, places[some], strict=True):
-                    add_mask(block, mask[place][lines, :seen])
+                for block, index in zip(scores, places[some], strict=True):
+                    add_mask(block, mask[index][lines, :seen])
             softmax_in_place(scores, one[:seen], mask is not None)
         np.matmul(scores, value[some, :seen], out=output[some, lines])
         if weights is not None and place is None:

@@ -76,10 +76,10 @@ def checked_classes(
         and target.size
         and not 0 <= ignore_index < classes
         and target.dtype == np.int64
-    ):
         # Read without a sign, a negative number is larger than any class.
-        if np.maximum.reduce(target.reshape(-1).view(np.uint64)) < classes:
-            return target, None
+        and np.maximum.reduce(target.reshape(-1).view(np.uint64)) < classes
+    ):
+        return target, None
     return class_weights(np, target, weight, input, dim, ignore_index)
 
 
