@@ -736,12 +736,14 @@ from devtensor.nn.functional import bilinear as bilinear
 from devtensor.native import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from devtensor.nn.functional import channel_shuffle as channel_shuffle
 from devtensor.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from devtensor.dispatched import convolution as convolution
 from devtensor.native import cosine_embedding_loss as cosine_embedding_loss
 from devtensor.nn.functional import cosine_similarity as cosine_similarity
 from devtensor.native import ctc_loss as ctc_loss
 from devtensor.native import dropout_ as dropout_
 from devtensor.sparse import dsmm as dsmm
 from devtensor.native import embedding as embedding
+from devtensor.dispatched import embedding_bag as embedding_bag
 from devtensor.native import feature_alpha_dropout as feature_alpha_dropout
 from devtensor.native import frobenius_norm as frobenius_norm
 from devtensor.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype

@@ -829,6 +829,8 @@ CALLS = {
     "a shape of floats": lambda m: m.ones(m.tensor(2.0)),
     "a shape that is a tensor": lambda m: m.zeros(m.ones(2), -7),
     "one tensor to join": lambda m: m.vstack(m.ones(2, 2)),
+    "a tensor of dimensions": lambda m: m.ones(2, 3).sum(m.tensor([0, 1])),
+    "a tensor of one dimension too many": lambda m: m.ones(2, 3).amax(m.zeros(0, 3)),
     "numbers to join": lambda m: m.stack((0, 0)),
     "a number's operator": lambda m: m.Tensor.__radd__(2, m.ones(2)),
     "a number's sign": lambda m: m.Tensor.__neg__(2),

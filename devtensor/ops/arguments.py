@@ -60,7 +60,7 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
     TypeError
         If `dims` holds something else than integers.
     """
-    if dims.__class__ is int or not isinstance(dims, Iterable):
+    if dims.__class__ is int or hasattr(dims, "dtype") or not isinstance(dims, Iterable):
         return (axis(dims, ndim),)
     found = tuple([axis(dim, ndim) for dim in dims])
     for place, dim in enumerate(found):
