@@ -231,3 +231,57 @@ def test_mixed_precision_by_a_switch():
         return seen
 
     assert run(dt) == run(torch)
+
+
+# ---- gradients of each example
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_gradients_of_each_example(reduction):
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads as theirs
+
+    from devtensor.nn.utils._per_sample_grad import call_for_per_sample_grads as ours
+
+    def run(module, wrapped):
+        model = module.nn.Sequential(
+            module.nn.Conv1d(2, 4, 3), module.nn.GroupNorm(2, 4), module.nn.Flatten(),
+            module.nn.Linear(12, 3),
+        ).double()  # fmt: skip
+        with module.no_grad():
+            for p in model.parameters():
+                count = module.arange(float(p.numel()), dtype=module.float64)
+                p.copy_(module.sin(count).reshape(p.shape))
+        model[0].bias.requires_grad_(False)
+        x = module.cos(module.arange(40.0, dtype=module.float64)).reshape(4, 2, 5)
+        out = wrapped(model, loss_reduction=reduction)(x).square()
+        getattr(out, reduction)().backward()
+        assert model[3].weight.grad is None and not hasattr(model[0].bias, "grad_sample")
+        with pytest.raises(RuntimeError, match="clearing gradients"):
+            wrapped(model)
+        return [out, *[p.grad_sample for p in model.parameters() if p.requires_grad]]
+
+    for one, two in zip(run(dt, ours), run(torch, theirs), strict=True):
+        assert_allclose(one.tolist(), two.tolist(), rtol=1e-9, atol=1e-12)
+
+
+def test_examples_in_the_second_dimension():
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads as theirs
+
+    from devtensor.nn.utils._per_sample_grad import call_for_per_sample_grads as ours
+
+    layer = dt.nn.Linear(3, 2)
+    out = ours(layer, batch_first=False)(dt.ones(5, 4, 3))
+    out.sum().backward()
+    assert out.shape == (5, 4, 2) and layer.weight.grad_sample.tolist() == [[[5] * 3] * 2] * 4
+    assert layer.bias.grad_sample.tolist() == [[5, 5]] * 4
+    for module, wrapped in ((torch, theirs), (dt, ours)):
+        for wrong in ({"loss_reduction": "max"}, {"batch_size": 0}, {"batch_size": 2.5}):
+            with pytest.raises(RuntimeError, match=r"sum or mean|positive|None or an integer"):
+                wrapped(module.nn.Linear(3, 2), **wrong)
+
+
+def test_the_loaders_arguments_have_types():
+    for name in ("_collate_fn_t", "_worker_init_fn_t"):
+        theirs = str(getattr(torch.utils.data.dataloader, name))
+        ours = str(getattr(dt.utils.data.dataloader, name))
+        assert ours.replace("~T]", "~_T]") == theirs
