@@ -1,5 +1,7 @@
 """Names for what is not here: they are there, say so, and leave programs alone that ask first."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -295,3 +297,11 @@ def test_flags_are_true_or_false_where_calls_are_quick():
             with pytest.raises(TypeError, match="must be bool"):
                 call(m)
     assert dt.ones(2, 2).sum(0, keepdim=np.bool_(True)).shape == (1, 2)
+
+
+def test_a_module_is_no_part_of_what_is_not_here():
+    code = "import devtensor as dt; print(isinstance(1, dt.distributed.fsdp.FSDPModule))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        dt.distributed.nothing  # noqa: B018

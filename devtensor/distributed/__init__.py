@@ -6,6 +6,7 @@ A program that asks first goes on by itself; one that does not is told.
 from __future__ import annotations
 
 from enum import Enum
+from importlib import import_module
 from typing import Any
 
 from devtensor.refusal import absent, refused
@@ -100,3 +101,9 @@ scatter_object_list send send_object_list
 device_mesh = absent("distributed.device_mesh")
 for _name in NAMES.split():
     globals()[_name] = refused(f"distributed.{_name}", ONE)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("fsdp", "rpc"):  # programs ask for what is in them without importing them
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
