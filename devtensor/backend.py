@@ -37,6 +37,11 @@ class Backend:
     """Devices whose arrays its arrays are batches of; those of libraries are of none."""
     kernels: ClassVar[dict[str, Callable[..., Any]]] = {}
     """Kernels of its own, by the name of the operation that they replace."""
+    writers: ClassVar[dict[str, Callable[..., None]]] = {}
+    """For operations that change a part of their first input: kernels that change it in place.
+
+    They are used where that array lies in rows and shares no memory with the others, and refuse
+    what they refuse before they write."""
 
     def __init__(self) -> None:
         self._here = local()

@@ -18,7 +18,14 @@ from typing import Any
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD, unwatched
 from devtensor.autograd.node import Call, tick
 from devtensor.autograd.view import viewed
-from devtensor.autograd.write import write, write_many, write_recorded, write_result, write_straight
+from devtensor.autograd.write import (
+    in_parts,
+    write,
+    write_many,
+    write_recorded,
+    write_result,
+    write_straight,
+)
 from devtensor.brisk import brisk, brisk_factory, follow
 from devtensor.device import device as Device
 from devtensor.dtype import NUMBERS
@@ -304,7 +311,7 @@ def in_place_form(op: Op) -> Function:
         return write_straight(kernel, arrays, target, name, mode)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if args and PLAIN[args[0].__class__]:
+        if args and PLAIN[args[0].__class__] and not in_parts(op, args[0]):
             common = straight and not kwargs and len(args) == count
             if (
                 (common and quickly(args[0], args))

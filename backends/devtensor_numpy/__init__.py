@@ -13,7 +13,7 @@ from devtensor.dtype import OF, dtype
 
 from . import namespace, quick
 from .extras_shape import root
-from .kernels import KERNELS
+from .kernels import KERNELS, WRITERS
 
 __all__ = ["NumPy"]
 
@@ -45,7 +45,7 @@ class NumPy(Backend):
     host = True
     xp: Any = namespace
     array_types = (np.ndarray, np.generic)
-    kernels = KERNELS
+    kernels, writers = KERNELS, WRITERS
 
     def __init__(self) -> None:
         keep_freed_memory()

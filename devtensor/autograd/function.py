@@ -14,7 +14,7 @@ from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import tick
 from devtensor.autograd.saved import Packed
-from devtensor.autograd.view import View, edge_of, memory_of, requires_grad, viewed
+from devtensor.autograd.view import View, edge_of, is_leaf, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.tensor import Tensor, wrap
 
@@ -322,7 +322,7 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...], ma
     """Give an output its place in the graph; a view is one that was `made` by the function."""
     place = node.edge(number)
     if any(x is a for a in args):  # written in place
-        from devtensor.autograd.write import is_leaf, rebase
+        from devtensor.autograd.write import rebase
 
         if requires_grad(x) and is_leaf(x):
             raise RuntimeError(

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from devtensor.autograd.mode import INFERENCE, line_at, tell
-from devtensor.autograd.node import Call, Leaf, extra_of, tick
+from devtensor.autograd.node import Call, Leaf, Part, extra_of, tick
 from devtensor.errors import UntrackedViewWarning
 from devtensor.hooks import HookDict
 from devtensor.space import kernel_for, natives
@@ -236,6 +236,14 @@ def live(tensor: Tensor) -> Any:
     """The place of a tensor in the graph: a node, a part of one, INFERENCE or None."""
     alias = tensor._alias
     return tensor._node if alias is None else alias.live(tensor)
+
+
+def is_leaf(tensor: Tensor) -> bool:
+    """Whether no recorded operation made the tensor."""
+    node = live(tensor) if tensor._alias.__class__ is not View else tensor._node
+    return not isinstance(node, (Call, Part)) and (
+        node is None or node is INFERENCE or not node.edges()
+    )
 
 
 def edge_of(value: Any) -> Any:

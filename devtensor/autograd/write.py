@@ -7,13 +7,13 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, RECORD, Mode, current, unwatched, users_place
 from devtensor.autograd.modes import enable_grad, inference_mode
-from devtensor.autograd.node import Call, Leaf, Part, tick
+from devtensor.autograd.node import Call, Leaf, tick
 from devtensor.autograd.saved import record, refuse_inference, watch
 from devtensor.autograd.view import (
     Owner,
     View,
     edge_of,
-    live,
+    is_leaf,
     memory_of,
     refusal,
     requires_grad,
@@ -22,7 +22,7 @@ from devtensor.autograd.view import (
 from devtensor.launch import common_device, promote, run
 from devtensor.op import Op, catalogue
 from devtensor.route import PLAIN
-from devtensor.space import kernel_for
+from devtensor.space import kernel_for, natives, space_of
 from devtensor.tensor import Tensor, wrap
 
 
@@ -77,18 +77,11 @@ def check_writable(
         )
 
 
-def is_leaf(tensor: Tensor) -> bool:
-    """Whether no recorded operation made the tensor."""
-    node = live(tensor) if tensor._alias.__class__ is not View else tensor._node
-    return not isinstance(node, (Call, Part)) and (
-        node is None or node is INFERENCE or not node.edges()
-    )
-
-
 def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     """Run `op` and put its result into its first input.
 
-    The result is computed beside it and then copied, so operands may overlap.
+    The result is computed beside it and then copied, so operands may overlap; a part of much is
+    written where it is if none does.
 
     Raises
     ------
@@ -121,12 +114,17 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
             if place >= 0 and not part:
                 refuse_inference(op, name, operands[place])
     arrays = [None if x is None else x._array for x in operands]
-    result = run(op, arrays, params, device)
-    check_result(op, result, target)
+    writer = writer_of(op, arrays, target)
+    if writer is None:
+        result = run(op, arrays, params, device)
+        check_result(op, result, target)
     memory = memory_of(target)
     if plan is not None:
         keep_old(op, plan, operands, edges, memory, target)
-    device.backend.write(target._array, result)
+    if writer is None:
+        device.backend.write(target._array, result)
+    else:
+        writer(space_of(device), *arrays, **natives(params, device))
     memory.written(f"{op.shown}_", *users_place(2))
     node = None
     if tracked:
@@ -138,6 +136,23 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
     for book in mode.ledgers:
         book.add(op, target, node, mode, written=True)
     return target
+
+
+MANY = 1 << 12  # Elements that are not copied where a kernel can write some of them in place.
+
+
+def in_parts(op: Op, target: Tensor) -> bool:
+    """Whether a tensor is long, and an operation can change a part of it in place."""
+    return target._array.size > MANY and op.name in target._device.backend.writers
+
+
+def writer_of(op: Op, arrays: list[Any], target: Tensor) -> Any:
+    """The kernel that does so; None if there is none for these arrays."""
+    backend, array = target._device.backend, target._array
+    if not in_parts(op, target) or arrays[0] is not array or not backend.in_rows(array):
+        return None
+    shared = any(x is not None and backend.shares(x, array) for x in arrays[1:])
+    return None if shared else backend.writers[op.name]
 
 
 def check_result(op: Op, result: Any, target: Tensor) -> None:

@@ -509,3 +509,90 @@ def test_repeat_interleave_of_repeats():
 
 def test_unravel_index():
     same(lambda m, x: (m.unravel_index(x, (2, 3, 4)), m.unravel_index(x, 24)), ints(2, 3, high=24))
+
+
+# ---- a part of much is written where it is
+
+
+ROWS = np.array([[5, 70, 3, 5], [0, 99, 4, 4]])
+PARTS = {
+    "index_put_": lambda m, x, i, v: x.index_put_((i[0],), v),
+    "index_put_ adding": lambda m, x, i, v: x.index_put_((i[0], i[1]), v[:, 0], accumulate=True),
+    "a key": lambda m, x, i, v: x.__setitem__((i[0][:3], slice(None)), v[:3]),
+    "a mask": lambda m, x, i, v: x.__setitem__(x.detach() > 1, 0.5),
+    "scatter_": lambda m, x, i, v: x.scatter_(0, i[:, :3], v[:2, :3]),
+    "scatter_add_": lambda m, x, i, v: x.scatter_add_(1, i, v[:2, :4]),
+    "scatter_reduce_": lambda m, x, i, v: x.scatter_reduce_(0, i, v[:2, :4], "prod"),
+    "scatter_reduce_ alone": lambda m, x, i, v: x.scatter_reduce_(
+        0, i, v[:2, :4], "amax", include_self=False
+    ),
+    "index_add_": lambda m, x, i, v: x.index_add_(0, i[0], v, alpha=2),
+    "index_copy_": lambda m, x, i, v: x.index_copy_(1, i[1][:3], x.detach()[:, 7:10] * 2),
+    "index_fill_": lambda m, x, i, v: x.index_fill_(0, i[0], 3.0),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_much_is_written_with_its_gradients(name, turned):
+    many, some = floats(100, 100), floats(4, 100)
+    found = []
+    for m in (torch, dt):
+        x, v = (m.tensor(a.tolist(), dtype=m.float64, requires_grad=True) for a in (many, some))
+        target = x * 2
+        target = target.T if turned else target
+        before = target.data_ptr()
+        PARTS[name](m, target, m.tensor(ROWS.tolist()), v)
+        assert target.data_ptr() == before and target._version == 1
+        (target * target).sum().backward()
+        grads = [None if y.grad is None else y.grad.tolist() for y in (x, v)]
+        found.append((target.tolist(), grads))
+    (values, grads), (ours, our_grads) = found
+    np.testing.assert_allclose(ours, values, rtol=1e-12)
+    for one, other in zip(our_grads, grads, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_a_part_of_much_may_come_from_the_same_memory():
+    i = [0, 1, 2, 3]
+    for write in (
+        lambda m, x: x.index_copy_(0, m.tensor(i), x[1:5]),
+        lambda m, x: x.__setitem__(m.tensor(i), x[1:5]),
+        lambda m, x: x.index_add_(0, m.tensor(i), x[1:5]),
+    ):
+        x = floats(100, 100)
+        ours = dt.tensor(x.copy())
+        write(dt, ours)
+        beside = dt.tensor(x[:20, :20].copy())  # short, so it is computed beside it
+        write(dt, beside)
+        np.testing.assert_array_equal(ours.numpy()[:20, :20], beside.numpy())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x, v: x.__setitem__(dt.tensor([1, 100]), v[:2]),
+        lambda x, v: x.__setitem__(dt.tensor([1, 2]), v[:3]),
+        lambda x, v: x.index_put_((dt.tensor([1, 100]),), v[:2], accumulate=True),
+        lambda x, v: x.index_add_(0, dt.tensor([1, 100]), v[:2]),
+        lambda x, v: x.index_copy_(0, dt.tensor([1, -1]), v[:2]),
+        lambda x, v: x.scatter_(0, dt.tensor([[1, 100]]), v[:1, :2]),
+        lambda x, v: x.scatter_add_(0, dt.tensor([[1, 100]]), v[:1, :2]),
+        lambda x, v: x.scatter_reduce_(0, dt.tensor([[1, 100]]), v[:1, :2], "amin"),
+    ],
+)
+def test_what_is_refused_has_written_nothing_of_much(wrong):
+    x, v = dt.zeros(100, 100), dt.ones(4, 100)
+    with pytest.raises((IndexError, RuntimeError)):
+        wrong(x, v)
+    assert not x.any() and x._version == 0
+
+
+def test_what_was_saved_of_much_is_missed_when_a_part_is_written():
+    x = dt.ones(100, 100, requires_grad=True) * 1
+    y = x * x
+    x.index_fill_(0, dt.tensor([3]), 2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from math import prod
 from typing import Any
 
@@ -12,6 +13,21 @@ from devtensor.ops import index as common
 from devtensor_numpy.quick import isdtype, key_along
 
 Array = np.ndarray
+WRITERS: dict[str, Callable[..., None]] = {}
+"""Kernels that write into their first array, which is contiguous and shares no memory."""
+
+
+def writing(kernel: Callable[..., None]) -> Callable[..., Array]:
+    """`kernel` on a copy of its first array. It refuses what it refuses before it writes."""
+    WRITERS[kernel.__name__] = kernel
+
+    @wraps(kernel)
+    def on_copy(xp: Any, input: Array, /, *others: Any, **params: Any) -> Array:
+        out = np.array(input, order="C")
+        kernel(xp, out, *others, **params)
+        return out
+
+    return on_copy
 
 
 def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
@@ -112,21 +128,24 @@ def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: A
     return out
 
 
+@writing
 def put_at(
-    xp: Any, input: Array, values: Array, /, *indices: Array, places: Any, accumulate: bool = False
-) -> Any:
+    xp: Any, out: Array, values: Array, /, *indices: Array, places: Any, accumulate: bool = False
+) -> None:
     """`put_at`."""
-    if not accumulate:
-        return common.put_at.kernel(xp, input, values, *indices, places=places, accumulate=False)
     key = common._key(indices, places)
     try:
-        size = input[key].shape
-        np.broadcast_to(values, size)
-    except (IndexError, ValueError):
-        return common.put_at.kernel(xp, input, values, *indices, places=places, accumulate=True)
-    out = np.array(input, order="C")
-    _add_at(out, indices, places, values)
-    return out
+        if accumulate:
+            np.broadcast_to(values, out[key].shape)
+        else:
+            out[key] = values
+    except (IndexError, ValueError):  # to be said in other words
+        out[...] = common.put_at.kernel(
+            xp, out, values, *indices, places=places, accumulate=accumulate
+        )
+    else:
+        if accumulate:
+            _add_at(out, indices, places, values)
 
 
 def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
@@ -143,15 +162,15 @@ def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
     )
 
 
-def scatter_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> Any:
+@writing
+def scatter_at(xp: Any, out: Array, index: Array, src: Array, /, dim: int) -> None:
     """`scatter_at` as one assignment."""
-    if not input.ndim or not index.ndim or not index.size:
-        return common.scatter_at.kernel(xp, input, index, src, dim)
-    _inside(index, input.shape[dim], dim)
-    out = np.array(input, order="C")
+    if not out.ndim or not index.ndim or not index.size:
+        out[...] = common.scatter_at.kernel(xp, out, index, src, dim)
+        return
+    _inside(index, out.shape[dim], dim)
     values = src[tuple(map(slice, index.shape))].reshape(-1) if src.ndim else src
     out.reshape(-1)[_flat_places(out.shape, index, dim)] = values
-    return out
 
 
 def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Any:
@@ -184,14 +203,14 @@ def gather_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: int) -
     return out
 
 
-def scatter_add_at(xp: Any, input: Array, index: Array, src: Array, /, dim: int) -> Any:
+@writing
+def scatter_add_at(xp: Any, out: Array, index: Array, src: Array, /, dim: int) -> None:
     """`scatter_add_at`."""
-    if not input.ndim or not index.ndim or not src.ndim:
-        return common.scatter_add_at.kernel(xp, input, index, src, dim)
-    _inside(index, input.shape[dim], dim)
-    out = np.array(input, order="C")
+    if not out.ndim or not index.ndim or not src.ndim:
+        out[...] = common.scatter_add_at.kernel(xp, out, index, src, dim)
+        return
+    _inside(index, out.shape[dim], dim)
     _scatter_sum(out, index, src, dim)
-    return out
 
 
 _AT = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
@@ -208,20 +227,20 @@ def _limit(dtype: np.dtype, which: str) -> Any:
     return which == "max" if dtype.kind == "b" else getattr(np.iinfo(dtype), which)
 
 
+@writing
 def scatter_reduce_at(
-    xp: Any, input: Array, index: Array, src: Array, /, dim: int, reduce: str, include_self: bool
-) -> Any:
+    xp: Any, out: Array, index: Array, src: Array, /, dim: int, reduce: str, include_self: bool
+) -> None:
     """`scatter_reduce_at` in one pass over the values."""
     ufunc = _AT.get(reduce)
-    if ufunc is None or not input.ndim or not index.ndim or not index.size:
-        return common.scatter_reduce_at.kernel(xp, input, index, src, dim, reduce, include_self)
-    _inside(index, input.shape[dim], dim)
-    out = np.array(input, order="C")
+    if ufunc is None or not out.ndim or not index.ndim or not index.size:
+        out[...] = common.scatter_reduce_at.kernel(xp, out, index, src, dim, reduce, include_self)
+        return
+    _inside(index, out.shape[dim], dim)
     flat, places = out.reshape(-1), _flat_places(out.shape, index, dim)
     if not include_self:
         flat[places] = _START[reduce](out.dtype)
     ufunc.at(flat, places, src[tuple(map(slice, index.shape))].reshape(-1))
-    return out
 
 
 def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
@@ -241,16 +260,26 @@ def index_select_spread(xp: Any, input: Array, index: Array, /, size: Any, dim: 
     return out
 
 
+@writing
 def index_add_at(
-    xp: Any, input: Array, index: Array, source: Array, /, dim: int, alpha: Any = 1
-) -> Any:
+    xp: Any, out: Array, index: Array, source: Array, /, dim: int, alpha: Any = 1
+) -> None:
     """`index_add_at`."""
-    if not input.ndim:
-        return common.index_add_at.kernel(xp, input, index, source, dim, alpha)
-    _inside(index, input.shape[dim], dim)
-    out = np.array(input, order="C")
+    if not out.ndim:
+        out[...] = common.index_add_at.kernel(xp, out, index, source, dim, alpha)
+        return
+    _inside(index, out.shape[dim], dim)
     _add_along(out, dim, index.reshape(-1), common.times(xp, source, alpha))
-    return out
+
+
+@writing
+def index_copy_at(xp: Any, out: Array, index: Array, source: Array, /, dim: int) -> None:
+    """`index_copy_at`."""
+    if not out.ndim:
+        out[...] = common.index_copy_at.kernel(xp, out, index, source, dim)
+        return
+    _inside(index, out.shape[dim], dim, IndexError)
+    out[(*common.ahead(dim), index.reshape(-1), ...)] = source
 
 
 def masked_scatter(xp: Any, input: Array, mask: Array, source: Array, /) -> Any:
@@ -282,6 +311,7 @@ KERNELS = {
     "index_select_at": index_select_at,
     "index_select_spread": index_select_spread,
     "index_add_at": index_add_at,
+    "index_copy_at": index_copy_at,
     "scatter_at": scatter_at,
     "masked_scatter": masked_scatter,
     "one_hot_at": one_hot_at,
