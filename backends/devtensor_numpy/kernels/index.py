@@ -50,7 +50,8 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
         out[index] += rows
         return
     starts = new.nonzero()[0]
-    if rows.size <= 64 * len(rows) and len(rows) >= 8 * len(starts):  # Short rows, few places.
+    short = 64 if rows.size < 1 << 17 else 32  # `reduceat` takes long for many rows that are not
+    if rows.size <= short * len(rows) and len(rows) >= 8 * len(starts):  # and for many places.
         out[places[starts]] += np.add.reduceat(rows.take(order, 0), starts, 0)
         return
     counts = np.diff(starts, append=places.size)
