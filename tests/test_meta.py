@@ -238,3 +238,10 @@ def test_a_module_gets_its_memory_later():
         return model(x).tolist()
 
     assert_allclose(run(dt), run(torch), atol=1e-5)
+
+
+def test_there_is_no_mixed_precision_without_data():
+    for module in (torch, dt):
+        for call in (module.autocast, module.is_autocast_enabled):
+            with pytest.raises(RuntimeError):
+                call("meta")

@@ -13,7 +13,7 @@ from devtensor.accelerator import BY_KIND
 from devtensor.amp._cast import Cast, Untouched, casts, install
 from devtensor.autograd.mode import Block, Entry, entries, push, remove, users_place
 from devtensor.autograd.modes import decorated
-from devtensor.backend import kinds
+from devtensor.backend import kinds, load
 from devtensor.device import ELSEWHERE
 from devtensor.dtype import dtype as Dtype
 from devtensor.tensor import Tensor
@@ -54,7 +54,8 @@ def is_autocast_available(device_type: str) -> bool:
     device_type : str
         Such as ``"cuda"``.
     """
-    return device_type in ("cpu", "cuda", "xpu") or device_type in kinds()
+    known = device_type in ("cpu", "cuda", "xpu")
+    return known or (device_type in kinds() and load(device_type).data)
 
 
 def named(device_type: Any) -> str:
