@@ -280,7 +280,8 @@ def index_copy_at(xp: Any, out: Array, index: Array, source: Array, /, dim: int)
         out[...] = common.index_copy_at.kernel(xp, out, index, source, dim)
         return
     _inside(index, out.shape[dim], dim, IndexError)
-    out[(*common.ahead(dim), index.reshape(-1), ...)] = source
+    key: Any = (*common.ahead(dim), index.reshape(-1), ...)
+    out[key] = source
 
 
 def masked_scatter(xp: Any, input: Array, mask: Array, source: Array, /) -> Any:
