@@ -469,7 +469,7 @@ MUST_WAIT = {
     "oneMKL's solvers and transforms, and what is built on them, wait": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
         "linalg_cholesky linalg_qr linalg_eigh linalg_eigvalsh linalg_eig eigenvalues_alone "
-        "linalg_svd linalg_svdvals linalg_pinv linalg_matrix_rank "
+        "linalg_svd linalg_svdvals linalg_pinv linalg_matrix_rank cholesky_solve "
         "fft_c2c fft_r2c fft_c2r "
     ),
     "dpnp has nothing, so the host computes it, or a kernel of dpnp's waits": (

@@ -244,7 +244,8 @@ def set_autocast_enabled(device_type: Any, enabled: Any = None) -> None:
     for last in entries()[-1:]:  # of calls in a row only the last one counts
         if last.kind == "cast" and not last.open and last.value.kind == kind:
             remove(last)
-    push(Entry("cast", asked, None, False, users_place(2)))
+    if value or is_autocast_enabled(kind):
+        push(Entry("cast", asked, None, False, users_place(2)))
 
 
 def is_autocast_cache_enabled() -> bool:
