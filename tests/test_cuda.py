@@ -421,6 +421,7 @@ MUST_WAIT = {
     ),
     "solvers notice what they cannot solve; the stand-in has them, and transforms, on the host": (
         "linalg_det cofactors linalg_slogdet linalg_inv solve_matrices linalg_solve_triangular "
+        "cholesky_solve "
         "linalg_cholesky linalg_qr linalg_svd linalg_svdvals linalg_eigh linalg_eigvalsh "
         "linalg_pinv linalg_matrix_rank linalg_eig eigenvalues_alone fft_c2c fft_r2c fft_c2r"
     ),
