@@ -42,12 +42,18 @@ def embedding_at(xp, weight, indices, /, padding=-1, by_frequency=False):
     return xp.reshape(found, (*indices.shape, weight.shape[1]))
 
 
-def embedding_rule(xp, g, indices, weight_shape, padding, by_frequency):
+def in_a_list(xp, g, indices, weight_shape, by_frequency):
+    """The gradients of single rows, and which those are."""
     count = math.prod(indices.shape)
     g, listed = xp.reshape(g, (count, weight_shape[1])), xp.reshape(indices, (count,))
     if by_frequency:
         times = xp.occurrences(listed, weight_shape[0])
         g = g / xp.expand_dims(xp.astype(times, g.dtype), axis=-1)
+    return g, listed
+
+
+def embedding_rule(xp, g, indices, weight_shape, padding, by_frequency):
+    g, listed = in_a_list(xp, g, indices, weight_shape, by_frequency)
     if padding >= 0:
         g = xp.where(xp.expand_dims(listed == padding, axis=-1), xp.zeros_like(g), g)
     return xp.index_select_spread(g, listed, weight_shape, 0)
@@ -63,11 +69,7 @@ def embedding_of(xp, weight, indices, /, padding=-1, by_frequency=False):
 
 
 def embedding_of_rule(xp, g, indices, weight_shape, padding, by_frequency):
-    count = math.prod(indices.shape)
-    rows, listed = xp.reshape(g, (count, weight_shape[1])), xp.reshape(indices, (count,))
-    if by_frequency:
-        times = xp.occurrences(listed, weight_shape[0])
-        rows = rows / xp.expand_dims(xp.astype(times, g.dtype), axis=-1)
+    rows, listed = in_a_list(xp, g, indices, weight_shape, by_frequency)
     if padding >= 0:
         (kept,) = xp.nonzero(listed != padding)
         rows, listed = xp.take(rows, kept, axis=0), xp.take(listed, kept, axis=0)

@@ -50,8 +50,9 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
         out[index] += rows
         return
     starts = new.nonzero()[0]
-    short = 64 if rows.size < 1 << 17 else 32  # `reduceat` takes long for many rows that are not
-    if rows.size <= short * len(rows) and len(rows) >= 8 * len(starts):  # and for many places.
+    # `reduceat` takes long for many places, and for many rows unless they are short.
+    short = 64 if rows.size < 1 << 17 else 32
+    if rows.size <= short * len(rows) and len(rows) >= 8 * len(starts):
         out[places[starts]] += np.add.reduceat(rows.take(order, 0), starts, 0)
         return
     counts = np.diff(starts, append=places.size)
