@@ -19,7 +19,7 @@ from devtensor.dtype import dtype as Dtype
 from devtensor.example import ints, positive
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import require_tensors
-from devtensor.ops.elementwise import in_range
+from devtensor.ops.elementwise import half, in_range
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
 from devtensor.settings import sparse_coo, sparse_csr
@@ -554,12 +554,43 @@ def range(
     )
 
 
+def _line(xp: Any, start: Any, end: Any, steps: int, dtype: Any) -> Any:
+    """`steps` numbers between two, rounded as PyTorch rounds them: each half counts from its end.
+
+    The ends and the distance have the type `dtype`. Half precision rounds every product and
+    sum, the wider types round ``start + distance * index`` once.
+    """
+    work = xp.float64 if xp.isdtype(dtype, "integral") else dtype
+    ends = xp.astype(xp.asarray([start, end], dtype=xp.float64), work)
+    distance = (ends[1:] - ends[:1]) / xp.full((1,), max(steps - 1, 1), dtype=work)
+    index = xp.arange(steps, dtype=xp.float64)
+    first = index < max(steps // 2, 1)
+    index = xp.where(first, index, steps - 1 - index)
+    if half(ends):
+        index = xp.astype(index, work)
+    else:
+        ends, distance = xp.astype(ends, xp.float64), xp.astype(distance, xp.float64)
+    anchor = xp.where(first, ends[:1], ends[1:])
+    distance = xp.where(first, distance, -distance)
+    if work != xp.float64:  # products of float32 are exact in float64
+        return anchor + distance * index
+    high = distance * (2.0**27 + 1)  # Dekker: two factors of 26 bits, whose products are exact
+    high = high - (high - distance)
+    step, rest = high * index, (distance - high) * index
+    total = anchor + step
+    lost = total - anchor
+    total = total + ((anchor - (total - lost)) + (step - lost) + rest)
+    return xp.where(xp.isfinite(total), total, anchor + distance * index)
+
+
 @op(public=False, examples=[(0.0, 1.0, 5, None, float32), (0.0, 2.0, 3, 10.0, float32)])
 def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) -> Any:
     """`steps` numbers from `start` to `end`, or `base` to their power."""
     if isinstance(start, builtins.complex) or isinstance(end, builtins.complex):
         place = xp.arange(steps, dtype=xp.float64) / max(steps - 1, 1)
         line = xp.astype(place, xp.complex128) * (end - start) + start
+    elif base is None:
+        return xp.astype(_line(xp, start, end, steps, dtype), dtype)
     else:
         line = xp.linspace(float(start), float(end), steps, dtype=xp.float64)
     return xp.astype(line if base is None else base**line, dtype)

@@ -1,5 +1,7 @@
 """Creation against PyTorch: values, inferred dtypes, keywords, errors."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from beside_torch import floats, refused, same
@@ -165,6 +167,34 @@ def test_arange_gathers_no_error():
     same(lambda m: m.arange(0, 1000, 0.5, dtype=m.float32), grad=False, rtol=0)
     exact = (np.arange(1000) * 1e-3).astype(np.float32)
     assert dt.arange(0, 1, 0.001).tolist() == exact.tolist()
+
+
+def test_linspace_rounds_once_from_each_end():
+    """So does PyTorch: float32 and float64 by a fused product and sum, half types by both."""
+    for start, end, steps in ((-1.0, 1.0, 100), (0.3, -2.9, 77), (1e300, -1.5e308, 5)):
+        for dtype, array_type in ((dt.float64, np.float64), (dt.float32, np.float32)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                first, last = array_type(start), array_type(end)
+                distance = (last - first) / array_type(steps - 1)
+            if not np.isfinite(distance):
+                continue
+            first, last, distance = (Fraction(float(x)) for x in (first, last, distance))
+            exact = [
+                first + distance * i if i < steps // 2 else last - distance * (steps - 1 - i)
+                for i in range(steps)
+            ]
+            expected = [float(array_type(float(x))) for x in exact]
+            assert dt.linspace(start, end, steps, dtype=dtype).tolist() == expected
+    for dtype in ("float16", "bfloat16", "int64", "uint8"):
+        same(
+            lambda m, dtype=dtype: (
+                m.linspace(3, 101.5, 33, dtype=getattr(m, dtype)),
+                m.linspace(7, 0, 300, dtype=getattr(m, dtype)),
+                m.linspace(5, 0, 1, dtype=getattr(m, dtype)),
+            ),
+            grad=False,
+            rtol=0,
+        )
 
 
 def test_complex():
