@@ -140,7 +140,9 @@ def scaled_dot_product_attention(
     RuntimeError
         If shapes or dtypes do not fit, or `dropout_p` is not a probability.
     """
-    require_attention(query, key, value, attn_mask)
+    plain = alike(query, key, value)
+    if attn_mask is not None or not plain:
+        require_attention(query, key, value, attn_mask)
     if not 0 <= dropout_p <= 1:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
     if is_causal and attn_mask is not None:
@@ -151,20 +153,33 @@ def scaled_dot_product_attention(
     heads = query.shape[-3] if enable_gqa else None
     if heads is not None:
         query, key, value, attn_mask = grouped(query, key, value, attn_mask)
-    require_batches(query.shape[:-2], key.shape[:-2])
-    require_batches(query.shape[:-2], value.shape[:-2])
+    if not plain:
+        require_batches(query.shape[:-2], key.shape[:-2])
+        require_batches(query.shape[:-2], value.shape[:-2])
     if attn_mask is not None:
         require_batches((*query.shape[:-1], key.shape[-2]), attn_mask.shape)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
-    keep = dropout_p > 0 or any(
-        x is not None and x.requires_grad for x in (query, key, value, attn_mask)
-    )
+    given = (query, key, value) if attn_mask is None else (query, key, value, attn_mask)
+    keep = dropout_p > 0 or any([x.requires_grad for x in given])
     result, weights = attention(
         query, key, value, attn_mask, scale=scale, is_causal=is_causal, keep=keep
     )
     if dropout_p > 0:
         result = without_some(weights, dropout_p) @ value
     return result if heads is None else result.flatten(-4, -3)
+
+
+def alike(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether nothing is left to check: one type, one batch, keys and values of one shape."""
+    shape, keys = tuple(query.shape), tuple(key.shape)
+    return (
+        len(shape) >= 2
+        and keys == value.shape
+        and shape[:-2] == keys[:-2]
+        and shape[-1] == keys[-1]
+        and query.dtype is key.dtype is value.dtype
+        and query.is_floating_point()
+    )
 
 
 def require_attention(query: Any, key: Any, value: Any, mask: Any) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from math import isnan, log1p, pi, prod, sqrt
+from math import inf, isnan, log1p, pi, prod, sqrt
 from operator import index as as_int
 from typing import Any, NamedTuple
 
@@ -1175,27 +1175,35 @@ def multinomial_at(
     xp: Any, input: Any, /, num_samples: int, replacement: bool, seed: int, offset: int
 ) -> Any:
     """`num_samples` places in each row of `input`, by their weights."""
+    return drawn_places(Bits(xp, seed, offset), input, num_samples, replacement)
+
+
+def drawn_places(bits: Bits, input: Any, samples: int, replacement: bool) -> Any:
+    """What `multinomial_at` returns, of these bits."""
+    xp = bits.xp
     *rows, width = input.shape
     count = prod(rows)
     weights = xp.reshape(xp.astype(input, xp.float64), (count, width))
     total = xp.sum(weights, axis=-1, keepdims=True)
-    if not (xp.all(weights >= 0) and xp.all(xp.isfinite(total))):
+    if not (xp.all(weights >= 0) and xp.all((total > 0) & (total < inf))):
+        if xp.all(weights >= 0) and xp.all(xp.isfinite(total)):
+            raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         raise RuntimeError(
             "invalid multinomial distribution (encountering probability entry < 0, inf or nan)"
             if replacement
             else "probability tensor contains either `inf`, `nan` or element < 0"
         )
-    if not xp.all(total > 0):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    bits = Bits(xp, seed, offset)
     if replacement:
-        found = _searched(bits, weights / total, num_samples)
+        found = _searched(bits, weights / total, samples)
     else:
         # the first to arrive, of waiting times whose rates are the weights
         times = exponential_numbers(bits, count * width, xp.float64, 1.0)
         speed = weights / xp.reshape(times, (count, width))
-        found = xp.argsort(speed, axis=-1, descending=True, stable=True)[:, :num_samples]
-    return xp.reshape(xp.astype(found, xp.int64), (*rows, num_samples))
+        if samples == 1:
+            found = xp.argmax(speed, axis=-1, keepdims=True)
+        else:
+            found = xp.argsort(speed, axis=-1, descending=True, stable=True)[:, :samples]
+    return xp.reshape(xp.astype(found, xp.int64), (*rows, samples))
 
 
 def _searched(bits: Bits, weights: Any, samples: int) -> Any:

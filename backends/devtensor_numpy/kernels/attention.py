@@ -34,14 +34,12 @@ def attention(
         made = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
         return made[0].astype(query.dtype), made[1].astype(query.dtype)
     length, source = query.shape[-2], key.shape[-2]
-    batch = np.broadcast_shapes(
-        query.shape[:-2], key.shape[:-2], value.shape[:-2], () if mask is None else mask.shape[:-2]
-    )
+    batch, shapes = query.shape[:-2], [x.shape[:-2] for x in (key, value, mask) if x is not None]
+    if any([shape != batch for shape in shapes]):
+        batch = np.broadcast_shapes(batch, *shapes)
+        query, key, value = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (query, key, value))
     count = math.prod(batch)
-    query, key, value = (
-        np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(count, *x.shape[-2:])
-        for x in (query, key, value)
-    )
+    query, key, value = [x.reshape(count, *x.shape[-2:]) for x in (query, key, value)]
     output = np.empty((count, length, value.shape[-1]), query.dtype)
     weights = np.empty((count, length, source), query.dtype) if keep else None
     if count and length and source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from devtensor.ops import norm as common
@@ -29,21 +31,22 @@ def native_layer_norm(
     x = input.reshape(common.rows(input, dims))
     count, length = x.shape
     dtype = x.dtype
-    mean_of = number(1 / length, dtype)
     weight = None if weight is None else weight.reshape(length)
     bias = None if bias is None else bias.reshape(length)
-    out, mean, rstd = (
-        np.empty_like(x, order="C"),
-        np.empty((count, 1), dtype),
-        np.empty((count, 1), dtype),
-    )
+    mean_of = number(1 / length, dtype)
+    # 1 / sqrt(sum / length + eps) with fewer calls.
+    root, more = number(math.sqrt(length), dtype), number(length * eps, dtype)
+    out = np.empty(x.shape, dtype)
+    mean, rstd = np.empty((count, 1), dtype), np.empty((count, 1), dtype)
 
     def fill(part: slice) -> None:
-        centre = mean[part]
-        np.multiply(row_sums(x[part])[:, None], mean_of, out=centre)
-        away = np.subtract(x[part], centre, out=out[part])
-        scale = reciprocal_root(row_products(away, away) * mean_of, eps)[:, None]
-        rstd[part] = scale
+        some, away, centre, scale = x[part], out[part], mean[part], rstd[part]
+        np.multiply(row_sums(some)[:, None], mean_of, out=centre)
+        np.subtract(some, centre, out=away)
+        squares = row_products(away, away)
+        np.add(squares, more, out=squares)
+        np.sqrt(squares, out=squares)
+        np.divide(root, squares[:, None], out=scale)
         np.multiply(away, scale if weight is None else outer(scale, weight), out=away)
         if bias is not None:
             np.add(away, bias, out=away)

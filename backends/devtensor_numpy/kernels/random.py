@@ -196,6 +196,13 @@ def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Arr
     return out
 
 
+def multinomial_at(
+    xp: Any, input: Array, /, num_samples: int, replacement: bool, seed: int, offset: int
+) -> Any:
+    """`multinomial_at` of bits that are not put together first."""
+    return common.drawn_places(Bits(xp, seed, offset), input, num_samples, replacement)
+
+
 def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
     """`dropped` in blocks."""
     if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
@@ -214,4 +221,10 @@ def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
 
 KERNELS: dict[str, Callable[..., Any]] = {"dropped": dropped}
 if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads them
-    KERNELS |= {"philox": philox, "draw": draw, "permutation": permutation, "counts": counts}
+    KERNELS |= {
+        "philox": philox,
+        "draw": draw,
+        "permutation": permutation,
+        "counts": counts,
+        "multinomial_at": multinomial_at,
+    }
