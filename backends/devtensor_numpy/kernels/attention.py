@@ -37,7 +37,9 @@ def attention(
     batch, shapes = query.shape[:-2], [x.shape[:-2] for x in (key, value, mask) if x is not None]
     if any([shape != batch for shape in shapes]):
         batch = np.broadcast_shapes(batch, *shapes)
-        query, key, value = (np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (query, key, value))
+        query, key, value = (
+            np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (query, key, value)
+        )
     count = math.prod(batch)
     query, key, value = [x.reshape(count, *x.shape[-2:]) for x in (query, key, value)]
     output = np.empty((count, length, value.shape[-1]), query.dtype)
