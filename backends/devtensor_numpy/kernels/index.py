@@ -41,7 +41,9 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
     if out.ndim == 1 or rows.size < 64:
         np.add.at(out, index, rows)
         return
-    order = index.argsort(kind="stable")
+    # Numbers of 16 bits are sorted by their digits.
+    keys = index.astype(np.uint16) if len(out) <= 1 << 16 else index
+    order = keys.argsort(kind="stable")
     places = index[order]
     new = np.empty(places.shape, dtype=bool)
     new[0] = True
