@@ -66,7 +66,13 @@ def start(array: Any) -> Any:
     return memory if memory._pointer == array._pointer else Raw(array)
 
 
-def launch(queue: Any, function: Any, args: list[Any], size: tuple[int, ...]) -> None:
+def launch(
+    queue: Any,
+    function: Any,
+    args: list[Any],
+    size: tuple[int, ...],
+    group: tuple[int, ...] | None = None,
+) -> None:
     """Run a kernel after all that dpnp has been asked for.
 
     Parameters
@@ -77,6 +83,8 @@ def launch(queue: Any, function: Any, args: list[Any], size: tuple[int, ...]) ->
         C-contiguous dpnp arrays, and numbers as ctypes objects.
     size : tuple of int
         How many work items; the last number is what ``get_global_id(0)`` counts.
+    group : tuple of int, optional
+        How many of them make a group.
     """
     if 0 in size:
         return
@@ -85,7 +93,8 @@ def launch(queue: Any, function: Any, args: list[Any], size: tuple[int, ...]) ->
         raise TypeError(f"the kernel takes {function.num_args} arguments, not {len(args)}")
     memory = [a if isinstance(a, ctypes._SimpleCData) else start(a) for a in args]
     order = ORDER[queue]
-    event = queue.submit_async(function, memory, list(size), None, order.submitted_events)
+    together = None if group is None else list(group)
+    event = queue.submit_async(function, memory, list(size), together, order.submitted_events)
     order.add_event_pair(queue._submit_keep_args_alive(memory, [event]), event)
 
 

@@ -1,81 +1,211 @@
-"""Symbols in the place of arrays, which note what is done with them in OpenCL C."""
+"""Symbols in the place of arrays, which note what is done with them in OpenCL C.
+
+What is noted are nodes: a number that comes from an array, an expression of others, or what becomes
+of others along some axes. The shapes of all nodes of one formula have as many axes as the largest
+array, with 1 where a node is the same all along; a symbol may show its node in another shape.
+"""
 
 from __future__ import annotations
 
+import copy
+from math import prod
 from typing import Any
 
 import dpnp
 import numpy as np
 
+from .launch import TYPES
+
 Array = dpnp.ndarray
-BOOL = np.dtype(bool)
+BOOL, HALF, PLACE = np.dtype(bool), np.dtype(np.float16), np.dtype(np.int64)
+INNER = {**TYPES, "bool": "int", "float16": "float"}
+"""OpenCL's types of numbers while they are worked on; those of `TYPES` lie in the memory."""
+Shape = tuple[int, ...]
 
 
 class Untraceable(Exception):
     """The formula does something that has no counterpart in a kernel."""
 
 
+def inner(dtype: Any) -> str:
+    """OpenCL's type of a number in a formula."""
+    return INNER[dtype.name]
+
+
+class Node:
+    """A number of a formula, one for each element of `shape`.
+
+    Attributes
+    ----------
+    how : str
+        "given" of array number `place`; "number"; "value", an expression; "place", along the axis
+        of a reduction; or the name of a reduction over `axes`.
+    needs : tuple of Node
+        What it is made of.
+    """
+
+    __slots__ = ("axes", "dtype", "how", "name", "needs", "place", "shape", "text")
+
+    def __init__(
+        self,
+        name: str,
+        how: str,
+        dtype: Any,
+        shape: Shape,
+        needs: tuple[Node, ...] = (),
+        text: str = "",
+        axes: Shape = (),
+        place: Any = None,
+    ) -> None:
+        self.name, self.how, self.dtype, self.shape = name, how, dtype, shape
+        self.needs, self.text, self.axes, self.place = needs, text, axes, place
+
+
 class Trace:
-    """A formula being written down."""
+    """A formula being written down.
 
-    def __init__(self, like: Any) -> None:
-        self.like = like
-        self.lines: list[str] = []
-        self.inputs: list[Any] = []
-        self.constants: list[float] = []
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The type of the numbers that it contains.
+    device : object
+        What symbols say about where they are.
+    """
 
-    def symbol(self, text: str, truth: bool = False) -> Symbol:
-        """The result of an expression."""
-        name = f"v{len(self.lines)}"
-        self.lines.append(f"{'int' if truth else 'T'} {name} = {text};")
-        return Symbol(self, name, truth)
+    def __init__(self, dtype: Any, device: Any) -> None:
+        self.dtype, self.device = dtype, device
+        self.nodes: list[Node] = []
 
-    def given(self, array: Any, single: bool = False) -> Symbol:
+    def node(self, how: str, dtype: Any, shape: Shape, *more: Any, **named: Any) -> Node:
+        """A new node, with a name of its own."""
+        made = Node(f"v{len(self.nodes)}", how, dtype, shape, *more, **named)
+        self.nodes.append(made)
+        return made
+
+    def given(self, place: int, dtype: Any, shape: Shape) -> Symbol:
         """An array that the kernel reads."""
-        self.inputs.append(array)
-        return self.symbol(f"x{len(self.inputs) - 1}[{'0' if single else 'i'}]")
+        return Symbol(self, self.node("given", dtype, shape, place=place), shape)
 
-    def name(self, value: Any) -> str:
-        """A symbol's name, or that of the argument in which a number is passed."""
-        if value.__class__ is Symbol:
-            return value.name if not value.truth else f"(T){value.name}"
-        if isinstance(value, (float, int, np.floating)) and value.__class__ is not bool:
-            self.constants.append(float(value))
-            return f"c{len(self.constants) - 1}"
-        if isinstance(value, Array) and not value.ndim and value.dtype == self.like.dtype:
-            return self.given(value, True).name
-        raise Untraceable(value)
+    def number(self, value: Any, dtype: Any) -> Node:
+        """A number, which becomes an argument of the kernel."""
+        if value.__class__ is bool or not isinstance(value, (float, int, np.floating)):
+            raise Untraceable(value)
+        if dtype.kind in "iu":
+            info = np.iinfo(dtype)
+            if value.__class__ is not int or not info.min <= value <= info.max:
+                raise Untraceable(value)
+        elif dtype.kind == "f":
+            value = float(value)
+        else:
+            raise Untraceable(value)
+        return self.node("number", dtype, (), place=value)
+
+    def made(self, text: str, *operands: Any, dtype: Any = None) -> Symbol:
+        """The result of an expression; `text` has {0}, {1} for the operands and {T} for their type.
+
+        The symbols among them have one type, which is that of the numbers, too.
+        """
+        symbols = [x for x in operands if x.__class__ is Symbol]
+        common = next((x.dtype for x in symbols if x.dtype != BOOL), BOOL)
+        shown, shape = aligned(symbols)
+        nodes = []
+        for x in operands:
+            if x.__class__ is not Symbol:
+                nodes.append(self.number(x, self.dtype if common == BOOL else common))
+            elif x.dtype in (common, BOOL):
+                nodes.append(x.at(shape))
+            else:
+                raise Untraceable("two types")
+        kind = inner(common if common != BOOL else self.dtype)
+        text = text.format(*[n.name for n in nodes], T=kind)
+        node = self.node("value", common if dtype is None else dtype, shape, tuple(nodes), text)
+        return Symbol(self, node, shown)
+
+    def reduced(
+        self, how: str, x: Symbol, axis: Any, keepdims: bool, dtype: Any = None, parts: Any = None
+    ) -> Symbol:
+        """What becomes of `x` along some axes."""
+        shape = x.shape
+        if shape != x.node.shape:
+            raise Untraceable(how)
+        axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+        gone = {d % len(shape) for d in axes if -len(shape) <= d < len(shape)}
+        if len(gone) != len(axes) or (not gone and shape):
+            raise Untraceable(how)
+        long = tuple([d for d in sorted(gone) if shape[d] != 1])
+        kept = tuple([1 if d in gone else n for d, n in enumerate(shape)])
+        shown = kept if keepdims else tuple([n for d, n in enumerate(shape) if d not in gone])
+        dtype = x.dtype if dtype is None else dtype
+        needs = (x.node,) if parts is None else (x.node, parts)
+        if not long and dtype == x.dtype:
+            return Symbol(self, x.node, shown)
+        if not long:
+            raise Untraceable(how)
+        return Symbol(self, self.node(how, dtype, kept, needs, axes=long), shown)
 
 
 class Symbol:
-    """Stands for an array in a formula."""
+    """Stands for an array in a formula: a node, in the shape in which it is shown."""
 
-    __slots__ = ("name", "trace", "truth")
+    __slots__ = ("node", "shape", "trace")
     __array_ufunc__ = None  # NumPy's scalars leave operators to it
 
-    def __init__(self, trace: Trace, name: str, truth: bool) -> None:
-        self.trace, self.name, self.truth = trace, name, truth
+    def __init__(self, trace: Trace, node: Node, shape: Shape) -> None:
+        self.trace, self.node, self.shape = trace, node, shape
 
     @property
     def dtype(self) -> Any:
         """The type of the elements."""
-        return BOOL if self.truth else self.trace.like.dtype
+        return self.node.dtype
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape, that of all arrays."""
-        shape: tuple[int, ...] = self.trace.like.shape
-        return shape
+    def truth(self) -> bool:
+        """Whether they are bools."""
+        found: bool = self.node.dtype == BOOL
+        return found
 
     @property
     def ndim(self) -> int:
-        """How many dimensions it has."""
+        """How many dimensions it shows."""
         return len(self.shape)
 
     @property
     def device(self) -> Any:
         """The device of the arrays."""
-        return self.trace.like.device
+        return self.trace.device
+
+    def reshaped(self, shape: Shape) -> Symbol:
+        """The same elements in another shape."""
+        size = prod(self.shape)
+        if -1 in shape:
+            rest = -prod(shape)
+            if rest <= 0 or size % rest:
+                raise Untraceable("reshape")
+            shape = tuple([size // rest if n == -1 else n for n in shape])
+        if prod(shape) != size or size != prod(self.node.shape):
+            raise Untraceable("reshape")
+        if shape == self.shape:
+            return self
+        if self.node.how == "given":
+            return self.trace.given(self.node.place, self.dtype, shape)
+        seen = copy.copy(self)
+        seen.shape = shape
+        return seen
+
+    def at(self, shape: Shape) -> Node:
+        """The node, for an expression whose shape is `shape`."""
+        mine = self.node.shape
+        if mine == shape or not mine or prod(mine) == 1 == prod(shape):
+            return self.node
+        if len(mine) == len(shape):
+            if all(n in (1, m) for n, m in zip(mine, shape, strict=True)):
+                return self.node
+        elif self.node.how == "given" and len(mine) < len(shape):
+            if self.shape == mine:
+                return self.trace.given(
+                    self.node.place, self.dtype, (*(1,) * (len(shape) - len(mine)), *mine)
+                ).node
+        raise Untraceable("shapes")
 
     def __bool__(self) -> bool:
         raise Untraceable("a decision by elements")
@@ -83,19 +213,41 @@ class Symbol:
     __hash__ = None  # type: ignore[assignment]
 
 
+def aligned(symbols: list[Symbol]) -> tuple[Shape, Shape]:
+    """The shape that the result of an expression shows, and that of its node."""
+    first = symbols[0]
+    if all(x.shape == first.shape and x.node.shape == first.node.shape for x in symbols):
+        return first.shape, first.node.shape
+    real = [x for x in symbols if x.shape]
+    if all(x.shape == x.node.shape for x in real):
+        try:
+            shape = np.broadcast_shapes(*[x.shape for x in real])
+        except ValueError:
+            raise Untraceable("shapes") from None
+        return shape, shape
+    one = next(x for x in real if x.shape != x.node.shape)
+    if any(x.shape != one.shape or x.node.shape != one.node.shape for x in real):
+        raise Untraceable("shapes")
+    return one.shape, one.node.shape
+
+
 def binary(text: str, truth: bool = False, back: bool = False, bools: bool = False) -> Any:
     """An operator; `text` has {0} and {1} for the operands, all bools if `bools` says so."""
 
     def call(self: Symbol, other: Any) -> Symbol:
-        trace = self.trace
+        both = other.__class__ is Symbol
         if bools:
-            if not (self.truth and other.__class__ is Symbol and other.truth):
+            if not (self.truth and both and other.truth):
                 raise Untraceable(text)
-            return trace.symbol(text.format(self.name, other.name), True)
-        if self.truth and (other.__class__ is not Symbol or other.truth):
-            raise Untraceable(text)  # the type of the result is decided elsewhere
-        one, two = trace.name(self), trace.name(other)
-        return trace.symbol(text.format(*((two, one) if back else (one, two))), truth)
+        elif self.truth or (both and other.truth):
+            if self.truth and (not both or other.truth):
+                raise Untraceable(text)  # the type of the result is decided elsewhere
+        elif self.dtype.kind != "f" and "/" in text:
+            raise Untraceable(text)
+        elif self.dtype == HALF and not truth:
+            raise Untraceable(text)  # each step would be rounded
+        operands = (other, self) if back else (self, other)
+        return self.trace.made(text, *operands, dtype=BOOL if truth else None)
 
     return call
 
@@ -109,32 +261,35 @@ for _name, _sign in {"and": "&", "or": "|", "xor": "^"}.items():
     setattr(Symbol, f"__{_name}__", binary(f"{{0}} {_sign} {{1}}", True, bools=True))
 
 
+def as_real(self: Symbol) -> Symbol:
+    """A symbol, if it stands for floats in which is calculated."""
+    if self.dtype.kind != "f" or self.dtype == HALF:
+        raise Untraceable("no floats")
+    return self
+
+
 def _power(self: Symbol, other: Any) -> Symbol:
-    if self.truth:
-        raise Untraceable("**")
+    as_real(self)
     if other.__class__ in (int, float) and other == 2:
-        return self.trace.symbol(f"{self.name} * {self.name}")
-    return self.trace.symbol(f"pow({self.name}, {self.trace.name(other)})")
-
-
-def as_real(self: Symbol) -> str:
-    if self.truth:
-        raise Untraceable("bools")
-    return self.name
-
-
-setattr(Symbol, "__pow__", _power)  # noqa: B010
-setattr(Symbol, "__neg__", lambda self: self.trace.symbol(f"-{as_real(self)}"))  # noqa: B010
-setattr(Symbol, "__abs__", lambda self: self.trace.symbol(f"fabs({as_real(self)})"))  # noqa: B010
+        return self.trace.made("{0} * {0}", self)
+    return self.trace.made("pow({0}, {1})", self, other)
 
 
 def _invert(self: Symbol) -> Symbol:
     if not self.truth:
         raise Untraceable("~")
-    return self.trace.symbol(f"!{self.name}", True)
+    return self.trace.made("!{0}", self)
 
 
+def single(text: str) -> Any:
+    """An operator of floats."""
+    return lambda self: self.trace.made(text, as_real(self))
+
+
+setattr(Symbol, "__pow__", _power)  # noqa: B010
 setattr(Symbol, "__invert__", _invert)  # noqa: B010
+setattr(Symbol, "__neg__", single("-{0}"))  # noqa: B010
+setattr(Symbol, "__abs__", single("fabs({0})"))  # noqa: B010
 
 SAME = (
     "exp expm1 log log1p log2 log10 sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh "
@@ -144,7 +299,7 @@ ONE = {
     **{name: f"{name}({{0}})" for name in SAME.split()},
     "abs": "fabs({0})", "negative": "-{0}", "square": "{0} * {0}", "reciprocal": "1 / {0}",
     "round": "rint({0})", "positive": "{0}",
-    "sign": "{0} > 0 ? (T)1 : {0} < 0 ? (T)-1 : {0}",
+    "sign": "{0} > 0 ? ({T})1 : {0} < 0 ? ({T})-1 : {0}",
 }  # fmt: skip
 TESTS = {
     "isnan": "{0} != {0}",

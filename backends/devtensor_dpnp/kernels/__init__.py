@@ -10,7 +10,7 @@ from . import random, sort
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "item_select": views.item_select,
-    **fuse.kernels(),
     **random.KERNELS,
     **sort.KERNELS,
+    **fuse.kernels(sort.KERNELS),
 }
