@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import devtensor as dt
 from devtensor.nn import functional as F
+from devtensor.ops import conv
 from devtensor.tensor import Tensor
 
-__all__ = ["convolution", "embedding_bag"]
+__all__ = ["convolution", "convolution_backward", "embedding_bag"]
 
 MODES = ("sum", "mean", "max")
 
@@ -111,3 +113,44 @@ def embedding_bag(
         )
         rows = dt.cat([indices.long(), indices.new_zeros(1).long()])[first]
     return output, bags, sizes, rows
+
+
+def convolution_backward(
+    grad_output: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    output_mask: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of `convolution`: of its input, weight and bias, as far as the mask asks.
+
+    Parameters
+    ----------
+    grad_output : Tensor
+        The gradient of the result.
+    bias_sizes : sequence of int, optional
+        The shape of the bias; without effect.
+    output_mask : sequence of three bool
+        Which of the three are wanted; the others are None.
+    input, weight, stride, padding, dilation, transposed, output_padding, groups
+        As there.
+    """
+    rest = {"stride": tuple(stride), "padding": tuple(padding), "dilation": tuple(dilation)}
+    back: Any = conv.convolution if transposed else conv.convolution_spread
+    pair = (grad_output, input) if transposed else (input, grad_output)
+    size, window = tuple(input.shape[2:]), tuple(weight.shape[2:])
+    made: tuple[Callable[[], Tensor], ...] = (
+        lambda: back(grad_output, weight, size=size, groups=groups, **rest),
+        lambda: conv.convolution_weight(*pair, size=window, groups=groups, **rest),
+        lambda: conv.channel_sum(grad_output),
+    )
+    first, second, third = [
+        make() if wanted else None for make, wanted in zip(made, output_mask, strict=True)
+    ]
+    return first, second, third

@@ -59,7 +59,7 @@ def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | N
     if op.rules and any(edge is not None for edge in edges):
         node = record(op, inputs, params, outs, edges, mode)
     for book in mode.ledgers:
-        book.add(op, outs, node, mode)
+        book.add(op, inputs, params, outs, node, mode)
     if op.outputs is None:
         return outs
     return op.packed(*outs) if op.packed is not list else tuple(outs)

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
-from devtensor.autograd.mode import Block, Mode
+from devtensor.autograd.mode import Mode
 from devtensor.autograd.node import Call, Node
 from devtensor.autograd.saved import Packed
 from devtensor.op import Op
 from devtensor.tensor import Constant, Tensor
+from devtensor.watch import Watch
 
 SCHEMA = 1
 
@@ -71,7 +72,7 @@ class Row:
         return sum(s.bytes for s in self.saved)
 
 
-class ledger(Block):
+class ledger(Watch):
     """Records every launch in a block.
 
     Attributes
@@ -92,20 +93,17 @@ class ledger(Block):
     kind = "ledger"
 
     def __init__(self) -> None:
-        super().__init__(None)
+        super().__init__()
         self.rows: list[Row] = []
         self._saved: dict[tuple[str, int], int] = {}
         self._made: dict[tuple[str, int], int] = {}
 
-    def __enter__(self) -> ledger:
-        self._value = self  # only while its entry is made, so that it holds no cycle
-        self._open(sys._getframe(1))
-        self._value = None
-        return self
-
     # ---- what launches tell
 
-    def add(self, op: Op, outs: Any, node: Node | None, mode: Mode, written: bool = False) -> None:
+    def add(
+        self, op: Op, inputs: Any, params: Any, outs: Any, node: Node | None, mode: Mode,
+        written: bool = False,
+    ) -> None:  # fmt: skip
         """Note a launch; `devtensor.launch` calls it."""
         made = 0
         if not (op.view is True or written):

@@ -1,17 +1,16 @@
-"""Operators of one's own by name (``torch.library``), and where they are called (``torch.ops``)."""
+"""Operators of one's own by name (``torch.library``); they are called from ``torch.ops``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
-from devtensor.aten import OPERATIONS
 from devtensor.autograd.function import Function
 from devtensor.device import device
 from devtensor.refusal import refused
 from devtensor.tensor import Tensor
+from devtensor.watch import through
 
 __all__ = [
     "CustomOpDef",
@@ -80,6 +79,9 @@ class CustomOpDef:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return through(self._name, self._run, args, kwargs)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
         kernel = self._kernel([*args, *kwargs.values()])
         if self._function is None:
             return kernel(*args, **kwargs)
@@ -254,54 +256,3 @@ class Library:
         """Enter a kernel."""
         name = op_name if isinstance(op_name, str) else op_name._name
         impl(f"{self.ns}::{name.rpartition('::')[2]}", dispatch_key or self.dispatch_key, fn)
-
-
-class Overloads:
-    """PyTorch's own operation by name: ``torch.ops.aten.add``, and its forms, all the same here."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.__wrapped__ = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__wrapped__(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self
-
-
-class Namespace:
-    """``torch.ops.mine``: operators of one namespace."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, name: str) -> Any:
-        found: Any = _operators.get(f"{self._name}::{name}")
-        if found is None and self._name == "aten":
-            for home in ("devtensor", "devtensor.nn.functional", "devtensor.native"):
-                function = getattr(import_module(home), name, None)
-                if callable(function):
-                    return Overloads(function)
-            found = OPERATIONS.get(name) or vars(Tensor).get(name)
-        if not callable(found):
-            raise AttributeError(
-                f"'_OpNamespace' '{self._name}' object has no attribute '{name}': no operator of "
-                "that name was defined by torch.library, and compiled ones cannot be loaded"
-            )
-        return Overloads(found)
-
-
-def load_library(path: str) -> None:
-    """Refuse: what is compiled for PyTorch runs on its tensors alone.
-
-    Raises
-    ------
-    OSError
-        Always, as where a library cannot be loaded; packages with an own way go that one.
-    """
-    raise OSError(
-        f"Could not load this library: {path}: it is compiled for PyTorch's tensors; use what the "
-        "package has in Python"
-    )

@@ -50,6 +50,7 @@ FLOORS = [
         "autograd.graph",
         "autograd.ontensor",
         "ledger",
+        "watch",
     ],
     [
         "printing",
@@ -89,6 +90,7 @@ FLOORS = [
         "amp",
         "__config__",
         "_C",
+        "_ops",
         "_utils",
         "_tensor_str",
         "aten",
@@ -300,7 +302,8 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.ontensor", "autograd.passes", "autograd.saved",
     "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch",
-    "ledger", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor", "",
+    "ledger", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
+    "watch", "",
 }  # fmt: skip
 
 

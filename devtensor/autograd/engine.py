@@ -35,7 +35,8 @@ class Walk:
     roots : list
         The places to begin at, each with its gradient; emptied when the pass begins.
     create_graph : bool
-        Whether the pass is itself recorded: rules then run on tensors instead of arrays.
+        Whether rules run on tensors instead of arrays, as they must where the pass is itself
+        recorded or watched.
     keep : bool
         Whether what was saved stays.
     """
@@ -52,6 +53,7 @@ class Walk:
         self.starts: list[Node] = [edge.node for edge, _ in roots]
         self.ends: list[Callable[[], None]] = []
         self.device: Device | None = None
+        self.node: Node | None = None
         self.before: dict[Any, int] = {}
 
     def aim(self, targets: Sequence[Any], accumulate: bool = False) -> None:
@@ -213,6 +215,7 @@ class Walk:
             if node.extra is not None or node in self.captures:
                 g = self.observed(node, g)
             if self.needed is None or self.needed[node] is True:
+                self.node = node
                 if node.extra is not None and node.extra.prehooks:
                     g = self.prehooked(node, g)
                 steps = pull(node, self, g) if node.__class__ is Call else node.go(self, g)
@@ -338,13 +341,18 @@ def walk_from(
 ) -> list[Any]:
     """Run a pass; give the gradients of the `targets` that are asked for.
 
-    With `accumulate` those of leaves are added to their ``.grad`` instead.
+    With `accumulate` those of leaves are added to their ``.grad`` instead. A pass that is watched
+    and not recorded runs on tensors in between.
     """
-    walk = Walk(roots, create_graph, keep)
+    watched = current().watched and not create_graph
+    if watched:
+        roots = [(e, g if g.__class__ is Coo else wrap(g, e.node.device)) for e, g in roots]
+    walk = Walk(roots, create_graph or watched, keep)
     if targets is not None:
         walk.aim(targets, accumulate)
     walk.run(create_graph)
-    return [walk.captured.get(place) for place in range(len(targets or ()))]
+    found = [walk.captured.get(place) for place in range(len(targets or ()))]
+    return [g._array if isinstance(g, Tensor) else g for g in found] if watched else found
 
 
 class Running(threading.local):

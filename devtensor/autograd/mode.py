@@ -43,8 +43,8 @@ class Entry:
     Attributes
     ----------
     kind : str
-        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"cast"``,
-        ``"function"``, ``"anomaly"``.
+        ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"watch"``,
+        ``"cast"``, ``"function"``, ``"anomaly"``.
     value : object
         What the block sets.
     owner : frame or None
@@ -124,6 +124,8 @@ class Mode:
         The objects that are asked what functions do.
     anomaly : bool
         Whether nodes remember the line that made them.
+    watched : bool
+        Whether the launches of the way back are told, too: rules then run on tensors.
     plain : bool
         Whether nothing but the flags matters to a launch.
     bound : bool
@@ -147,11 +149,12 @@ class Mode:
         "recording",
         "setter",
         "thread",
+        "watched",
     )
 
     def __init__(self, stack: tuple[Entry, ...], thread: int) -> None:
         grad = outer = True
-        inference = anomaly = bound = False
+        inference = anomaly = bound = watched = False
         hooks: Any = None
         ledgers: tuple[Any, ...] = ()
         functions: tuple[Any, ...] = ()
@@ -169,8 +172,9 @@ class Mode:
                 setter = entry
             elif kind == "hooks":
                 hooks = value
-            elif kind in ("ledger", "cast"):
+            elif kind in ("ledger", "watch", "cast"):
                 ledgers = (*ledgers, value)
+                watched = watched or kind == "watch"
             elif kind == "function":
                 functions = functions[:-1] if value is None else (*functions, value)
             elif kind == "anomaly":
@@ -179,7 +183,7 @@ class Mode:
         self.recording = grad and not inference
         self.edge = INFERENCE if inference else None
         self.hooks, self.ledgers, self.anomaly = hooks, ledgers, anomaly
-        self.functions = functions
+        self.functions, self.watched = functions, watched
         self.bound, self.thread = bound, thread
         self.plain = hooks is None and not (ledgers or functions or anomaly or bound)
 

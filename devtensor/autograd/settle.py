@@ -25,16 +25,18 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
     ----------
     leaf : Leaf
     g : Tensor or array
-        A tensor if the pass is recorded.
+        A tensor if the pass is recorded or watched.
     owned : bool
         Whether the array is the pass's own, so that it may become the ``.grad`` as it is.
     create_graph : bool
-        Whether the pass is recorded.
+        Whether the pass runs on tensors.
     """
     tensor = leaf.tensor()
     if tensor is None:
         return
     native = tensor._array.dtype
+    if create_graph and not current().grad and g.__class__ is not Coo:
+        create_graph, g = False, g._array
     with _leaf_lock:
         rest = rest_of(tensor)
         old = rest.grad

@@ -134,7 +134,7 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
             node = record(op, operands, params, out, edges, mode)
         rebase(target, out._node, device)
     for book in mode.ledgers:
-        book.add(op, target, node, mode, written=True)
+        book.add(op, operands, params, target, node, mode, written=True)
     return target
 
 
@@ -276,7 +276,9 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
                 target._device.backend.write(target._array, result)
             memory.written(op.name)
     for book in mode.ledgers:
-        book.add(op, [t for t in targets if t is not None], None, mode, written=True)
+        made = [t for t in targets if t is not None]
+        named = dict(zip(op.params, params, strict=True))
+        book.add(op, inputs, named, made, None, mode, written=True)
 
 
 def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: str) -> bool:

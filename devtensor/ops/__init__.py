@@ -13,5 +13,5 @@ def __getattr__(name: str) -> Any:
     # PyTorch's place for operators of others, ``torch.ops.mine.scale``.
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    library = import_module("devtensor.library")
-    return library.load_library if name == "load_library" else library.Namespace(name)
+    named = import_module("devtensor._ops")
+    return named.load_library if name == "load_library" else named.namespace(name)

@@ -130,10 +130,11 @@ def to_device(input: Any, device: Device) -> Any:
     out = wrap(array, device, mode.edge)
     node = None
     edge = edge_of(input) if mode.recording else None
+    params = {"source": input._device}
     if edge is not None:
-        node = record(carried.op, [input], {"source": input._device}, out, [edge], mode)
+        node = record(carried.op, [input], params, out, [edge], mode)
     for book in mode.ledgers:
-        book.add(carried.op, out, node, mode)
+        book.add(carried.op, [input], params, out, node, mode)
     return out
 
 

@@ -255,15 +255,15 @@ def matmul_input(xp, g, other, input_shape):
 
 
 def matmul_other(xp, g, input, other_shape):
-    if input.ndim == 1:
-        if len(other_shape) == 1:
-            return g * input
-        return sum_to(xp, xp.expand_dims(input, axis=-1) * xp.expand_dims(g, axis=-2), other_shape)
     if len(other_shape) == 1:
+        if input.ndim == 1:
+            return g * input
         flat = xp.reshape(input, (rows_of(input), input.shape[-1]))
-        return xp.matmul(xp.reshape(g, (flat.shape[0],)), flat)
+        return xp.matmul(flat.T, xp.reshape(g, (flat.shape[0],)))
     if len(other_shape) == 2:
         return xp.outer_sum(input, g)
+    if input.ndim == 1:
+        return sum_to(xp, xp.expand_dims(input, axis=-1) * xp.expand_dims(g, axis=-2), other_shape)
     return sum_to(xp, xp.matmul(swap(xp, input), g), other_shape)
 
 
@@ -395,7 +395,7 @@ def mv(xp, input, vec, /):
 derivative(
     mv,
     input=lambda xp, g, vec: xp.expand_dims(g, axis=-1) * vec,
-    vec=lambda xp, g, input: xp.matmul(g, input),
+    vec=lambda xp, g, input: xp.matmul(input.T, g),
 )
 
 
@@ -624,7 +624,7 @@ derivative(
     addmv,
     input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
     mat=lambda xp, g, vec, alpha: scaled(xp.expand_dims(g, axis=-1) * vec, alpha),
-    vec=lambda xp, g, mat, alpha: scaled(xp.matmul(g, mat), alpha),
+    vec=lambda xp, g, mat, alpha: scaled(xp.matmul(mat.T, g), alpha),
 )
 
 
@@ -763,7 +763,7 @@ derivative(
     addr,
     input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
     vec1=lambda xp, g, vec2, alpha: scaled(xp.matmul(g, vec2), alpha),
-    vec2=lambda xp, g, vec1, alpha: scaled(xp.matmul(vec1, g), alpha),
+    vec2=lambda xp, g, vec1, alpha: scaled(xp.matmul(g.T, vec1), alpha),
 )
 
 

@@ -98,7 +98,7 @@ def linear_weight(xp, g, input, weight_shape):
     if len(weight_shape) == 2:
         return xp.outer_sum(g, input)
     flat = xp.reshape(input, (rows_of(input), input.shape[-1]))
-    return xp.matmul(xp.reshape(g, (flat.shape[0],)), flat)
+    return xp.matmul(flat.T, xp.reshape(g, (flat.shape[0],)))
 
 
 def linear_bias(xp, g, bias_shape):

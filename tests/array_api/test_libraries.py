@@ -190,7 +190,7 @@ def test_torchvisions_suppression_of_boxes(count, device):
     boxes[:, 2:] += boxes[:, :2] + 1
     given = dt.tensor(boxes, device=device), dt.tensor(scores, device=device)
     for most in (0.25, 0.5):
-        left = dt.library.Namespace("torchvision").nms(*given, most)
+        left = dt.ops.torchvision.nms(*given, most)
         assert left.dtype is dt.int64 and left.device is given[0].device
         assert left.tolist() == suppressed(boxes, scores, most)
 
@@ -214,7 +214,7 @@ BOXES += [[0, 3.5, 4.5, 3.6, 4.6], [1, 30, 30, 40, 40]]
 def regions(name):
     """torchvision's operator of a name, as its modules call it."""
     neighbours.greet(SimpleNamespace(__name__="torchvision.extension", torch=dt))
-    return getattr(dt.library.Namespace("torchvision"), name)
+    return getattr(dt.ops.torchvision, name)
 
 
 def bin_of(start, size, bins, number, length):
