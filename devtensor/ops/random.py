@@ -91,6 +91,18 @@ class Bits:
         parts = [(words >> shift) & (2**size - 1) for shift in range(0, 32, size)]
         return self.xp.reshape(self.xp.stack(parts, axis=-1), (-1,))[:count]
 
+    def normals(self, count: int, dtype: Any) -> Any:
+        """Normal numbers: each two a point of the plane, made from its radius and its angle."""
+        xp, pairs = self.xp, -(-count // 2)
+        if wide(dtype):
+            x, least = xp.astype(self.numbers(2 * pairs) >> 11, xp.float64) * 2.0**-53, 2.0**-54
+        else:
+            x, least = xp.astype(self.words(2 * pairs) >> 1, xp.float32) * 2.0**-31, 2.0**-32
+        x = xp.reshape(x, (pairs, 2))
+        radius, angle = xp.sqrt(xp.log(x[:, 0] + least) * -2.0), x[:, 1] * (2 * pi)
+        points = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
+        return xp.reshape(points, (2 * pairs,))[:count]
+
 
 # ---- distributions: functions of bits, of how many numbers, in what type, and of parameters
 
@@ -125,18 +137,8 @@ def uniform_numbers(bits: Bits, count: int, dtype: Any, low: float, high: float)
 
 
 def normal_numbers(bits: Bits, count: int, dtype: Any, mean: float, std: float) -> Any:
-    """Normal: each two numbers a point of the plane, made from its radius and its angle."""
-    xp, pairs = bits.xp, -(-count // 2)
-    if wide(dtype):
-        x = xp.astype(bits.numbers(2 * pairs) >> 11, xp.float64) * 2.0**-53
-        least = 2.0**-54
-    else:
-        x = xp.astype(bits.words(2 * pairs) >> 1, xp.float32) * 2.0**-31
-        least = 2.0**-32
-    x = xp.reshape(x, (pairs, 2))
-    radius, angle = xp.sqrt(xp.log(x[:, 0] + least) * -2.0), x[:, 1] * (2 * pi)
-    points = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
-    x = xp.reshape(points, (2 * pairs,))[:count]
+    """Normal."""
+    x = bits.normals(count, dtype)
     return x if (mean, std) == (0, 1) else x * std + mean
 
 

@@ -138,6 +138,24 @@ class Bits(common.Bits):
         words = self.words(-(-count * size // 32))
         return words.view(np.dtype(f"u{size // 8}"))[:count]
 
+    def normals(self, count: int, dtype: Any) -> Array:
+        pairs = -(-count // 2)
+        if common.wide(dtype):
+            x = (self.numbers(2 * pairs) >> 11).astype(np.float64)
+            digits = 53
+        else:
+            x = (self.words(2 * pairs) >> 1).astype(np.float32)
+            digits = 31
+        np.multiply(x, 2.0**-digits, out=x)
+        points = x.reshape(pairs, 2)
+        radius, angle = points[:, 0] + 2.0 ** -(digits + 1), points[:, 1] * (2 * math.pi)
+        np.log(radius, out=radius)
+        np.multiply(radius, -2.0, out=radius)
+        np.sqrt(radius, out=radius)
+        np.multiply(radius, np.cos(angle), out=points[:, 0])
+        np.multiply(radius, np.sin(angle, out=angle), out=points[:, 1])
+        return x[:count]
+
 
 def philox(xp: Any, /, count: int, seed: int, offset: int, stream: int = 0) -> Array:
     """`philox` of many counters at once."""
