@@ -136,7 +136,7 @@ class Formula:
         if dtype == BOOL:
             raise Untraceable("full_like")
         number = x.trace.number(float(value) if dtype.kind == "f" else int(value), dtype)
-        made = x.trace.node("value", dtype, x.node.shape, (number,), number.name)
+        made = x.trace.node("value", dtype, x.node.shape, (number,), "{0}")
         return Symbol(x.trace, made, x.shape)
 
     def zeros_like(self, x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
@@ -230,7 +230,7 @@ class Formula:
             if keepdims:
                 raise Untraceable(name)
             x, axis = x.reshaped((-1,)), 0
-        if x.truth or x.shape[axis] == 1:
+        if x.truth or not 1 < x.shape[axis] < 1 << 31:
             raise Untraceable(name)
         places = x.trace.node("place", PLACE, x.node.shape)
         return x.trace.reduced(name, x, axis, keepdims, PLACE, places)

@@ -75,6 +75,7 @@ class Plan:
         self.nodes, self.arrays, self.several = trace.nodes, arrays, several
         self.queue = arrays[0].sycl_queue
         device = self.queue.sycl_device
+        self.vectors = bool(device.is_cpu)
         self.units, self.few = device.max_compute_units, FEW if device.is_cpu else FEW // 16
         self.dense: set[int] = set()
         self.made: list[tuple[Shape, Any]] = []
@@ -179,7 +180,7 @@ class Plan:
     def program(self, axes: Shape, outs: list[tuple[Node, int]]) -> Program:
         """The kernel that reduces along some axes."""
         self.ndim = max(len(n.shape) for n, _ in outs)
-        found = Program(self.nodes, axes, outs, self.held, self.steps)
+        found = Program(self.nodes, axes, outs, self.held, self.steps, self.vectors)
         if found.foreign():
             raise Untraceable("rows need columns that need rows")
         return found
@@ -245,7 +246,7 @@ class Plan:
                     inner.append(kept)
                     targets.append((kept, held[most]))
             self.ndim = len(shape) + 1
-            self.add(Program(inner, (0,), targets, {}, self.steps))
+            self.add(Program(inner, (0,), targets, {}, self.steps, self.vectors))
         self.held.update(held)
 
     def add(self, program: Program, chunks: int = 1) -> None:

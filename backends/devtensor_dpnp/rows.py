@@ -2,11 +2,10 @@
 
 A program is one kernel. It has a row for each place of the axes that are kept, and goes along the
 others once for each reduction that needs the result of another, and at last to write what each
-element becomes; what it needs on the way it calculates again. Either a work item has a row of its
-own, where the neighbours in memory belong to other rows or rows are short, or a sub-group of
-`LANES` work items goes along a row together.
-
-Sums are made of blocks, whose own rounding errors are caught when they are added.
+element becomes; what it needs on the way it calculates again. A work item has a row of its own where
+the neighbours in memory belong to other rows, or where rows are short. Otherwise it goes along the
+row by vectors, or `LANES` work items go together, a sub-group: on a processor those take twice as
+long.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ import hashlib
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from .launch import TYPES
-from .trace import BOOL, HALF, Node, Shape, Untraceable, inner
+from .statements import WIDTH, State, expression, load, several, store
+from .trace import Node, Shape, Untraceable, inner
 
 LANES = 16
 """Work items that go along a row together: a sub-group."""
@@ -30,114 +28,6 @@ SHORT = 24
 """A row with fewer neighbours in memory belongs to a single work item."""
 WIDE = 64
 """Work items beside each other, at least, where there is a second dimension of them."""
-
-MORE = {"max": ">", "min": "<", "argmax": ">", "argmin": "<"}
-NOWHERE = "LONG_MAX"
-
-
-class State:
-    """The variables in which a reduction keeps what it has seen.
-
-    Parameters
-    ----------
-    node : Node
-        The reduction.
-    """
-
-    def __init__(self, node: Node) -> None:
-        self.node, self.how = node, node.how
-        source = node.needs[0].dtype
-        kind = inner(source)
-        self.kind = "int" if kind in ("char", "uchar", "short", "ushort") else kind
-        self.real = source.kind == "f"
-        self.value, self.place = f"{node.name}a", f"{node.name}p"
-        self.lost, self.part = f"{node.name}e", f"{node.name}b"
-        self.exact = not (self.how == "sum" and self.real)
-
-    def first(self) -> str:
-        """What it is before anything was seen."""
-        start = {"sum": "0", "prod": "1", "any": "0", "all": "1"}.get(self.how)
-        if start is None:
-            most = MORE[self.how] == "<"
-            if self.real:
-                start = "INFINITY" if most else "-INFINITY"
-            else:
-                info = np.iinfo(self.node.needs[0].dtype)
-                start = str(info.max) + "UL" * (info.bits == 64 and not info.min) if most else (
-                    f"({info.min + 1} - 1)" if info.min else "0"
-                )  # fmt: skip
-        lines = f"{self.kind} {self.value} = {start};"
-        if self.how.startswith("arg"):
-            lines += f" long {self.place} = {NOWHERE};"
-        if not self.exact:
-            lines += f" {self.kind} {self.lost} = 0;"
-        return lines
-
-    def step(self) -> str:
-        """One more element, which has been calculated."""
-        x, value = self.node.needs[0].name, self.value
-        if self.how == "sum":
-            return f"{value if self.exact else self.part} += {x};"
-        if self.how == "prod":
-            return f"{value} *= {x};"
-        if self.how in ("any", "all"):
-            return f"{value} {'|' if self.how == 'any' else '&'}= {x};"
-        if self.how in ("max", "min"):
-            return f"{value} = {self.wins(x, value)} ? {x} : {value};"
-        place = self.node.needs[1].name
-        newer = f"{x} != {x} && {value} == {value}"
-        return (
-            f"if ({x} {MORE[self.how]} {value} || ({newer})) {{ {value} = {x}; "
-            f"{self.place} = {place}; }}"
-        )
-
-    def wins(self, one: str, two: str) -> str:
-        """Whether a number is more than another, or NaN."""
-        test = f"{one} {MORE[self.how]} {two}"
-        return f"({test} || {one} != {one})" if self.real else f"({test})"
-
-    def close(self) -> str:
-        """Add a block's sum to the others, and what that loses to what was lost."""
-        if self.exact:
-            return ""
-        a, e, b, t, z = self.value, self.lost, self.part, "total", "back"
-        return (
-            f"{{ {self.kind} {t} = {a} + {b}, {z} = {t} - {a}; "
-            f"{e} += ({a} - ({t} - {z})) + ({b} - {z}); {a} = {t}; }}"
-        )
-
-    def done(self) -> str:
-        """Bring a work item's variables into one; of infinite sums nothing was lost."""
-        if self.exact:
-            return ""
-        return f"{self.value} = fabs({self.value}) < INFINITY ? {self.value} + {self.lost} : {self.value};"
-
-    def join(self) -> str:
-        """What the work items of a sub-group have seen, to all of them."""
-        lines, a, p = [], self.value, self.place
-        for step in [1 << i for i in range(LANES.bit_length() - 1)]:
-            other = f"{self.kind} o = intel_sub_group_shuffle_xor({a}, {step}u);"
-            if self.how.startswith("arg"):
-                equal = f"o == {a} || (o != o && {a} != {a})"
-                lines.append(
-                    f"{{ {other} long q = intel_sub_group_shuffle_xor({p}, {step}u); "
-                    f"if (o {MORE[self.how]} {a} || (o != o && {a} == {a}) || (({equal}) && q < "
-                    f"{p})) {{ {a} = o; {p} = q; }} }}"
-                )
-                continue
-            result = {
-                "sum": f"{a} + o", "prod": f"{a} * o", "any": f"{a} | o", "all": f"{a} & o",
-            }.get(self.how) or f"{self.wins('o', a)} ? o : {a}"  # fmt: skip
-            lines.append(f"{{ {other} {a} = {result}; }}")
-        return "\n    ".join(lines)
-
-    def result(self) -> str:
-        """The node of the reduction itself."""
-        name, text = self.node.name, self.value
-        if self.how.startswith("arg"):
-            # Where all are as small as can be, none was more.
-            return f"long {name} = {self.place} == {NOWHERE} ? 0 : {self.place};"
-        return f"{inner(self.node.dtype)} {name} = {text};"
 
 
 def space_of(nodes: list[Node]) -> Shape:
@@ -170,6 +60,8 @@ class Program:
         To nodes that are not calculated the number of the array where they are.
     steps : callable
         Of the number of an array and a shape in which it is seen: its step in each axis.
+    vectors : bool
+        Whether a work item goes along a row alone, with vectors: on a processor.
     """
 
     def __init__(
@@ -179,6 +71,7 @@ class Program:
         outs: list[tuple[Node, int]],
         held: dict[Node, int],
         steps: Any,
+        vectors: bool,
     ) -> None:
         self.axes, self.outs, self.held = axes, outs, held
         self.depth: dict[Node, int] = {}
@@ -201,9 +94,9 @@ class Program:
         self.rows = prod([self.groups[g].size for g in self.kept])
         self.count = prod([self.groups[g].size for g in self.gone])
         last = self.groups[-1] if self.groups else None
-        self.together = bool(
-            last is not None and last.gone and (last.size >= SHORT or not self.kept)
-        )
+        self.together = last is not None and last.gone and (last.size >= SHORT or not self.kept)
+        self.wide = self.together and vectors
+        self.varies = {n: self.along(n) for n in self.nodes}
 
     def slot(self, node: Node) -> int | None:
         """The number of the array in which a node is found."""
@@ -226,7 +119,7 @@ class Program:
 
     def writes_elements(self) -> bool:
         """Whether something is written that differs along rows."""
-        return any(self.along(node) for node, _ in self.outs)
+        return any(self.varies[node] for node, _ in self.outs)
 
     def foreign(self) -> list[Node]:
         """Reductions along other axes, whose results this program must be given."""
@@ -260,65 +153,111 @@ class Program:
         """Where in array `k` the number is."""
         terms = []
         for g, group in enumerate(self.groups):
-            step = group.steps[k]
-            if step:
-                terms.append(f"i{g}" if step == 1 else f"i{g} * s{k}_{g}")
+            if group.steps[k]:
+                terms.append(f"i{g}" if group.steps[k] == 1 else f"i{g} * s{k}_{g}")
         if self.chunked and k >= len(self.loads):
             terms.append(f"chunk * s{k}_c")
         return " + ".join(terms) or "0"
 
-    def line(self, node: Node) -> str:
+    def step(self, k: int) -> str:
+        """How far neighbours in a row are from each other in array `k`."""
+        step = self.groups[-1].steps[k] if self.groups else 0
+        return str(step) if step in (0, 1) else f"s{k}_{len(self.groups) - 1}"
+
+    def line(self, node: Node, wide: bool) -> str:
         """The statement that calculates a node."""
-        name, kind = node.name, inner(node.dtype)
+        name, kind = node.name, several(inner(node.dtype), wide)
         if self.slot(node) is not None:
             k = self.loads.index(node)
-            place = f"[{self.address(k)}]"
-            if node.dtype == HALF:
-                return f"float {name} = vload_half({place[1:-1]}, x{k});"
-            return f"{kind} {name} = x{k}{place}{' != 0' if node.dtype == BOOL else ''};"
-        if node.how == "number":
+            return f"{kind} {name} = {load(node, f'x{k}', self.address(k), self.step(k), wide)};"
+        if node.how == "number" or node.axes:
             return ""
         if node.how == "place":
-            return f"long {name} = i{self.gone[0]};"
+            places = ", ".join(map(str, range(WIDTH)))
+            more = f" + (long{WIDTH})({places})" if wide else ""
+            return f"{kind} {name} = i{self.gone[0]}{more};"
         if node.how == "best":
             return f"{kind} {name} = {node.needs[0].name}a;"
-        if node.axes:
-            return ""
-        return f"{kind} {name} = {node.text};"
+        return f"{kind} {name} = {expression(node, wide, self.varies)};"
 
-    def lines(self, targets: list[Node], done: set[Node], along: bool, depth: int) -> list[str]:
-        """The statements for some nodes that were not calculated yet."""
-        wanted, found = self.closure(targets, not along), []
+    def lines(self, targets: list[Node], done: set[Node], depth: int) -> list[str]:
+        """The statements for some nodes, as far as these are the same all along a row."""
+        wanted, found = self.closure(targets), []
         for node in self.nodes:
             if node in wanted and node not in done and self.depth[node] <= depth:
-                if self.along(node) == along:
-                    if not along:
-                        done.add(node)
-                    found.append(self.line(node))
+                if not self.varies[node]:
+                    done.add(node)
+                    found.append(self.line(node, False))
         return [x for x in found if x]
 
-    def loops(self, body: list[str], states: list[State]) -> str:
+    def body(self, targets: list[Node], states: list[State], stores: bool, wide: bool) -> str:
+        """What is done with an element, or with several."""
+        wanted = self.closure(targets, False)
+        lines = [self.line(n, wide) for n in self.nodes if n in wanted and self.varies[n]]
+        lines += [s.step() for s in states]
+        if stores:
+            lines += self.stores(True, wide)
+        return "\n        ".join([x for x in lines if x])
+
+    def stores(self, along: bool, wide: bool = False) -> list[str]:
+        """Write what differs from element to element, or what does not."""
+        count = len(self.loads)
+        return [
+            store(node, f"o{k}", self.address(count + k), self.step(count + k), wide)
+            for k, (node, _) in enumerate(self.outs)
+            if self.varies[node] == along
+        ]
+
+    def loops(self, targets: list[Node], states: list[State], stores: bool = False) -> list[str]:
         """Go along the row."""
-        text = "\n        ".join([*body, *[s.step() for s in states]])
-        opened, closed = [], []
+        vectors = [State(s.node, True) for s in states] if self.wide else []
+        lines, closed = [*[s.first() for s in [*states, *vectors]], "{"], ["}"]
         for g in self.gone[:-1]:
-            opened.append(f"for (long i{g} = {self.start(g)}; i{g} < {self.end(g)}; i{g}++) {{")
+            lines.append(f"for (long i{g} = {self.start(g)}; i{g} < {self.end(g)}; i{g}++) {{")
             closed.append("}")
         g = self.gone[-1]
-        blocks = any(not s.exact for s in states)
-        lanes = LANES if self.together else 1
-        stop = f"min(b + {BLOCK * lanes}, {self.end(g)})" if blocks else self.end(g)
-        parts = " ".join(f"{s.kind} {s.part} = 0;" for s in states if not s.exact)
-        opened.append(f"for (long b = {self.start(g)}; b < {self.end(g)};) {{ long stop = {stop};")
-        opened.append(parts)
-        if self.together:
-            opened.append(
-                f"for (; b + {LANES} <= stop; b += {LANES}) {{ long i{g} = b + lane;\n{text} }}\n"
-                f"if (b < stop) {{ long i{g} = b + lane; if (i{g} < stop) {{ {text} }} b = stop; }}"
+        end = self.end(g)
+        one = self.body(targets, states, stores, False)
+        lines.append(f"long b = {self.start(g)};")
+        if self.wide:
+            lines += self.blocks(
+                f"b + {WIDTH} <= {end}", f"{end} - {WIDTH - 1}", WIDTH, g, "b", vectors,
+                self.body(targets, vectors, stores, True),
+            )  # fmt: skip
+        if self.together and not self.wide:
+            lines += self.blocks(
+                f"b + {LANES} <= {end}", f"{end} - {LANES - 1}", LANES, g, "b + lane", states, one
             )
+            lines.append(f"{{ long i{g} = b + lane; if (i{g} < {end}) {{")
+            lines += [*[s.open() for s in states], one, *[s.close() for s in states], "} }"]
         else:
-            opened.append(f"for (; b < stop; b++) {{ long i{g} = b;\n{text} }}")
-        return "\n    ".join([*opened, *[s.close() for s in states], "}", *closed])
+            lines += self.blocks(f"b < {end}", end, 1, g, "b", states, one)
+        lines += closed
+        lines += [s.done() for s in [*states, *vectors]]
+        for s, v in zip(states, vectors, strict=False):
+            lines += [s.join(f"{v.value}.s{k}", f"{v.place}.s{k}") for k in range(WIDTH)]
+        if self.together and not self.wide:
+            for s in states:
+                for step in [1 << k for k in range(LANES.bit_length() - 1)]:
+                    shuffled = [
+                        f"intel_sub_group_shuffle_xor({x}, {step}u)" for x in (s.value, s.place)
+                    ]
+                    lines.append(s.join(*shuffled))
+        return lines
+
+    def blocks(
+        self, more: str, end: str, step: int, g: int, place: str, states: list[State], body: str
+    ) -> list[str]:
+        """A loop; with sums of floats, one over blocks and one in each."""
+        if all(s.exact for s in states):
+            return [f"for (; {more}; b += {step}) {{ long i{g} = {place};\n        {body} }}"]
+        return [
+            f"while ({more}) {{ long stop = min(b + {BLOCK * step}, {end});",
+            *[s.open() for s in states],
+            f"for (; b < stop; b += {step}) {{ long i{g} = {place};\n        {body} }}",
+            *[s.close() for s in states],
+            "}",
+        ]
 
     def start(self, g: int) -> str:
         return "low" if self.chunked and g == self.cut else "0"
@@ -328,28 +267,27 @@ class Program:
 
     def rows_of(self) -> list[str]:
         """Which row it is."""
-        if self.together:
+        kept = list(self.kept)
+        if self.wide:
+            lines = ["long row = get_global_id(0);"]
+        elif self.together:
             lines = [
                 f"long row = get_group_id(0) * {TEAM}l + get_sub_group_id();",
                 "long lane = get_sub_group_local_id();",
                 "if (row >= rows) return;",
             ]
-            kept = list(self.kept)
         elif self.flat():
             lines = ["long row = get_global_id(0);", "if (row >= rows) return;"]
-            kept = list(self.kept)
         else:
-            g = self.kept[-1]
+            g = kept.pop()
             lines = [
                 f"long i{g} = get_global_id(0), row = get_global_id(1);",
                 f"if (i{g} >= n{g}) return;",
             ]
-            kept = self.kept[:-1]
-        for position, g in enumerate(reversed(kept)):
-            if position == len(kept) - 1:
-                lines.append(f"long i{g} = row;")
-            else:
-                lines.append(f"long i{g} = row % n{g}; row /= n{g};")
+        for g in reversed(kept[1:]):
+            lines.append(f"long i{g} = row % n{g}; row /= n{g};")
+        if kept:
+            lines.append(f"long i{kept[0]} = row;")
         if self.chunked:
             lines.append("long chunk = get_global_id(2);")
             lines.append(f"long low = chunk * length, high = min(low + length, n{self.cut});")
@@ -358,13 +296,6 @@ class Program:
     def flat(self) -> bool:
         """Whether work items are counted in one dimension."""
         return len(self.kept) < 2 or self.groups[self.kept[-1]].size < WIDE
-
-    def store(self, k: int, node: Node) -> str:
-        """Write a node."""
-        place = self.address(len(self.loads) + k)
-        if node.dtype == HALF:
-            return f"vstore_half_rte({node.name}, {place}, o{k});"
-        return f"o{k}[{place}] = {node.name};"
 
     def write(self, chunks: int = 1) -> tuple[str, str, list[Any], Shape, Shape | None]:
         """The source, its kernel's name, the arguments, and how many work items there are.
@@ -376,35 +307,30 @@ class Program:
         lines, done = self.rows_of(), set[Node]()
         targets = [node for node, _ in self.outs]
         for phase in range(self.phases + 1):
-            lines += self.lines(targets, done, False, phase)
-            if phase == self.phases:
-                break
-            states = [
-                State(n)
-                for n in self.nodes
-                if n.axes and n not in self.held and self.depth[n] == phase + 1
-            ]
-            operands = [n for s in states for n in s.node.needs]
-            lines += [s.first() for s in states]
-            lines.append(self.loops(self.lines(operands, done, True, phase), states))
-            lines += [s.done() for s in states]
-            if self.together:
-                lines += [s.join() for s in states]
-            lines += [s.result() for s in states]
-        stores = [(self.along(n), self.store(k, n)) for k, (n, _) in enumerate(self.outs)]
-        if any(along for along, _ in stores):
-            body = self.lines(targets, done, True, self.phases)
-            body += [text for along, text in stores if along]
-            lines.append(self.loops(body, []) if self.gone else "\n".join(body))
-        each = " ".join(text for along, text in stores if not along)
-        if each:
-            lines.append(f"if (lane == 0) {{ {each} }}" if self.together else each)
+            lines += self.lines(targets, done, phase)
+            if phase < self.phases:
+                reductions = [
+                    n for n in self.nodes
+                    if n.axes and n not in self.held and self.depth[n] == phase + 1
+                ]  # fmt: skip
+                states = [State(n, False) for n in reductions]
+                lines += self.loops([x for n in reductions for x in n.needs], states)
+                lines += [s.result() for s in states]
+        if self.writes_elements():
+            lines += self.loops([n for n in targets if self.varies[n]], [], True)
+        each = self.stores(False)
+        if each and self.together and not self.wide:
+            each = ["if (lane == 0) {", *each, "}"]
         parameters, arguments = self.parameters(chunks)
-        attribute = f"__attribute__((intel_reqd_sub_group_size({LANES})))" if self.gone else ""
+        attribute = ""
+        if self.wide:
+            attribute = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
+        elif self.gone:
+            attribute = f"__attribute__((intel_reqd_sub_group_size({LANES})))\n"
         source = (
             f"#pragma OPENCL FP_CONTRACT OFF\n{attribute}"
             f"__kernel void $name({', '.join(parameters)}) {{\n    "
-            + "\n    ".join([x for x in lines if x])
+            + "\n    ".join([x for x in [*lines, *each] if x])
             + "\n}"
         )
         name = f"f{hashlib.sha256(source.encode()).hexdigest()[:24]}"
@@ -461,8 +387,9 @@ class Program:
 
     def items(self, chunks: int) -> tuple[Shape, Shape | None]:
         """How many work items there are, and in a group, if that matters."""
+        if self.wide:
+            return (chunks, 1, self.rows), (1, 1, 1)
         if self.together:
-            group = min(TEAM, self.rows)
             return (chunks, 1, -(-self.rows // TEAM) * TEAM * LANES), (1, 1, TEAM * LANES)
         if self.flat():
             return (chunks, 1, -(-self.rows // WIDE) * WIDE), None

@@ -42,6 +42,8 @@ class Node:
         of a reduction; or the name of a reduction over `axes`.
     needs : tuple of Node
         What it is made of.
+    text : str
+        The expression, with {0}, {1} for what it is made of and {T} for their type.
     """
 
     __slots__ = ("axes", "dtype", "how", "name", "needs", "place", "shape", "text")
@@ -116,8 +118,6 @@ class Trace:
                 nodes.append(x.at(shape))
             else:
                 raise Untraceable("two types")
-        kind = inner(common if common != BOOL else self.dtype)
-        text = text.format(*[n.name for n in nodes], T=kind)
         node = self.node("value", common if dtype is None else dtype, shape, tuple(nodes), text)
         return Symbol(self, node, shown)
 
