@@ -62,6 +62,11 @@ class Memory:
         t = self._tensor
         return int(t.data_ptr() - t.storage_offset() * t.element_size())
 
+    @property
+    def _cdata(self) -> int:
+        """A number that only the same memory has."""
+        return self.data_ptr()
+
     def nbytes(self) -> int:
         """The number of bytes."""
         if self._part is not None:

@@ -33,6 +33,14 @@ def test_memory_has_elements(t):
 
 
 @BOTH
+def test_identity_is_asked_by_number(t):
+    x, y = t.ones(2), t.ones(2)
+    assert x._cdata == x._cdata and len({x._cdata, x.data._cdata, y._cdata}) == 3
+    memory = x.untyped_storage()._cdata
+    assert memory == x[1:].untyped_storage()._cdata != y.untyped_storage()._cdata
+
+
+@BOTH
 def test_memory_is_made_by_its_classes(t):
     for name, kind in (("Float", t.float32), ("Long", t.int64), ("ComplexDouble", t.complex128)):
         made = getattr(t, f"{name}Storage")([1, 2, 3])
