@@ -8,6 +8,7 @@ from enum import Flag, auto
 from typing import Any
 
 from devtensor.amp import autocast
+from devtensor.autograd.engine import running
 from devtensor.autograd.passes import TRANSFORMED
 from devtensor.device import device
 from devtensor.nn import functional
@@ -15,6 +16,7 @@ from devtensor.nn.module import parse_to
 from devtensor.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
 from devtensor.route import disabled as _disabled_torch_function_impl
 from devtensor.tensor import Tensor
+from devtensor.watch import step
 
 __all__ = [
     "DisableTorchFunction",
@@ -36,6 +38,7 @@ class DispatchKey(Flag):
 DispatchKeySet = DispatchKey
 _TensorMeta = type(Tensor)
 _are_functorch_transforms_active = TRANSFORMED.get
+_current_autograd_node = step
 
 
 @contextmanager
@@ -51,6 +54,12 @@ def _ExcludeDispatchKeyGuard(keys: DispatchKey) -> Iterator[None]:
 
 def _log_api_usage_once(name: str) -> None:
     """Nothing: nobody counts which functions are used."""
+
+
+def _current_graph_task_id() -> int:
+    """A number for the backward pass that is under way in this thread; -1 outside of one."""
+    walk = running()
+    return -1 if walk is None else id(walk)
 
 
 def _get_tracing_state() -> None:

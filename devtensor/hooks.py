@@ -6,9 +6,26 @@ import itertools
 import weakref
 from typing import Any
 
-__all__ = ["RemovableHandle"]
+__all__ = ["RemovableHandle", "called", "described"]
 
 numbers = itertools.count()
+
+
+def described(hook: Any, node: Any) -> str:
+    """A hook by its name and where it is written, and the node that it hangs on."""
+    code = getattr(hook, "__code__", None)
+    place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    name = getattr(hook, "__qualname__", None) or repr(hook)
+    return f"the hook {name}{place}, registered on {node.name()}"
+
+
+def called(hook: Any, node: Any, *args: Any) -> Any:
+    """What a hook of a node returns; an exception of it says whose it is."""
+    try:
+        return hook(*args)
+    except Exception as error:
+        error.add_note(f"raised in {described(hook, node)}")
+        raise
 
 
 class HookDict(dict[int, Any]):

@@ -56,6 +56,9 @@ class Watch(Block):
             Whether the result was written over the first input.
         """
 
+    def writes(self, target: Any) -> None:
+        """Be told that the memory of a tensor is about to be written."""
+
     def add_function(self, cls: Any, outs: Any, node: Any, mode: Mode) -> None:
         """Be told of a call of a user's `Function`."""
 

@@ -51,7 +51,7 @@ class Cast:
     def add(self, *_: Any, **__: Any) -> None:
         """A launch is of no concern."""
 
-    add_function = add
+    add_function = writes = add
 
     def lowered(self, x: Tensor) -> Tensor:
         """A tensor in lower precision; a parameter's is kept for the next use."""

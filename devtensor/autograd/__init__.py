@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 # floors of this package and the upper ones, so it cannot import itself whole.
 PLACES = {
     "Function": "function",
+    "SavedTensor": "held",
+    "_force_original_view_tracking": "modes",
+    "_unsafe_preserve_version_counter": "graph",
     "backward": "passes",
     "detect_anomaly": "anomaly",
     "enable_grad": "modes",
     "grad": "passes",
+    "is_multithreading_enabled": "modes",
+    "is_view_replay_enabled": "modes",
     "gradcheck": "check",
     "gradgradcheck": "check",
     "inference_mode": "modes",
@@ -48,7 +53,8 @@ ELSEWHERE = {
 }
 """PyTorch's files of other names than ours."""
 
-__all__ = [*PLACES, "forward_ad", "function", "functional", "graph"]
+__all__ = [name for name in PLACES if name[0] != "_"]
+__all__ += ["forward_ad", "function", "functional", "graph"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from devtensor.autograd.step import _anomaly, pull
 from devtensor.autograd.tensorspace import TENSORS
 from devtensor.coo import Coo
 from devtensor.device import device as Device
+from devtensor.hooks import called, described
 from devtensor.ops.shape import spread
 from devtensor.plan import LATER
 from devtensor.route import Unrouted
@@ -239,7 +240,7 @@ class Walk:
                     g = self.prehooked(leaf, g)
                 settle(leaf, g, False, self.create_graph)  # what hooks have seen they may have kept
                 for hook in list(leaf.extra.hooks.values()):
-                    hook((), (self.tensor(g, leaf),))
+                    called(hook, leaf, (), (self.tensor(g, leaf),))
         for finish in self.ends:
             finish()
 
@@ -253,9 +254,9 @@ class Walk:
                 for key, hook in list(hooks.items()):
                     if gs[index] is None or key == -1:
                         continue
-                    result = hook(self.tensor(gs[index], node))
+                    result = called(hook, node, self.tensor(gs[index], node))
                     if result is not None:
-                        gs[index] = self.replaced(result, gs[index], node)
+                        gs[index] = self.replaced(result, gs[index], described(hook, node))
                 if -1 in hooks and gs[index] is not None:
                     hooks[-1](self.tensor(gs[index], node, shared=True))
         for index, place in self.captures.get(node, {}).items():
@@ -270,27 +271,28 @@ class Walk:
         gs = g if several else [g]
         for hook in list(node.extra.prehooks.values()):
             shown = tuple([None if g is None else self.tensor(g, node) for g in gs])
-            result = hook(shown)
+            result = called(hook, node, shown)
             if result is not None:
                 result = result if isinstance(result, tuple) else (result,)
                 if len(result) != len(gs):
                     raise RuntimeError(
                         f"hook has returned an incorrect number of values (got {len(result)}, "
-                        f"but expected {len(gs)})"
+                        f"but expected {len(gs)}): {described(hook, node)}"
                     )
                 gs = [None if r is None else self.value(r) for r in result]
         return gs if several else gs[0]
 
-    def replaced(self, result: Any, g: Any, node: Node) -> Any:
+    def replaced(self, result: Any, g: Any, hook: str) -> Any:
         """What a tensor hook returned, in place of a gradient."""
         if not isinstance(result, Tensor):
             raise TypeError(
-                f"hook returned {type(result).__name__}, but a gradient must be a Tensor or None"
+                f"hook returned {type(result).__name__}, but a gradient must be a Tensor or None: "
+                f"{hook}"
             )
         if tuple(result._array.shape) != tuple(g.shape):
             raise RuntimeError(
                 f"hook has changed the size of value: from {list(g.shape)} to "
-                f"{list(result._array.shape)}"
+                f"{list(result._array.shape)}: {hook}"
             )
         return self.value(result)
 

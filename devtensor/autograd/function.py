@@ -354,7 +354,8 @@ def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode
             )
         output = next((i for i, o in enumerate(outputs) if o is x), None)
         if isinstance(mode.hooks, tuple):
-            node.saved.append((Packed(x, mode.hooks, None), output, None, 0))
+            edge = edge_of(x) if output is None else None
+            node.saved.append((Packed(x, mode.hooks, None), output, edge, 0))
             continue
         memory = memory_of(x)
         held = wrap(x._array, x._device) if output is not None else x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.autograd.node import FREED, Node, Part, tick
 from devtensor.autograd.saved import Packed, changed, type_of
 from devtensor.autograd.step import anomalous, hooked, look_for_nan, on
-from devtensor.autograd.view import Owner
+from devtensor.autograd.view import Owner, edge_of
 from devtensor.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class FunctionNode(Node):
                 continue
             held, output, memory, time = value
             if held.__class__ is Packed:
-                held = held.open(self)
+                held, edge = held.open(self), memory
+                if output is None and edge is not None:  # in the place of what was put away
+                    held = wrap(held._array, held._device, edge)
             elif memory is not None and memory.stamp > time:
                 raise changed(self, type_of(held), memory, time)
             if output is not None:
@@ -69,9 +71,37 @@ class FunctionNode(Node):
             opened.append(held)
         return tuple(opened)
 
+    def apply(self, *grads: Any) -> Any:
+        """What `backward` gives for gradients of the outputs."""
+        return self.backward(self.context, *grads)
+
+    def held(self) -> Any:
+        """What is saved, each for those who put it away themselves."""
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        from devtensor.autograd.held import SavedTensor
+
+        def one(place: int) -> SavedTensor:
+            def read() -> Any:
+                if self.saved is None:
+                    raise RuntimeError(FREED)
+                return self.saved[place] and self.saved[place][0]
+
+            def write(hooks: Any) -> None:
+                assert self.saved is not None
+                held, output, *_ = self.saved[place]
+                edge = edge_of(held) if output is None else None
+                self.saved[place] = Packed(held, hooks, None), output, edge, 0
+
+            return SavedTensor(read, write, lambda: self.open()[place])
+
+        return tuple([one(place) for place in range(self.split)])
+
     def __getattr__(self, name: str) -> Any:
         if name == "saved_tensors":
             return self.open()
+        if name == "_raw_saved_tensors":
+            return self.held()
         if name.startswith("__") or name == "context":
             raise AttributeError(name)
         return getattr(self.context, name)

@@ -288,3 +288,17 @@ class set_multithreading_enabled(contextlib.ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class _force_original_view_tracking(set_multithreading_enabled):
+    """Say whether views of what was written are made again step by step: here they always are."""
+
+
+def is_multithreading_enabled() -> bool:
+    """Whether a backward pass might use several threads: True, as in PyTorch."""
+    return True
+
+
+def is_view_replay_enabled() -> bool:
+    """Whether views are made again where PyTorch would not: False, as in PyTorch."""
+    return False

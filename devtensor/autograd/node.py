@@ -92,6 +92,14 @@ class Node:
         """Which output of the node an edge leads to: the first."""
         return 0
 
+    requires_grad = True
+
+    def __call__(self, *grads: Any) -> Any:
+        """The gradients of its inputs from those of its outputs: one step, without hooks."""
+        from devtensor.autograd.graph import stepped
+
+        return stepped(self, grads)
+
     @property
     def metadata(self) -> dict[Any, Any]:
         """A dictionary for users."""
@@ -232,7 +240,14 @@ class Call(Node):
                 self.links = links[:first]
                 return
 
+    def __getattr__(self, name: str) -> Any:
+        from devtensor.autograd.held import attribute
+
+        return attribute(self, name)
+
     def __dir__(self) -> Iterator[str]:
         yield from object.__dir__(self)
-        yield from (f"_saved_{save.name}" for save in self.plan.saves)
-        yield from (f"_saved_{name}" for name in self.params)
+        shown = {"input": "self", "out": "result"}
+        names = [shown.get(save.name, save.name) for save in self.plan.saves if not save.part]
+        yield from (f"_saved_{name}" for name in (*names, *self.params))
+        yield from (f"_raw_saved_{name}" for name in names)

@@ -10,6 +10,7 @@ from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
 from devtensor.autograd.view import Owner, memory_of
 from devtensor.dtype import of
+from devtensor.hooks import called, described
 from devtensor.plan import packed as packed_classes
 from devtensor.tensor import Constant, Tensor, wrap
 
@@ -41,16 +42,20 @@ class Packed:
                 "operations on the input to a pack hook."
             )
 
+    def stale(self, memory: Any) -> bool:
+        """Whether a memory was written since, if that matters to the hooks."""
+        return memory.stamp > self.stamp and not getattr(self.unpack, "copies", False)
+
     def open(self, node: Any) -> Tensor:
         """The tensor that the unpack hook gives."""
-        if self.memory.stamp > self.stamp:
+        if self.stale(self.memory):
             raise changed(node, self.what, self.memory, self.stamp)
         with no_grad(), without_hooks():
-            tensor = self.unpack(self.content)
+            tensor = called(self.unpack, node, self.content)
         if not isinstance(tensor, Tensor):
             raise TypeError(
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of "
-                f"type {type(tensor).__name__}"
+                f"type {type(tensor).__name__}: {described(self.unpack, node)}"
             )
         return tensor
 
@@ -184,11 +189,15 @@ def _output_check(node: Call) -> None:
             if memory.stamp > node.clock:
                 saved = zip(node.plan.saves, node.links[node.plan.edges :], strict=True)
                 value = next(v for s, v in saved if s.place == ~number and not s.part)
+                time = node.clock
                 if value.__class__ is Packed:
-                    return  # it has a check of its own
-                what = type_of(wrap(value, node.device))
+                    if not value.stale(memory):
+                        continue
+                    what, time = value.what, value.stamp
+                else:
+                    what = type_of(wrap(value, node.device))
                 raise changed(
-                    node, f"{what}, which is output {number} of {node.name()}", memory, node.clock
+                    node, f"{what}, which is output {number} of {node.name()}", memory, time
                 )
 
 
@@ -240,22 +249,22 @@ def _bare(node: Call, value: Any) -> Any:
 
 def open_tensors(node: Call) -> list[Any]:
     """What a node has saved, as tensors in their place in the graph."""
+    return [open_saved(node, number) for number in range(len(node.plan.saves))]
+
+
+def open_saved(node: Call, number: int) -> Any:
+    """One of the things that a node has saved, as a tensor in its place in the graph."""
     plan = node.plan
     links: Any = node.links
-    if plan.saves and len(links) == plan.edges:
+    if len(links) == plan.edges:
         raise RuntimeError(FREED)
     _output_check(node)
-    opened = []
-    for (_, place, part), value in zip(plan.saves, links[plan.edges :], strict=True):
-        if part == "dtype":
-            opened.append(_tensor_dtype(value))
-        elif part:
-            opened.append(value)
-        elif isinstance(value, tuple):
-            opened.append(tuple([_tensor(node, x, place) for x in value]))
-        else:
-            opened.append(_tensor(node, value, place))
-    return opened
+    (_, place, part), value = plan.saves[number], links[plan.edges + number]
+    if part:
+        return _tensor_dtype(value) if part == "dtype" else value
+    if isinstance(value, tuple):
+        return tuple([_tensor(node, x, place + i) for i, x in enumerate(value)])
+    return _tensor(node, value, place)
 
 
 def _tensor_dtype(value: Any) -> Any:
@@ -288,31 +297,6 @@ def _output(node: Call, array: Any, index: int) -> Tensor:
     if node.plan.op.outputs is None:
         return wrap(array, node.device, node)
     return wrap(array, node.device, Part(node, index, tuple(array.shape)))
-
-
-def saved_attribute(node: Call, name: str) -> Any:
-    """What a node has saved under the name that PyTorch gives it, as ``_saved_self``.
-
-    Parameters of the call are there, too, and operands that were numbers are numbers.
-    """
-    plan = node.plan
-    if not name.startswith("_saved_"):
-        raise AttributeError(f"{plan.op.node} has no attribute {name!r}")
-    shown = name.removeprefix("_saved_")
-    inputs = plan.op.inputs
-    wanted = {"self": inputs[0] if inputs else "", "result": "out"}.get(shown, shown)
-    names = [save.name for save in plan.saves if not save.part]
-    if wanted in names:
-        value = open_tensors(node)[[save.name for save in plan.saves].index(wanted)]
-        return value.item() if value.__class__ is Constant else value
-    if wanted in (*inputs, "out"):
-        return None
-    if wanted in node.params:
-        return node.params[wanted]
-    raise AttributeError(f"{plan.op.node} saves no {shown!r}; it saves {names}")
-
-
-Call.__getattr__ = saved_attribute  # type: ignore[attr-defined]
 
 
 class saved_tensors_hooks(Block):

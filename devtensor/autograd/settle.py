@@ -12,6 +12,7 @@ from devtensor.autograd.node import Leaf
 from devtensor.autograd.step import on
 from devtensor.autograd.view import memory_of
 from devtensor.coo import Coo
+from devtensor.hooks import called
 from devtensor.op import catalogue
 from devtensor.tensor import rest_of, wrap
 
@@ -68,7 +69,7 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
                 memory_of(old).written("the accumulation of gradients")
     if rest.post_hooks:
         for hook in list(rest.post_hooks.values()):
-            hook(tensor)
+            called(hook, leaf, tensor)
 
 
 def scattered(old: Any, g: Any, device: Any) -> Any:

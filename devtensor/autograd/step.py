@@ -9,6 +9,7 @@ from devtensor.autograd.node import Call
 from devtensor.autograd.saved import open_arrays, open_tensors
 from devtensor.autograd.tensorspace import TENSORS
 from devtensor.coo import Coo
+from devtensor.hooks import called, described
 from devtensor.space import natives, space_of
 from devtensor.tensor import Tensor
 
@@ -51,13 +52,13 @@ def hooked(node: Any, walk: Any, results: Any, g: Any) -> Any:
                 for x in (g if isinstance(g, list) else [g])
             ]
         )
-        changed = hook(inputs, outputs)
+        changed = called(hook, node, inputs, outputs)
         if changed is not None:
             changed = changed if isinstance(changed, tuple) else (changed,)
             if len(changed) != len(inputs):
                 raise RuntimeError(
                     f"hook has returned an incorrect number of values (got {len(changed)}, "
-                    f"but expected {len(inputs)})"
+                    f"but expected {len(inputs)}): {described(hook, node)}"
                 )
             results = tuple(
                 [

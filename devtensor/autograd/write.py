@@ -119,6 +119,8 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
         result = run(op, arrays, params, device)
         check_result(op, result, target)
     memory = memory_of(target)
+    for book in mode.ledgers:
+        book.writes(target)
     if plan is not None:
         keep_old(op, plan, operands, edges, memory, target)
     if writer is None:
@@ -260,9 +262,10 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
         if target is None:
             memories.append(None)
             continue
-        alias = target._alias
-        if mode.recording or alias.__class__ is not Owner or target._node is INFERENCE:
+        if mode.recording or target._alias.__class__ is not Owner or target._node is INFERENCE:
             check_writable(op.name, target, mode, mode.recording and requires_grad(target))
+        for book in mode.ledgers:
+            book.writes(target)
         memories.append(memory_of(target))
     device = targets[0]._device
     for x in inputs:
@@ -276,9 +279,8 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
                 target._device.backend.write(target._array, result)
             memory.written(op.name)
     for book in mode.ledgers:
-        made = [t for t in targets if t is not None]
         named = dict(zip(op.params, params, strict=True))
-        book.add(op, inputs, named, made, None, mode, written=True)
+        book.add(op, inputs, named, targets, None, mode, written=True)
 
 
 def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: str) -> bool:
