@@ -11,6 +11,7 @@ from typing import Any
 import dpnp
 import numpy as np
 
+from .fuse import large, reduced
 from .launch import TYPES, kernel, launch, takes_source, whole
 from .memory import ordered
 
@@ -55,6 +56,10 @@ def best(x: Any, more: str, axis: int | None, keepdims: bool) -> Any:
     size, queue = x.shape[axis], x.sycl_queue
     if not size:
         raise ValueError(f"there is no element along axis {axis} of the shape {list(x.shape)}")
+    if large(x):
+        found = reduced("argmax" if more == ">" else "argmin", x, axis, keepdims)
+        if found is not None:
+            return found
     outer, inner = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
     rest = (*x.shape[:axis], *((1,) if keepdims else ()), *x.shape[axis + 1 :])
     if str(x.dtype) not in TYPES or not takes_source(x):

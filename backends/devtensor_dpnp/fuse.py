@@ -334,9 +334,7 @@ class Fused:
                 # A step without a counterpart, or an error of the caller's, which comes again.
                 plan = False
             if key is not None:
-                if len(_plans) >= MANY:
-                    _plans.clear()
-                _plans[key] = plan
+                keep(key, plan)
         return plan.run(given) if plan else self.kernel(xp, *arrays, **params)
 
     def planned(
@@ -373,6 +371,55 @@ def signature(x: Any) -> Any:
     if isinstance(x, (Array, np.ndarray)):
         raise TypeError("numbers")
     return repr(x) if isinstance(x, (int, float)) else x
+
+
+def large(x: Any) -> bool:
+    """Whether an array is worth a kernel of its own, and one that kernels know."""
+    return x.size >= LIMIT and x.dtype.name in TYPES and takes_source(x)
+
+
+def keep(key: Any, plan: Any) -> None:
+    """Keep a plan; False where there can be none."""
+    if len(_plans) >= MANY:
+        _plans.clear()
+    _plans[key] = plan
+
+
+def along(arrays: list[Any], write: Callable[..., Symbol], *how: Any) -> Any:
+    """What a formula gives for large arrays, or None; `how` tells it from other formulas."""
+    like = arrays[0]
+    key = like.sycl_queue, how, *map(signature, arrays)
+    plan = _plans.get(key)
+    if plan is None:
+        trace = Trace(like.dtype, like.device)
+        symbols = [trace.given(place, x.dtype, x.shape) for place, x in enumerate(arrays)]
+        try:
+            plan = Plan(trace, [write(*symbols)], False, arrays)
+        except Untraceable:
+            plan = False
+        keep(key, plan)
+    return plan.run(arrays) if plan else None
+
+
+def copied(x: Any) -> Any:
+    """A copy of a large array in row order."""
+    found = along([x], lambda same: same.trace.made("{0}", same)) if large(x) else None
+    return x.copy(order="C") if found is None else found
+
+
+def reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The standard's `sum`, `max`, `argmax` and the like of a large array; or None."""
+    write = getattr(Formula(None), name)
+    return along([x], lambda s: write(s, axis=axis, keepdims=keepdims), name, axis, keepdims)
+
+
+def chosen(condition: Any, x1: Any, x2: Any) -> Any:
+    """The standard's `where` of arrays in one place, one of which is large; or None."""
+    arrays = [condition, x1, x2]
+    queue = condition.sycl_queue
+    if any(x.dtype.name not in TYPES or x.sycl_queue != queue or not x.size for x in arrays):
+        return None
+    return along(arrays, Formula(None).where, "where")
 
 
 def kernels(usual: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:

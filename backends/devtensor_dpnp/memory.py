@@ -25,9 +25,17 @@ __all__ = [
 ]
 
 
+FEW = 1 << 13
+"""Elements up to which dpnp's copies are quick enough."""
+
+
 def contiguous(x: Any, /) -> Any:
     """A copy whose elements lie in order."""
-    return x.copy(order="C")
+    if x.size < FEW:
+        return x.copy(order="C")
+    from .fuse import copied
+
+    return copied(x)
 
 
 def steps_of(x: Any) -> tuple[int, ...]:
@@ -45,7 +53,7 @@ def dense(x: Any) -> Any:
     for step, n in sorted(zip(array.strides, array.shape, strict=True)):
         if n != 1:
             if step <= reach:
-                return x.copy(order="C")
+                return contiguous(x)
             reach += step * (n - 1)
     return x
 
@@ -53,13 +61,13 @@ def dense(x: Any) -> Any:
 def forward(x: Any) -> Any:
     """`x`, or a copy if elements stand backwards."""
     if isinstance(x, dpnp.ndarray) and min(x._array_obj.strides, default=0) < 0:
-        return x.copy(order="C")
+        return contiguous(x)
     return x
 
 
 def ordered(x: Any) -> Any:
     """`x`, or a copy if its elements do not lie in order."""
-    return x if x.flags.c_contiguous else x.copy(order="C")
+    return x if x.flags.c_contiguous else contiguous(x)
 
 
 def pointer(x: Any) -> int:
