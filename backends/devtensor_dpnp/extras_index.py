@@ -8,46 +8,11 @@ from typing import Any
 import dpnp
 import numpy as np
 
-from .launch import kernel, launch, signed, takes_source, whole
+from .launch import takes_source
+from .lookup import TRUST, WRAP, Middle, alike, checked, joint, taken, write
 from .memory import forward, host_view, ordered, to_host, view_as_real
 
 __all__ = ["bincount", "get", "index_add", "put", "scatter", "scatter_add"]
-
-OUTSIDE = """
-__kernel void outside(__global const long* index, const long size, __global int* found) {
-    long i = index[get_global_id(0)];
-    if (i < -size || i >= size) found[0] = 1;
-}"""
-
-
-def checked(pairs: list[tuple[Any, int]]) -> None:
-    """Wait for the device, and look whether integer indices are in range.
-
-    dpnp takes those that are not as the nearest that is, and kernels would write anywhere.
-
-    Raises
-    ------
-    IndexError
-    """
-    for index, size in pairs:
-        if not index.size:
-            continue
-        if index.sycl_device.is_cpu:  # its memory is the host's, so NumPy looks
-            seen = host_view(index)
-            low, high = int(seen.min()), int(seen.max())
-        elif takes_source(index):
-            found = dpnp.zeros(1, dtype=np.int32, sycl_queue=index.sycl_queue)
-            flat = ordered(index.astype(np.int64, copy=False))
-            run = kernel(index.sycl_queue, OUTSIDE, "outside")
-            launch(index.sycl_queue, run, [flat, signed(size), found], (flat.size,))
-            if not int(found[0]):
-                continue
-            low, high = int(index.min()), int(index.max())
-        else:
-            low, high = int(index.min()), int(index.max())
-        if low < -size or high >= size:
-            wrong = low if low < -size else high
-            raise IndexError(f"index {wrong} is out of bounds for axis of size {size}")
 
 
 def from_start(index: Any, size: int) -> Any:
@@ -126,7 +91,7 @@ def mask(part: Any) -> bool:
     return isinstance(part, dpnp.ndarray) and part.dtype == np.bool_
 
 
-def get(x: Any, key: Any, /) -> Any:
+def get(x: Any, key: Any, /, *, look: str = WRAP) -> Any:
     """Elements at a key of slices, integer arrays and masks, as NumPy reads it.
 
     dpnp refuses arrays that are separated by a slice.
@@ -139,9 +104,28 @@ def get(x: Any, key: Any, /) -> Any:
     seen, found = indices(x, key)
     if not found:
         return seen
-    together(found)
-    checked([(index, seen.shape[d]) for d, index in found])
+    shape = together(found)
+    pairs = [(index, seen.shape[d]) for d, index in found]
+    if takes_source(x):
+        seen, axis, arrays = adjacent(seen, found)
+        middle, places = joint(seen, axis, arrays, look)
+        if not middle.joins:
+            middle, places = joint(ordered(seen), axis, arrays, look)
+        shape = (*seen.shape[:axis], *shape, *seen.shape[axis + len(arrays) :])
+        return taken(middle, shape, places, places.size, middle.inner, False, pairs, look)
+    checked(pairs, look)
     return gathered(seen, found)
+
+
+def adjacent(seen: Any, found: list[tuple[int, Any]]) -> tuple[Any, int, list[Any]]:
+    """A view in which the indexed dimensions follow each other, the first of them, and the indices;
+    those that did not come first.
+    """
+    dims = [d for d, _ in found]
+    if dims[-1] - dims[0] != len(dims) - 1:
+        rest = [d for d in range(seen.ndim) if d not in dims]
+        seen, dims = dpnp.permute_dims(seen, (*dims, *rest)), [0]
+    return seen, dims[0], [index for _, index in found]
 
 
 def together(found: list[tuple[int, Any]]) -> tuple[int, ...]:
@@ -172,7 +156,7 @@ def gathered(seen: Any, found: list[tuple[int, Any]]) -> Any:
     return dpnp.permute_dims(seen, (*dims, *rest))[tuple(arrays)]
 
 
-def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
+def put(x: Any, key: Any, values: Any, accumulate: bool = False, /, *, look: str = WRAP) -> Any:
     """A copy of `x` with `values` at a key, or added there, however often an index is repeated.
 
     Raises
@@ -182,16 +166,34 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
     ValueError
         If `values` do not broadcast to what the key selects.
     """
-    places = dpnp.arange(x.size, dtype=np.int64, sycl_queue=x.sycl_queue).reshape(x.shape)
-    places = get(places, key)
-    values = dpnp.broadcast_to(cast(values, x.dtype), places.shape)
     out = x.copy(order="C")
+    if takes_source(x) and put_at(out, key, values, accumulate, look):
+        return out
+    places = dpnp.arange(x.size, dtype=np.int64, sycl_queue=x.sycl_queue).reshape(x.shape)
+    places = get(places, key, look=look)
+    values = dpnp.broadcast_to(cast(values, x.dtype), places.shape)
     flat = out.reshape(-1)
     if accumulate:
         add_at(flat, places.reshape(-1), values.reshape(-1))
     else:
         flat[places.reshape(-1)] = values.reshape(-1)
     return out
+
+
+def put_at(out: Any, key: Any, values: Any, accumulate: bool, look: str) -> bool:
+    """Write at a key into an array that lies in order; False if this is not the way to do it."""
+    seen, found = indices(out, key)
+    if not found or seen._array_obj.usm_data is not out._array_obj.usm_data:
+        return False
+    shape, pairs = together(found), [(index, seen.shape[d]) for d, index in found]
+    seen, axis, arrays = adjacent(seen, found)
+    middle, places = joint(seen, axis, arrays, look)
+    if not middle.joins:
+        return False
+    shape = (*seen.shape[:axis], *shape, *seen.shape[axis + len(arrays) :])
+    src = dpnp.broadcast_to(cast(values, out.dtype), shape)
+    write(middle, places, src, places.size, middle.inner, False, accumulate, pairs, look)
+    return True
 
 
 def cast(values: Any, dtype: Any) -> Any:
@@ -206,9 +208,9 @@ def cast(values: Any, dtype: Any) -> Any:
 # ---- along a dimension
 
 
-def along(x: Any, index: Any, dim: int) -> Any:
+def along(x: Any, index: Any, dim: int, look: str) -> Any:
     """Places in the flat `x` of the elements ``[i, index[i, j], ...]``."""
-    checked([(index, x.shape[dim])])
+    checked([(index, x.shape[dim])], look)
     places = from_start(index, x.shape[dim]) * prod(x.shape[dim + 1 :])
     for d, n in enumerate(index.shape):
         if d != dim and n > 1:
@@ -218,112 +220,49 @@ def along(x: Any, index: Any, dim: int) -> Any:
     return places
 
 
-def scatter(x: Any, dim: int, index: Any, src: Any, /) -> Any:
-    """A copy of `x` with the elements of `src` at ``[i, index[i, j], ...]`` along `dim`."""
-    out = x.copy(order="C")
-    if index.size:
-        places = along(x, index, dim).reshape(-1)
-        src = dpnp.broadcast_to(cast(src, x.dtype), index.shape)
-        out.reshape(-1)[places] = src.reshape(-1)
-    return out
-
-
-def scatter_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
-    """A copy of `x` to which `src` is added at ``[i, index[i, j], ...]`` along `dim`."""
+def scattered(x: Any, dim: int, index: Any, src: Any, add: bool, look: str) -> Any:
+    """A copy of `x` with `src` at, or added at, ``[i, index[i, j], ...]`` along `dim`."""
     out = x.copy(order="C")
     if not index.size:
         return out
     src = dpnp.broadcast_to(cast(src, x.dtype), index.shape)
-    lanes = [n for d, n in enumerate(x.shape) if d != dim] == [
-        n for d, n in enumerate(index.shape) if d != dim
-    ]
-    if lanes and takes_source(x):
-        checked([(index, x.shape[dim])])
-        inner = prod(x.shape[dim + 1 :])
-        index = ordered(from_start(index, x.shape[dim]))
-        add_lanes(out, index, src, x.shape[dim], index.shape[dim], inner)
+    if alike(x.shape, index.shape, dim) and takes_source(x):
+        count, inner = index.shape[dim], prod(index.shape[dim + 1 :])
+        pairs = [(index, x.shape[dim])]
+        write(Middle(out, dim), index, src, count, inner, True, add, pairs, look)
         return out
-    add_at(out.reshape(-1), along(x, index, dim).reshape(-1), src.reshape(-1))
+    places, flat, src = along(x, index, dim, look).reshape(-1), out.reshape(-1), src.reshape(-1)
+    if add:
+        add_at(flat, places, src)
+    else:
+        flat[places] = src
     return out
 
 
-def index_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
+def scatter(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
+    """A copy of `x` with the elements of `src` at ``[i, index[i, j], ...]`` along `dim`."""
+    return scattered(x, dim, index, src, False, look)
+
+
+def scatter_add(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
+    """A copy of `x` to which `src` is added at ``[i, index[i, j], ...]`` along `dim`."""
+    return scattered(x, dim, index, src, True, look)
+
+
+def index_add(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
     """A copy of `x` to whose parts `index`, a vector, along `dim` those of `src` are added."""
-    checked([(index, x.shape[dim])])
-    out = dpnp.moveaxis(x, dim, 0).copy(order="C")
-    if not index.size or not out.size:
-        return x.copy(order="C")
-    shape = (index.shape[0], *out.shape[1:])
-    src = dpnp.broadcast_to(dpnp.moveaxis(cast(src, x.dtype), dim, 0), shape)
-    index = from_start(index, x.shape[dim])
-    inner = prod(out.shape[1:])
+    out = x.copy(order="C")
+    shape = (*x.shape[:dim], index.shape[0], *x.shape[dim + 1 :])
+    src = dpnp.broadcast_to(cast(src, x.dtype), shape)
     if takes_source(x):
-        add_rows(out, ordered(index), src, inner)
-    else:
-        steps = dpnp.arange(inner, dtype=np.int64, sycl_queue=x.sycl_queue)
-        places = index[:, None] * inner + steps
-        add_at(out.reshape(-1), places.reshape(-1), src.reshape(-1))
-    return dpnp.moveaxis(out, 0, dim).copy(order="C") if dim else out
+        middle, pairs = Middle(out, dim), [(index, x.shape[dim])]
+        write(middle, index, src, index.size, middle.inner, False, True, pairs, look)
+        return out
+    key = (*[slice(None)] * dim, index)
+    return put(x, key, src, True, look=look)
 
 
 # ---- adding up: dpnp has nothing like NumPy's `add.at`
-
-# One work item for each column adds its rows in their order, so that results do not vary.
-ROWS = """
-__kernel void rows(__global $T* out, __global const long* index, __global const $T* src,
-                   const ulong count, const ulong inner) {
-    size_t i = get_global_id(0);
-    for (ulong k = 0; k < count; k++) {
-        __global $T* place = out + index[k] * inner + i;
-        *place = $ADD;
-    }
-}"""
-LANES = """
-__kernel void lanes(__global $T* out, __global const long* index, __global const $T* src,
-                    const ulong size, const ulong count, const ulong inner) {
-    size_t i = get_global_id(0), o = get_global_id(1);
-    for (ulong j = 0; j < count; j++) {
-        ulong k = (o * count + j) * inner + i;
-        __global $T* place = out + (o * size + index[k]) * inner + i;
-        *place = $ADD;
-    }
-}"""
-
-
-def adding(source: str, at: str, dtype: Any) -> str:
-    """A kernel that adds ``src[at]`` to ``*place``; of bools it is the disjunction."""
-    sign = "|" if dtype == np.bool_ else "+"
-    return source.replace("$ADD", f"*place {sign} src[{at}]")
-
-
-def reals(*arrays: Any) -> tuple[Any, ...]:
-    """Complex arrays as real ones of twice the length, with the number 2; others with 1."""
-    if arrays[0].dtype.kind != "c":
-        return (*arrays, 1)
-    return (*[view_as_real(a) for a in arrays], 2)
-
-
-def add_rows(out: Any, index: Any, src: Any, inner: int) -> None:
-    """Add the rows of `src` to those of `out`, which lies in order."""
-    out, src, parts = reals(out, ordered(src))
-    name = "rows_bool" if out.dtype == np.bool_ else "rows"
-    source = adding(ROWS, "k * inner + i", out.dtype).replace("rows(", f"{name}(")
-    run = kernel(out.sycl_queue, source, name, T=out.dtype)
-    inner *= parts
-    args = [out, index, src, whole(index.size), whole(inner)]
-    launch(out.sycl_queue, run, args, (inner,))
-
-
-def add_lanes(out: Any, index: Any, src: Any, size: int, count: int, inner: int) -> None:
-    """Add along a dimension of `size` of `out`, of `count` of `src`."""
-    if out.dtype.kind == "c":
-        twice = dpnp.repeat(index[..., None], 2, axis=-1)
-        out, src, index, inner = view_as_real(out), view_as_real(ordered(src)), twice, inner * 2
-    name = "lanes_bool" if out.dtype == np.bool_ else "lanes"
-    source = adding(LANES, "k", out.dtype).replace("lanes(", f"{name}(")
-    run = kernel(out.sycl_queue, source, name, T=out.dtype)
-    args = [out, ordered(index), ordered(src), whole(size), whole(count), whole(inner)]
-    launch(out.sycl_queue, run, args, (index.size // (count * inner), inner))
 
 
 def add_at(flat: Any, places: Any, values: Any) -> None:
@@ -331,7 +270,7 @@ def add_at(flat: Any, places: Any, values: Any) -> None:
     if not places.size:
         return
     if takes_source(flat):
-        add_rows(flat, ordered(places), values, 1)
+        write(Middle(flat, 0), places, values, places.size, 1, False, True, [], TRUST)
     elif flat.dtype.kind == "f":
         total = dpnp.bincount(places, weights=values, minlength=flat.size)
         flat += total.astype(flat.dtype)

@@ -28,9 +28,12 @@ TYPES = {
     "float16": "half", "float32": "float", "float64": "double",
 }  # fmt: skip
 """OpenCL's names of dtypes."""
+PAIRS = {"complex64": "float2", "complex128": "double2"}
+"""Those of types of which the sum is that of their parts."""
 EXTENSIONS = {
     "half": "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n",
     "double": "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n",
+    "double2": "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n",
 }
 
 _kernels: dict[Any, Any] = {}
@@ -47,7 +50,8 @@ def kernel(queue: Any, source: str, name: str, **types: Any) -> Any:
     key = (queue, name, *types.values())
     found = _kernels.get(key)
     if found is None:
-        used = {place: TYPES[str(t)] for place, t in types.items()}
+        names = TYPES | PAIRS
+        used = {place: names[str(t)] for place, t in types.items()}
         head = "".join(EXTENSIONS[t] for t in set(used.values()) if t in EXTENSIONS)
         for place, t in used.items():
             source = source.replace(f"${place}", t)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import fuse, views
-from . import random, sort
+from . import index, loss, random
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "item_select": views.item_select,
     **random.KERNELS,
-    **sort.KERNELS,
-    **fuse.kernels(sort.KERNELS),
+    **index.KERNELS,
+    **loss.KERNELS,
+    **fuse.kernels(index.KERNELS),
 }
