@@ -18,6 +18,8 @@ from dpnp.tensor import _tensor_impl as implementation
 from devtensor.errors import OutOfMemoryError
 
 from .elementwise import BOOL, FUNCTIONS, operand
+from .launch import takes_source
+from .lookup import WRAP, alike, checked, read
 from .memory import dense, forward, from_host
 from .native import fresh, run, seen, stretched, together, wrap
 from .runtime import DOUBLE, ORDER, PLACES, QUEUES
@@ -194,21 +196,22 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
 # ---- dpnp takes integer indices that are out of range as the nearest that is not
 
 
-def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
-    """Slices at indices; waits for the device, to check them."""
-    from .extras_index import checked
-
+def take(x: Any, indices: Any, /, *, axis: int | None = None, look: str = WRAP) -> Any:
+    """Slices at indices; waits for the device, to look at them."""
     if axis is None:
         axis, x = (0, x.reshape(-1)) if x.ndim != 1 else (0, x)
-    checked([(indices, x.shape[axis])])
+    if takes_source(x):
+        return read(x, axis % x.ndim, indices, False, look)
+    checked([(indices, x.shape[axis])], look)
     return dpnp.take(x, indices, axis=axis)
 
 
-def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
-    """Elements at indices along an axis; waits for the device, to check them."""
-    from .extras_index import checked
-
-    checked([(indices, x.shape[axis])])
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1, look: str = WRAP) -> Any:
+    """Elements at indices along an axis; waits for the device, to look at them."""
+    axis %= x.ndim
+    if alike(x.shape, indices.shape, axis) and takes_source(x):
+        return read(x, axis, indices, True, look)
+    checked([(indices, x.shape[axis])], look)
     return dpnp.take_along_axis(x, indices, axis=axis)
 
 
