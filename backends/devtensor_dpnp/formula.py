@@ -223,6 +223,13 @@ class Formula:
         count = np.prod(x.shape, dtype=int) // max(1, np.prod(total.shape, dtype=int))
         return total / int(count)
 
+    def places(self, x: Any, axis: int) -> Symbol:
+        """Where along an axis each element stands."""
+        axis %= x.ndim
+        if x.shape != x.node.shape:
+            raise Untraceable("places")
+        return Symbol(x.trace, x.trace.node("place", PLACE, x.shape, place=axis), x.shape)
+
     def _best(self, name: str, x: Any, axis: int | None, keepdims: bool) -> Any:
         if x.__class__ is not Symbol:
             return getattr(self._space, name)(x, axis=axis, keepdims=keepdims)
@@ -232,8 +239,7 @@ class Formula:
             x, axis = x.reshaped((-1,)), 0
         if x.truth or not 1 < x.shape[axis] < 1 << 31:
             raise Untraceable(name)
-        places = x.trace.node("place", PLACE, x.node.shape)
-        return x.trace.reduced(name, x, axis, keepdims, PLACE, places)
+        return x.trace.reduced(name, x, axis, keepdims, PLACE, self.places(x, axis).node)
 
     def argmax(self, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
         """Where the largest number stands first."""

@@ -271,6 +271,14 @@ class Plan:
         return tuple(results) if self.several else results[0]
 
 
+def formula_of(xp: Any) -> Formula:
+    """The namespace for formulas beside that of a device."""
+    found = _formulas.get(xp._device)
+    if found is None:
+        found = _formulas[xp._device] = Formula(xp)
+    return found
+
+
 class Fused:
     """The kernel of an operation, in the form of formulas.
 
@@ -341,16 +349,13 @@ class Fused:
         self, xp: Any, like: Any, arrays: tuple[Any, ...], given: list[Any], params: dict[str, Any]
     ) -> Plan:
         """Write the formula down for arrays like these."""
-        formula = _formulas.get(xp._device)
-        if formula is None:
-            formula = _formulas[xp._device] = Formula(xp)
         trace = Trace(like.dtype, like.device)
         places = iter(range(len(given)))
         symbols = [
             trace.given(next(places), x.dtype, x.shape) if x.__class__ is Array else x
             for x in arrays[: self.count]
         ]
-        result = self.formula(formula, *symbols, *arrays[self.count :], **params)
+        result = self.formula(formula_of(xp), *symbols, *arrays[self.count :], **params)
         several = isinstance(result, (tuple, list))
         return Plan(trace, list(result) if several else [result], several, given)
 
@@ -385,7 +390,7 @@ def keep(key: Any, plan: Any) -> None:
     _plans[key] = plan
 
 
-def along(arrays: list[Any], write: Callable[..., Symbol], *how: Any) -> Any:
+def along(arrays: list[Any], write: Callable[..., Any], *how: Any) -> Any:
     """What a formula gives for large arrays, or None; `how` tells it from other formulas."""
     like = arrays[0]
     key = like.sycl_queue, how, *map(signature, arrays)
@@ -394,7 +399,9 @@ def along(arrays: list[Any], write: Callable[..., Symbol], *how: Any) -> Any:
         trace = Trace(like.dtype, like.device)
         symbols = [trace.given(place, x.dtype, x.shape) for place, x in enumerate(arrays)]
         try:
-            plan = Plan(trace, [write(*symbols)], False, arrays)
+            result = write(*symbols)
+            several = isinstance(result, tuple)
+            plan = Plan(trace, list(result) if several else [result], several, arrays)
         except Untraceable:
             plan = False
         keep(key, plan)

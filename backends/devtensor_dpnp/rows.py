@@ -85,6 +85,7 @@ class Program:
             self.depth[node] = max(below, default=0) + (node.axes != () and node not in held)
         self.phases = max(self.depth.values(), default=0)
         self.where = [*self.loads, *[node for node, _ in outs]]
+        self.placed = [n.place for n in self.nodes if n.how == "place"]
         self.slots = [*map(self.slot, self.loads), *[slot for _, slot in outs]]
         self.groups = self.grouped(
             [steps(s, n.shape) for s, n in zip(self.slots, self.where, strict=True)]
@@ -132,14 +133,18 @@ class Program:
             main = max(steps, key=lambda s: sum(map(bool, s)))
             order.sort(key=lambda d: -abs(main[d]))
         groups: list[Group] = []
+        self.group_of: dict[int, int] = {}
         for d in order:
             n, gone, mine = self.space[d], d in self.axes, [s[d] for s in steps]
-            if groups and groups[-1].gone == gone:
+            counted = d in self.placed or (groups and len(groups) - 1 in self.group_of.values())
+            if groups and groups[-1].gone == gone and not counted:
                 before = groups[-1].steps
                 if all(b == s * n for b, s in zip(before, mine, strict=True)):
                     groups[-1] = Group(groups[-1].size * n, gone, mine)
                     continue
             groups.append(Group(n, gone, mine))
+            if d in self.placed:
+                self.group_of[d] = len(groups) - 1
         return groups
 
     def along(self, node: Node) -> bool:
@@ -173,9 +178,10 @@ class Program:
         if node.how == "number" or node.axes:
             return ""
         if node.how == "place":
+            g = self.group_of.get(node.place)
             places = ", ".join(map(str, range(WIDTH)))
-            more = f" + (long{WIDTH})({places})" if wide else ""
-            return f"{kind} {name} = i{self.gone[0]}{more};"
+            more = f" + (long{WIDTH})({places})" if wide and g == self.gone[-1] else ""
+            return f"{kind} {name} = {0 if g is None else f'i{g}'}{more};"
         if node.how == "best":
             return f"{kind} {name} = {node.needs[0].name}a;"
         return f"{kind} {name} = {expression(node, wide, self.varies)};"
