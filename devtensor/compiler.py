@@ -15,8 +15,11 @@ __all__ = [
     "is_dynamo_compiling",
     "is_exporting",
     "list_backends",
+    "nested_compile_region",
     "reset",
     "set_stance",
+    "substitute_in_graph",
+    "wrap_numpy",
 ]
 
 F = TypeVar("F")
@@ -29,9 +32,11 @@ def compile(model: Any = None, **options: Any) -> Any:
     return identity(model, **options)
 
 
-def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
+def disable(
+    fn: Any = None, recursive: bool = True, *, reason: str | None = None, wrapping: bool = True
+) -> Any:
     """Return the function; nothing would compile it."""
-    return fn if fn is not None else (lambda function: function)
+    return fn if fn is not None else allow_in_graph
 
 
 def allow_in_graph(fn: F) -> F:
@@ -39,9 +44,17 @@ def allow_in_graph(fn: F) -> F:
     return fn
 
 
-def assume_constant_result(fn: F) -> F:
-    """Return the function."""
-    return fn
+assume_constant_result = wrap_numpy = allow_in_graph
+
+
+def nested_compile_region(fn: Any = None, **options: Any) -> Any:
+    """Return the function; nothing would compile it."""
+    return fn if fn is not None else allow_in_graph
+
+
+def substitute_in_graph(original_fn: Any, **options: Any) -> Any:
+    """A decorator that returns the function, for which nothing is put in place of another."""
+    return allow_in_graph
 
 
 def is_compiling() -> bool:

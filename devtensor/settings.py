@@ -180,7 +180,9 @@ def compile(
     ----------
     model : callable or Module, optional
         Without it a decorator is returned, which returns what it is given.
-    fullgraph, dynamic, backend, mode, options, disable
+    backend : str or callable
+        Without effect, but that one which counts frames counts a function that it is given.
+    fullgraph, dynamic, mode, options, disable
         Accepted and without effect.
 
     Raises
@@ -192,7 +194,13 @@ def compile(
         raise RuntimeError(
             "Either mode or options can be specified, but both can't be specified at the same time."
         )
-    return (lambda function: function) if model is None else model
+
+    def as_it_is(function: Any) -> Any:
+        if hasattr(backend, "frame_count") and not disable:
+            backend.frame_count += 1
+        return function
+
+    return as_it_is if model is None else as_it_is(model)
 
 
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -87,6 +88,46 @@ def test_marks_do_nothing():
         dt.compile(model, mode="default", options={})
     with pytest.raises(TypeError):
         dt.compile(model, shine=True)
+
+
+def test_the_inner_names_of_the_compiler():
+    dynamo = import_module("devtensor._dynamo")
+    testing, utils = (import_module(f"devtensor._dynamo.{name}") for name in ("testing", "utils"))
+    for counter in (testing.CompileCounter(), testing.CompileCounterWithBackend("eager")):
+        twice = dt.compile(lambda x: x * 2, backend=counter)
+        for size in (2, 3):  # nothing is compiled anew for another size
+            assert twice(dt.ones(size)).tolist() == [2.0] * size
+        dynamo.optimize(counter, nopython=True)(dt.nn.Linear(1, 1))
+        dt.compile(twice, backend=counter, disable=True)
+        assert (counter.frame_count, counter.op_count) == (2, 0)
+        counter.clear()
+        assert counter.frame_count == 0
+    assert counter.graphs == testing.EagerAndRecordGraphs().graphs == []
+
+    def function(x):
+        return dynamo.config.verbose
+
+    for mark in (
+        dynamo.disable, dynamo.disable(recursive=False), dynamo.run, dynamo.run(),
+        dynamo.optimize(),
+        dynamo.forbid_in_graph, dynamo.nonstrict_trace, dynamo.substitute_in_graph(len),
+        dt.compiler.nested_compile_region, dt.compiler.wrap_numpy,
+    ):  # fmt: skip
+        assert mark(function) is function
+    for patch in ({"verbose": True},), ("verbose", True):
+        with dynamo.config.patch(*patch):
+            assert function(1)
+        assert dynamo.config.patch(*patch)(function)(1) and not function(1)
+    with pytest.raises(AttributeError, match="shine"), dynamo.config.patch(shine=1):
+        pass
+    dynamo.mark_dynamic(dt.ones(2), 0)
+    dynamo.graph_break()
+    assert utils.counters["stats"]["unique_graphs"] == 0 and dynamo.is_dynamo_supported()
+    for refused in (dynamo.explain, dynamo.export, testing.rand_strided):
+        with pytest.raises(
+            NotImplementedError, match=r"^torch\._dynamo.*: nothing is compiled here"
+        ):
+            refused(function)
 
 
 def test_programs_that_ask_whether_there_are_others():

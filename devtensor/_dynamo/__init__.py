@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from devtensor._dynamo import config
 from devtensor.compiler import (
     allow_in_graph,
     assume_constant_result,
     disable,
     is_compiling,
+    list_backends,
     reset,
+    set_stance,
+    substitute_in_graph,
 )
-from devtensor.refusal import COMPILER, refused
+from devtensor.refusal import COMPILER, absent, refused
 
 __all__ = [
     "OptimizedModule",
@@ -20,16 +25,31 @@ __all__ = [
     "assume_constant_result",
     "config",
     "disable",
+    "disallow_in_graph",
+    "dont_skip_tracing",
+    "forbid_in_graph",
+    "graph_break",
     "is_compiling",
     "is_dynamo_supported",
+    "list_backends",
     "mark_dynamic",
     "mark_static",
     "mark_static_address",
+    "maybe_mark_dynamic",
+    "nonstrict_trace",
+    "optimize",
+    "optimize_assert",
     "reset",
+    "run",
+    "set_stance",
+    "substitute_in_graph",
 ]
+
+__getattr__ = absent("_dynamo").__getattr__
 
 OptimizedModule = refused("_dynamo.OptimizedModule", COMPILER)
 eval_frame = SimpleNamespace(OptimizedModule=OptimizedModule)
+disallow_in_graph = forbid_in_graph = nonstrict_trace = allow_in_graph
 
 
 class Unsupported(RuntimeError):
@@ -37,12 +57,42 @@ class Unsupported(RuntimeError):
 
 
 exc = SimpleNamespace(Unsupported=Unsupported)
-config = SimpleNamespace(cache_size_limit=8, capture_scalar_outputs=False, suppress_errors=False)
+
+
+def optimize(backend: Any = "inductor", **options: Any) -> Callable[[Any], Any]:
+    """The older form of ``torch.compile``: a decorator that returns what it is given."""
+    from devtensor.settings import compile
+
+    options.pop("nopython", None)
+    decorator: Callable[[Any], Any] = compile(backend=backend, **options)
+    return decorator
+
+
+optimize_assert = optimize
+
+
+def run(fn: Any = None) -> Any:
+    """Return the function; nothing is compiled anew anyway."""
+    return fn if fn is not None else run
+
+
+dont_skip_tracing = run
 
 
 def is_dynamo_supported() -> bool:
     """True: what is given to ``torch.compile`` runs, as it is."""
     return True
+
+
+def graph_break(msg: str = "") -> None:
+    """Nothing: there is no graph to break."""
+
+
+skip_frame = step_unsupported = graph_break
+
+
+def reset_code_caches() -> None:
+    """Nothing was compiled."""
 
 
 def mark_static_address(t: Any, guard: bool = False) -> None:
@@ -51,6 +101,9 @@ def mark_static_address(t: Any, guard: bool = False) -> None:
 
 def mark_dynamic(t: Any, index: Any, **_: Any) -> None:
     """Nothing is compiled for a size."""
+
+
+maybe_mark_dynamic = mark_dynamic
 
 
 def mark_static(t: Any, index: Any = None) -> None:

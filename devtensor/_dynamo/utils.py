@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Any
 
 from devtensor.refusal import absent
 
-__all__ = ["is_compile_supported"]
+__all__ = ["counters", "is_compile_supported"]
+
+counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
+"""What the compiler has counted: nothing."""
 
 __getattr__ = absent("_dynamo.utils").__getattr__
 
