@@ -3,6 +3,8 @@
 The examples of the catalogue are the calls.
 """
 
+import math
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,24 @@ LARGE = {
     "silu_slope": [(MANY, MANY), (MANY, (250,))],
     "gelu": [(MANY,), (MANY, {"approximate": "tanh"})],
     "gelu_slope": [(MANY, MANY, "none"), (MANY, MANY, "tanh")],
+    "softplus": [(MANY,), (MANY, 2.0, 1.5)],
+    "logsigmoid": [(MANY,)],
+    "mish": [(MANY,)],
+    "elu": [(MANY,), (MANY, 0.5)],
+    "celu": [(MANY,), (MANY, 0.5), (MANY, -0.5)],
+    "selu": [(MANY,)],
+    "hardsigmoid": [(MANY,)],
+    "hardswish": [(MANY,)],
+    "huber": [(MANY, MANY, {"delta": 0.7})],
+    "sign": [(MANY,), (ints(50, low=-3, high=3),), (fixed([math.nan, -math.inf, -0.0, 2.0]),)],
+    "nonzero_at": [(ints(30, 4, 50, high=2),), (MANY,), (bools(*MANY),), ((0, 3),), (ints(50),)],
+    "median_dim": [
+        ((30, 41), 1, False),
+        ((30, 40), 0, True),
+        (ints(30, 40, high=9), 1, True),
+        (fixed([[1.0, math.nan, 0.0], [2.0, 1.0, 0.0]]), 1, False),
+    ],
+    "median_all": [(MANY,), (ints(30, 40, high=9),), (fixed([1.0, math.nan, 0.0]),)],
     "leaky_relu": [(MANY, 0.1), (MANY, 1.5), (MANY, -0.5)],
     "softmax": [(MANY, 1), (DEEP, -1), (DEEP, 1), (TALL, 1)],
     "log_softmax": [(MANY, 1), (DEEP, -1), (DEEP, 1), (TALL, 1)],
@@ -95,6 +115,10 @@ LARGE = {
         ((90, 20), [ints(7, 8, high=20)], (1,)),
         ((9, 20, 4), [ints(7, 8, high=9), ints(8, high=4)], (0, 2)),
         ((90, 20), [bools(90)], (0,)),
+        ((9, 20, 4), [bools(9, 20)], (0,)),
+        ((9, 20), [bools(9, 20)], (0,)),
+        ((9, 20), [bools(20, 9)], (0,)),
+        ((9, 20), [bools(9, 1)], (0,)),
         ((9, 20), [bools(20)], (1,)),
         ((9, 20), [ints(5, low=-9, high=9)], (0,)),
         ((9, 20), [ints(5, high=10)], (0,)),
@@ -254,6 +278,43 @@ def test_override_equals_common_kernel(op, example, look):
         )
         if not op.view and not op.writes:
             assert not any(x is not None and np.may_share_memory(one, x) for x in ours)
+
+
+def softplus(x):
+    return np.logaddexp(x, 0)
+
+
+IN_WIDER_NUMBERS = {
+    "softplus": lambda x: np.where(x > 20, x, softplus(x)),
+    "logsigmoid": lambda x: -softplus(-x),
+    "mish": lambda x: x * np.where(x > -40, np.tanh(softplus(x)), np.exp(x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "celu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "selu": lambda x: (
+        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+    ),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+}
+
+
+@pytest.mark.parametrize("name", IN_WIDER_NUMBERS)
+@pytest.mark.parametrize("dtype, wide, close", [("f4", "f8", 1e-6), ("f8", "longdouble", 4e-15)])
+def test_bends_keep_their_digits(name, dtype, wide, close):
+    random = np.random.default_rng(0)
+    x = np.concatenate(
+        [
+            random.standard_normal(20_000) * 3,
+            np.linspace(-80, 90, 20_000),
+            random.standard_normal(5000) * 1e-6,
+            [0.0, math.inf, -math.inf, math.nan],
+        ]
+    ).astype(dtype)
+    with np.errstate(all="ignore"):
+        found = kernel_for(catalogue[name].op, CPU)(x)
+        wanted = IN_WIDER_NUMBERS[name](x.astype(wide))
+    assert found.dtype == x.dtype
+    # The last ones are inf, -inf and NaN; -inf times 0 is NaN, in PyTorch, too.
+    np.testing.assert_allclose(found, wanted.astype(dtype), rtol=close, atol=0)
 
 
 ALL = [

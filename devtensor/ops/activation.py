@@ -71,7 +71,7 @@ def hardtanh(xp, input, /, min_val=-1.0, max_val=1.0):
         if min_val <= -1 and not of(input.dtype).is_signed:
             raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
         min_val, max_val = int(min_val), int(max_val)
-    return xp.minimum(xp.maximum(input, min_val), max_val)
+    return xp.clamp(input, min_val, max_val)
 
 
 derivative(
@@ -91,7 +91,7 @@ derivative(
 )
 def relu6(xp, input, /):
     """Move numbers into the range from 0 to 6."""
-    return xp.minimum(xp.maximum(input, 0), 6)
+    return xp.clamp(input, 0, 6)
 
 
 derivative(relu6, input=lambda xp, g, input: masked(xp, ~((input <= 0) | (input >= 6)), g))
@@ -382,11 +382,11 @@ derivative(silu_slope, input=lambda xp, g, x: xp.silu_slope(g, x), x=silu_bend)
 )
 def mish(xp, input, /):
     """`input` times the hyperbolic tangent of its `softplus`."""
-    return input * xp.tanh(xp.logaddexp(input, xp.zeros_like(input)))
+    return input * xp.tanh(xp.softplus(input))
 
 
 def mish_rule(xp: Any, g: Any, input: Any) -> Any:
-    t = xp.tanh(xp.logaddexp(input, xp.zeros_like(input)))
+    t = xp.tanh(xp.softplus(input))
     return g * (t + input * xp.sigmoid(input) * (1 - t * t))
 
 
@@ -436,7 +436,7 @@ def exponential_unit(xp: Any, input: Any, size: float, rate: float, scale: float
 
 
 def exponential_slope(xp: Any, g: Any, input: Any, size: float, rate: float, scale: float) -> Any:
-    below = xp.where(input > 0, xp.zeros_like(input), input)
+    below = xp.clip(input, max=0)
     return g * xp.where(
         input > 0, xp.full_like(input, scale), xp.exp(below * rate) * (size * rate * scale)
     )

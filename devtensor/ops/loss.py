@@ -259,7 +259,8 @@ def smooth_l1_loss(
         input, target = broadcast(input, target)
     if beta == 0:
         return reduced((input - target).abs(), reduction)
-    return reduced(huber(input, target, float(beta)) / beta, reduction)
+    loss = huber(input, target, float(beta))
+    return reduced(loss if beta == 1 else loss / beta, reduction)
 
 
 @composite(
@@ -323,12 +324,12 @@ def huber_loss(
 def huber(xp, input, target, /, delta):
     """Huber's function of the differences of tensors of one shape."""
     size = xp.abs(input - target)
-    return xp.where(size < delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+    near = xp.minimum(size, delta)
+    return near * (size - 0.5 * near)
 
 
 def huber_rule(xp, g, input, target, delta, needs):
-    difference = input - target
-    slope = g * xp.where(xp.abs(difference) < delta, difference, delta * xp.sign(difference))
+    slope = g * xp.clip(input - target, -delta, delta)
     return slope if needs[0] else None, -slope if needs[1] else None
 
 

@@ -251,26 +251,8 @@ def leaky_relu(xp: Any, input: Array, /, negative_slope: float = 0.01) -> Array:
     """`leaky_relu`: for slopes up to 1 the larger of two products."""
     if not 0 <= negative_slope <= 1:
         return common.leaky_relu.kernel(xp, input, negative_slope)
-    return np.maximum(input, input * negative_slope)
-
-
-def elu(xp: Any, input: Array, /, alpha: float = 1.0) -> Array:
-    """`elu` in blocks; of float32 from the tangent of halves, as NumPy's `expm1` is slow."""
-    if input.dtype != np.float32 or input.size <= ROW:
-        return common.elu.kernel(xp, input, alpha)
-    size = np.asarray(2 * alpha, np.float32)
-
-    def block(out: Array, x: Array, rest: Array) -> None:
-        # With t that of x / 2, exp(x) - 1 is 2 t / (1 - t).
-        np.clip(x, -math.inf, 0.0, out=out)
-        np.multiply(out, HALF, out=out)
-        np.tanh(out, out=out)
-        np.subtract(ONE, out, out=rest)
-        np.multiply(out, size, out=out)
-        np.divide(out, rest, out=out)
-        np.copyto(out, x, where=np.greater(x, 0))
-
-    return in_blocks(block, 1, input)
+    less = np.asarray(input * negative_slope)
+    return np.maximum(input, less, out=less)
 
 
 # ---- along rows ----
@@ -361,7 +343,6 @@ KERNELS = {
     "gelu": gelu,
     "gelu_slope": gelu_slope,
     "leaky_relu": leaky_relu,
-    "elu": elu,
     "softmax": softmax,
     "log_softmax": log_softmax,
     "softmax_slope": softmax_slope,

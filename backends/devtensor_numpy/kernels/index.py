@@ -116,10 +116,32 @@ def index(xp: Any, input: Array, /, *indices: Array, places: Any) -> Any:
             part, place = indices[0], places[0]
             if part.dtype != bool:
                 return input.take(part, place)
-            return input[part] if not place else input[common._key(indices, places)]
+            if not place and input.shape[: part.ndim] == part.shape and part.size:
+                return _kept(input, part)
         return input[common._key(indices, places)]
     except IndexError as reason:
         raise common._refused(xp, input.shape, indices, places, reason) from None
+
+
+def _kept(input: Array, mask: Array) -> Array:
+    """The parts of `input` where the mask of its first dimensions is True."""
+    parts = input.reshape(mask.size, *input.shape[mask.ndim :])
+    return parts.take(np.flatnonzero(mask), 0, mode="wrap")
+
+
+def nonzero_at(xp: Any, input: Array, /) -> Array:
+    """`nonzero_at`: the places in flat memory, and from them the coordinates."""
+    if not input.ndim or not input.size:
+        return common.nonzero_at.kernel(xp, input)
+    rest = np.flatnonzero(input if input.dtype == bool else input != 0)
+    found = np.empty((len(rest), input.ndim), np.int64)
+    for d in range(input.ndim - 1, 0, -1):
+        size = input.shape[d]
+        above = rest // size
+        np.subtract(rest, above * size, out=found[:, d])
+        rest = above
+    found[:, 0] = rest
+    return found
 
 
 def index_spread(xp: Any, input: Array, /, *indices: Array, size: Any, places: Any) -> Any:
@@ -179,11 +201,11 @@ def scatter_at(xp: Any, out: Array, index: Array, src: Array, /, dim: int) -> No
 
 def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Any:
     """Positions in a flattened array of `shape` of the places ``[i, index[i, j], ...]``."""
-    where: Any = 0
+    where: Any = None
     step = 1
     key = key_along(index, dim)
     for d in range(len(shape) - 1, -1, -1):
-        where = where + key[d] * step
+        where = key[d] if step == 1 else where + key[d] * step
         step *= shape[d]
     return where.reshape(-1)
 
@@ -307,6 +329,7 @@ def one_hot_at(xp: Any, input: Array, /, num_classes: int) -> Any:
 
 KERNELS = {
     "index": index,
+    "nonzero_at": nonzero_at,
     "index_spread": index_spread,
     "put_at": put_at,
     "gather_at": gather_at,

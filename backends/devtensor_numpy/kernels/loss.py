@@ -11,7 +11,7 @@ from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from ..parts import BLOCK, by_parts
 from .linalg import Array, is_half, ones, sum_of_squares
-from .powers import NEAR, within
+from .powers import NEAR, log_of_one_and, within
 
 
 def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
@@ -51,8 +51,9 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         loss = np.abs(ours, out=None if kept is None else kept[some])
         np.negative(loss, out=loss)
         np.exp(loss, out=loss)
-        np.log1p(loss, out=loss)
-        part = np.multiply(ours, y[some])
+        part = np.empty(loss.shape, loss.dtype)
+        log_of_one_and(loss, part, np.empty(loss.shape, loss.dtype))
+        np.multiply(ours, y[some], out=part)
         np.subtract(loss, part, out=loss)
         np.maximum(ours, 0, out=part)
         np.add(loss, part, out=loss)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.ops import reduce as common_reduce
 from devtensor.ops import sort as common
 from devtensor.ops.arguments import axis
 
 from ..quick import argsort as argsorted
 from ..quick import take_along_axis
+from .linalg import is_half
 
 Array = np.ndarray
 
@@ -76,6 +78,36 @@ def kthvalue(xp: Any, input: Array, /, k: int, dim: int = -1, keepdim: bool = Fa
     return (values, indices) if keepdim else (values.squeeze(dim), indices.squeeze(dim))
 
 
+def median_dim(xp: Any, input: Array, /, dim: int, keepdim: bool) -> Any:
+    """`median_dim` by partition, unless there are NaN or equal ones in the middle."""
+    along = input.ndim and -input.ndim <= dim < input.ndim and input.shape[dim]
+    if not along or is_half(input.dtype):
+        return common_reduce.median_dim.kernel(xp, input, dim, keepdim)
+    lined = np.moveaxis(input, dim, -1)
+    middle = (lined.shape[-1] - 1) // 2
+    value = np.partition(lined, middle, axis=-1)[..., middle : middle + 1]
+    same = lined == value
+    if np.count_nonzero(same) != value.size or has_nan(input):
+        return common_reduce.median_dim.kernel(xp, input, dim, keepdim)
+    place = same.argmax(-1)
+    if not keepdim:
+        return value[..., 0].copy(), place
+    return np.moveaxis(value, -1, dim).copy(), np.expand_dims(place, dim)
+
+
+def median_all(xp: Any, input: Array, /) -> Any:
+    """`median_all` by partition."""
+    if not input.size or is_half(input.dtype) or has_nan(input):
+        return common_reduce.median_all.kernel(xp, input)
+    middle = (input.size - 1) // 2
+    return np.partition(input, middle, axis=None)[middle]
+
+
+def has_nan(x: Array) -> bool:
+    """Whether there is a NaN among some numbers."""
+    return x.dtype.kind == "f" and bool(np.isnan(np.maximum.reduce(x, None)))
+
+
 def unique_flat(xp: Any, input: Array, /, ordered: bool) -> Any:
     """`unique_flat`; integers of a small range are counted instead of sorted."""
     if not ordered or input.dtype.kind not in "iu" or not input.size:
@@ -97,5 +129,7 @@ KERNELS = {
     "argsort": argsort,
     "topk": topk,
     "kthvalue": kthvalue,
+    "median_all": median_all,
+    "median_dim": median_dim,
     "unique_flat": unique_flat,
 }
