@@ -2,10 +2,10 @@
 
 A program is one kernel. It has a row for each place of the axes that are kept, and goes along the
 others once for each reduction that needs the result of another, and at last to write what each
-element becomes; what it needs on the way it calculates again. A work item has a row of its own where
-the neighbours in memory belong to other rows, or where rows are short. Otherwise it goes along the
-row by vectors, or `LANES` work items go together, a sub-group: on a processor those take twice as
-long.
+element becomes; what it needs on the way it calculates again. A work item has a row of its own
+where the neighbours in memory belong to other rows, or where rows are short. Otherwise it goes
+along the row by vectors, or `LANES` work items go together, a sub-group: on a processor those take
+twice as long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from .launch import TYPES
 from .statements import WIDTH, State, expression, load, several, store
-from .trace import Node, Shape, Untraceable, inner
+from .trace import Node, Shape, inner, space_of
 
 LANES = 16
 """Work items that go along a row together: a sub-group."""
@@ -28,14 +28,6 @@ SHORT = 24
 """A row with fewer neighbours in memory belongs to a single work item."""
 WIDE = 64
 """Work items beside each other, at least, where there is a second dimension of them."""
-
-
-def space_of(nodes: list[Node]) -> Shape:
-    """The axes of a formula."""
-    shapes = {n.shape for n in nodes if n.shape}
-    if len({len(shape) for shape in shapes}) > 1:
-        raise Untraceable("shapes of different lengths")
-    return tuple([max(sizes) for sizes in zip(*shapes, strict=True)])
 
 
 class Group:
@@ -108,7 +100,7 @@ class Program:
         return () if self.slot(node) is not None else node.needs
 
     def closure(self, targets: list[Node], through: bool = True) -> set[Node]:
-        """All that is needed for some nodes; if not `through`, what lies below reductions is not."""
+        """All that is needed for some nodes; unless `through`, up to the reductions."""
         found, waiting = set[Node](), list(targets)
         while waiting:
             node = waiting.pop()
@@ -190,10 +182,10 @@ class Program:
         """The statements for some nodes, as far as these are the same all along a row."""
         wanted, found = self.closure(targets), []
         for node in self.nodes:
-            if node in wanted and node not in done and self.depth[node] <= depth:
-                if not self.varies[node]:
-                    done.add(node)
-                    found.append(self.line(node, False))
+            here = node in wanted and node not in done and self.depth[node] <= depth
+            if here and not self.varies[node]:
+                done.add(node)
+                found.append(self.line(node, False))
         return [x for x in found if x]
 
     def body(self, targets: list[Node], states: list[State], stores: bool, wide: bool) -> str:

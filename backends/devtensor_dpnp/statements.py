@@ -80,7 +80,11 @@ def load(node: Node, array: str, place: str, step: str, wide: bool) -> str:
         one = f"({one} != 0)" if node.dtype == BOOL else one
         if not wide:
             return one
-        return f"(int{WIDTH})(-{one})" if node.dtype == BOOL else f"({several(inner(node.dtype), True)})({one})"
+        return (
+            f"(int{WIDTH})(-{one})"
+            if node.dtype == BOOL
+            else f"({several(inner(node.dtype), True)})({one})"
+        )
     if step == "1":
         many = f"vload{'_half' if half else ''}{WIDTH}(0, {array} + {place})"
     else:
@@ -88,7 +92,9 @@ def load(node: Node, array: str, place: str, step: str, wide: bool) -> str:
         parts = [f"vload_half({p}, {array})" if half else f"{array}[{p}]" for p in places]
         kind = "float" if half else TYPES[node.dtype.name]
         many = f"({kind}{WIDTH})({', '.join(parts)})"
-    return f"convert_int{WIDTH}({many} != ({TYPES['bool']}{WIDTH})(0))" if node.dtype == BOOL else many
+    return (
+        f"convert_int{WIDTH}({many} != ({TYPES['bool']}{WIDTH})(0))" if node.dtype == BOOL else many
+    )
 
 
 def store(node: Node, array: str, place: str, step: str, wide: bool) -> str:

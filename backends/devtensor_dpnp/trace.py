@@ -201,11 +201,9 @@ class Symbol:
         if len(mine) == len(shape):
             if all(n in (1, m) for n, m in zip(mine, shape, strict=True)):
                 return self.node
-        elif self.node.how == "given" and len(mine) < len(shape):
-            if self.shape == mine:
-                return self.trace.given(
-                    self.node.place, self.dtype, (*(1,) * (len(shape) - len(mine)), *mine)
-                ).node
+        elif self.node.how == "given" and len(mine) < len(shape) and self.shape == mine:
+            lead = (1,) * (len(shape) - len(mine))
+            return self.trace.given(self.node.place, self.dtype, (*lead, *mine)).node
         raise Untraceable("shapes")
 
     def __bool__(self) -> bool:
@@ -230,6 +228,14 @@ def aligned(symbols: list[Symbol]) -> tuple[Shape, Shape]:
     if any(x.shape != one.shape or x.node.shape != one.node.shape for x in real):
         raise Untraceable("shapes")
     return one.shape, one.node.shape
+
+
+def space_of(nodes: list[Node]) -> Shape:
+    """The axes of a formula."""
+    shapes = {n.shape for n in nodes if n.shape}
+    if len({len(shape) for shape in shapes}) > 1:
+        raise Untraceable("shapes of different lengths")
+    return tuple([max(sizes) for sizes in zip(*shapes, strict=True)])
 
 
 def binary(text: str, truth: bool = False, back: bool = False, bools: bool = False) -> Any:

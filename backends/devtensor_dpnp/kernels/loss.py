@@ -1,7 +1,8 @@
-"""Losses of classes: a number in each row is read by going along it, with all that is done there."""
+"""Losses of classes: a number in each row is read on the way along it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from devtensor.ops import loss as common
@@ -73,4 +74,7 @@ def class_slope(
     return common.class_slope.kernel(xp, pull, probabilities, target, weight, **how)
 
 
-KERNELS = {"class_slope": class_slope, "class_entropy": class_entropy}
+KERNELS: dict[str, Callable[..., Any]] = {
+    "class_slope": class_slope,
+    "class_entropy": class_entropy,
+}

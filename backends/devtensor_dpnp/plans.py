@@ -1,0 +1,239 @@
+"""In which kernels, over which arrays, a formula is calculated.
+
+Reductions along different axes take programs of their own, each of which is given what the others
+found. Where there are fewer rows than a device can go along at once, rows are gone along in parts:
+a kernel for each phase, and one that puts the parts together.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from math import prod
+from typing import Any
+
+from .launch import double, kernel, single
+from .native import Array
+from .rows import LANES, Program
+from .trace import Node, Shape, Symbol, Trace, Untraceable
+
+NUMBERS = {
+    "float": single, "double": double, "int": ctypes.c_int32, "uint": ctypes.c_uint32,
+    "long": ctypes.c_int64, "ulong": ctypes.c_uint64, "short": ctypes.c_int16,
+    "ushort": ctypes.c_uint16, "char": ctypes.c_int8, "uchar": ctypes.c_uint8,
+}  # fmt: skip
+FEW = 1 << 16
+"""Elements that a processor's core may as well go along alone; of a GPU it is a sixteenth."""
+CHUNK = 512
+"""Elements of a row that is gone along in several parts, if they are not neighbours in memory."""
+
+
+def in_order(shape: Shape) -> list[int]:
+    """The steps of an array in row order; 0 where there is one element only."""
+    steps, step = [0] * len(shape), 1
+    for d in reversed(range(len(shape))):
+        if shape[d] != 1:
+            steps[d], step = step, step * shape[d]
+    return steps
+
+
+class Plan:
+    """The kernels of a formula for arrays of some shapes.
+
+    Parameters
+    ----------
+    trace : Trace
+        The formula.
+    results : list
+        What it gave: symbols, and other things.
+    several : bool
+        Whether it gave a tuple.
+    arrays : list
+        The arrays that it was given.
+    """
+
+    def __init__(self, trace: Trace, results: list[Any], several: bool, arrays: list[Any]) -> None:
+        self.nodes, self.arrays, self.several = trace.nodes, arrays, several
+        self.queue = arrays[0].sycl_queue
+        device = self.queue.sycl_device
+        self.vectors = bool(device.is_cpu)
+        self.units, self.few = device.max_compute_units, FEW if device.is_cpu else FEW // 16
+        self.dense = {n.place for n in trace.nodes if n.how == "given" and not self.fits(n)}
+        self.made: list[tuple[Shape, Any]] = []
+        self.launches: list[Any] = []
+        self.held: dict[Node, int] = {}
+        self.results: list[Any] = []
+        self.wanted: dict[Node, int] = {}
+        for x in results:
+            if x.__class__ is not Symbol:
+                if isinstance(x, Array):
+                    raise Untraceable("a result from elsewhere")
+                self.results.append((None, x))
+                continue
+            if prod(x.shape) != prod(x.node.shape):
+                raise Untraceable("a broadcast result")
+            node = x.node
+            if node in self.wanted:  # each result has memory of its own
+                node = trace.made("{0}", Symbol(trace, node, node.shape), dtype=node.dtype).node
+            self.wanted[node] = self.new(x.shape, x.dtype)
+            self.results.append((self.wanted[node], None))
+        if not self.wanted:
+            raise Untraceable("no result")
+        self.schedule()
+        del self.nodes, self.arrays, self.held, self.wanted
+
+    def new(self, shape: Shape, dtype: Any) -> int:
+        """The number of a new array."""
+        self.made.append((shape, dtype))
+        return len(self.arrays) + len(self.made) - 1
+
+    def slot(self, node: Node) -> int:
+        """The number of the array for a result."""
+        found = self.wanted.pop(node, None)
+        return self.new(node.shape, node.dtype) if found is None else found
+
+    def fits(self, node: Node) -> bool:
+        """Whether an array is in row order, or seen in its own shape but for axes of length 1."""
+        a = self.arrays[node.place]._array_obj
+        if a.flags.c_contiguous:
+            return True
+        return [n for n in a.shape if n != 1] == [n for n in node.shape if n != 1]
+
+    def steps(self, slot: int, shape: Shape) -> list[int]:
+        """The steps of an array seen in a shape, to each axis of the formula."""
+        if 0 <= slot < len(self.arrays) and slot not in self.dense:
+            a = self.arrays[slot]._array_obj
+            if not a.flags.c_contiguous:
+                rest = iter([s for n, s in zip(a.shape, a.strides, strict=True) if n != 1])
+                return [0 if n == 1 else next(rest) for n in shape] or [0] * self.ndim
+        return in_order(shape) or [0] * self.ndim
+
+    def schedule(self) -> None:
+        """Divide the formula into programs."""
+        kinds: list[Shape] = []
+        for node in self.nodes:
+            if node.axes and node.axes not in kinds:
+                kinds.append(node.axes)
+        below = {node: self.axes_below(node) for node in self.wanted}
+        for axes in kinds:
+            later = kinds[kinds.index(axes) + 1 :]
+            mine = [n for n in self.wanted if axes in below[n] and not below[n].intersection(later)]
+            lent = self.lent(axes, [n for n in self.wanted if below[n].intersection(later)])
+            targets = [*mine, *[n for n in lent if n not in mine]]
+            if not targets:
+                continue
+            if self.enough(self.program(axes, [(n, -1) for n in targets])):
+                outs = {n: self.slot(n) for n in targets}
+                self.add(self.program(axes, list(outs.items())))
+                self.held.update({n: outs[n] for n in lent})
+            else:
+                self.in_parts(axes, targets)
+        shapes: dict[Shape, list[tuple[Node, int]]] = {}
+        for node, slot in self.wanted.items():
+            shapes.setdefault(node.shape, []).append((node, slot))
+        for several in shapes.values():
+            self.add(self.program((), several))
+
+    def axes_below(self, node: Node) -> set[Shape]:
+        """The axes of all reductions from which a node is made."""
+        found, seen, waiting = set[Shape](), set[Node](), [node]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                waiting.extend(one.needs)
+                if one.axes:
+                    found.add(one.axes)
+        return found
+
+    def lent(self, axes: Shape, targets: list[Node]) -> list[Node]:
+        """Reductions along some axes of which nodes of later programs are made."""
+        found, seen, waiting = list[Node](), set[Node](), list(targets)
+        while waiting:
+            one = waiting.pop()
+            if one not in seen and one not in self.held:
+                seen.add(one)
+                if one.axes == axes or (one.how == "best" and one.needs[0].axes == axes):
+                    found.append(one)
+                else:
+                    waiting.extend(one.needs)
+        return found
+
+    def program(self, axes: Shape, outs: list[tuple[Node, int]]) -> Program:
+        """The kernel that reduces along some axes."""
+        self.ndim = max(len(n.shape) for n, _ in outs)
+        found = Program(self.nodes, axes, outs, self.held, self.steps, self.vectors)
+        if found.foreign():
+            raise Untraceable("rows need columns that need rows")
+        return found
+
+    def enough(self, program: Program) -> bool:
+        """Whether it keeps all units of the device busy, or there is little to do."""
+        if program.together:
+            return program.rows >= 4 * self.units or program.count <= self.few
+        if program.phases == 1 and program.count > 2 * CHUNK and not program.writes_elements():
+            return False
+        return program.rows >= 4 * self.units * LANES or program.count <= self.few // LANES
+
+    def in_parts(self, axes: Shape, targets: list[Node]) -> None:
+        """Reduce rows in several parts each, by kernels of their own for each phase."""
+        while True:
+            program = self.program(axes, [(n, -1) for n in targets])
+            first = [
+                n
+                for n in program.nodes
+                if program.slot(n) is None and program.depth[n] == 1 and (n.axes or n.how == "best")
+            ]
+            if not first:
+                return
+            self.reduce(axes, first)
+
+    def reduce(self, axes: Shape, nodes: list[Node]) -> None:
+        """Reductions that need no others: first of the parts, then of what was found there."""
+        args = [n for n in nodes if n.axes and n.how.startswith("arg")]
+        best = {n.needs[0]: n for n in nodes if n.how == "best"}
+        for node in args:  # places are compared by the numbers that stand there
+            if node not in best:
+                best[node] = Node(f"{node.name}w", "best", node.needs[0].dtype, node.shape, (node,))
+                self.nodes.append(best[node])
+        nodes = [*[n for n in nodes if n.axes], *best.values()]
+        held = {n: self.slot(n) for n in nodes}
+        rough = self.program(axes, [(n, -1) for n in nodes])
+        chunks = rough.chunks(4 * self.units, CHUNK)
+        if chunks == 1:
+            self.add(self.program(axes, list(held.items())))
+            self.held.update(held)
+            return
+        outs = [(n, self.new((chunks, *n.shape), n.dtype)) for n in nodes]
+        self.add(self.program(axes, outs), chunks)
+        found = dict(outs)
+        for shape in {n.shape for n in nodes}:
+            inner, targets = list[Node](), list[tuple[Node, int]]()
+            for node in [n for n in nodes if n.axes and n.shape == shape]:
+                parts = (chunks, *shape)
+                several = [node] if node not in best else [best[node], node]
+                needs = [
+                    Node(f"{n.name}g", "given", n.dtype, parts, place=found[n]) for n in several
+                ]
+                joined = Node(
+                    f"{node.name}j", node.how, node.dtype, (1, *shape), tuple(needs), axes=(0,)
+                )
+                inner += [*needs, joined]
+                targets.append((joined, held[node]))
+                if node in best:
+                    most = best[node]
+                    kept = Node(f"{most.name}k", "best", most.dtype, joined.shape, (joined,))
+                    inner.append(kept)
+                    targets.append((kept, held[most]))
+            self.ndim = len(shape) + 1
+            self.add(Program(inner, (0,), targets, {}, self.steps, self.vectors))
+        self.held.update(held)
+
+    def add(self, program: Program, chunks: int = 1) -> None:
+        """One more kernel."""
+        source, name, arguments, size, group = program.write(chunks)
+        function = kernel(self.queue, source, name)
+        given = [
+            (value, None) if kind == "array" else (None, NUMBERS[kind](value))
+            for kind, value in arguments
+        ]
+        self.launches.append((function, given, size, group))
