@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from typing import Any
 
-from devtensor.aten import OPERATIONS
+from devtensor.aten import find
 from devtensor.library import _operators
-from devtensor.tensor import Tensor
 
 __all__ = ["OpOverload", "OpOverloadPacket", "namespace"]
-
-HOMES = ("devtensor", "devtensor.nn.functional", "devtensor.native", "devtensor.dispatched")
-"""The modules whose functions have the names that they have in the dispatcher."""
 
 
 class OpOverload:
@@ -57,11 +52,7 @@ class OpOverloadPacket:
         name = self.__name__
         found: Any = _operators.get(self._qualified_op_name)
         if found is None and self.namespace == "aten":
-            for home in HOMES:
-                found = getattr(import_module(home), name, None)
-                if callable(found):
-                    return found
-            found = OPERATIONS.get(name) or vars(Tensor).get(name)
+            found = find(name)
         if not callable(found):
             raise AttributeError(
                 f"'_OpNamespace' '{self.namespace}' object has no attribute '{name}': no operator "

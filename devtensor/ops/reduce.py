@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.dtype import float64, get_default_dtype, of
+from devtensor.dtype import float64, get_default_dtype, int64, of, uint64
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, op
@@ -2012,3 +2012,76 @@ def corrcoef(input: Any) -> Any:
     if found.dtype.is_complex:
         return complex_of(found.real.clamp(-1, 1), found.imag.clamp(-1, 1))
     return found.clamp(-1, 1)
+
+
+@composite(
+    method=True,
+    examples=[
+        ((3, 5),),
+        ((3, 5), 1),
+        ((2, 3, 4), (0, 2), {"keepdim": True}),
+        ((),),
+        (ints(5),),
+        (bools(2, 3), 0),
+        ((2, 0), [0]),
+    ],
+)
+@with_out()
+def hash_tensor(input: Any, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Any:
+    """Combine the bits of all elements by exclusive or.
+
+    Parameters
+    ----------
+    input : Tensor
+        Of any real type; the bits are those of the elements in float64, or as integers in int64.
+    dim : int or tuple of int, optional
+        The dimensions that are combined; all by default.
+    keepdim : bool, optional
+        Whether they stay, with size 1.
+    mode : int, optional
+        0; there is no other way to combine.
+
+    Returns
+    -------
+    Tensor of uint64
+
+    Raises
+    ------
+    IndexError
+        If there is no such dimension, or one has size 0.
+    RuntimeError
+        If there is no such mode, or nothing to combine.
+    """
+    require_tensors("hash_tensor", input=input)
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    if input.dtype.kind == "complex":
+        raise NotImplementedError(
+            f"\"xor_sum_cpu\" not implemented for '{input.dtype.legacy}': hash_tensor() takes "
+            "real tensors; use torch.view_as_real"
+        )
+    everything = not isinstance(dim, int) and not dim
+    if everything and not input.numel():
+        raise RuntimeError(
+            "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify "
+            "the reduction dim with the 'dim' argument."
+        )
+    dims = over(dim, input.ndim)
+    for one in dims:
+        if not input.shape[one]:
+            raise IndexError(
+                f"hash_tensor: Expected reduction dim {one} to have non-zero size, got shape "
+                f"{list(input.shape)}"
+            )
+    x = input.detach()
+    bits = x.to(float64).view(int64) if x.dtype.kind == "float" else x.to(int64)
+    kept = [one for one in range(input.ndim) if one not in dims]
+    sizes = [input.shape[one] for one in kept]
+    count = math.prod(input.shape[one] for one in dims)
+    bits = bits.permute((*kept, *dims)).reshape((*sizes, count))
+    while bits.shape[-1] > 1:
+        half, odd = divmod(bits.shape[-1], 2)
+        both = bits[..., :half] ^ bits[..., half : 2 * half]
+        bits = cat([both, bits[..., 2 * half :]], -1) if odd else both
+    shape = [1 if one in dims else n for one, n in enumerate(input.shape)] if keepdim else sizes
+    return bits.reshape(shape).view(uint64)
