@@ -1,9 +1,11 @@
 """The array API functions that the NumPy backend has in quicker forms."""
 
+import math
+
 import numpy as np
 import pytest
 
-from devtensor_numpy import quick
+from devtensor_numpy import choice, near, quick
 
 X = np.arange(24.0).reshape(2, 3, 4)
 M = np.array([[True, False], [False, False]])
@@ -89,3 +91,62 @@ def test_astype_of_complex_numbers():
     assert quick.astype(x, np.bool_).tolist() == [True, True, False]
     assert quick.astype(x, np.complex64).dtype == np.complex64
     assert quick.astype(x, x.dtype, copy=False) is x
+
+
+LOOSE = np.random.default_rng(0).random((150, 200)) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i4", "i8", "u1", "?", "c8", "c16"])
+def test_where_of_much(kind):
+    random = np.random.default_rng(1)
+    one, two = ((random.standard_normal(LOOSE.shape) * 50).real.astype(kind) for _ in range(2))
+    spot = one[3, 5].reshape(())
+    for x, y in [
+        (one, two), (one, spot), (spot, two), (spot, spot), (one, 0.0), (1, two), (one, 2.5),
+        (one, two[:, :1]), (one.T.copy().T, two), (one[:, ::-1], two), (True, two),
+        (one, two.astype("c16")), (one, spot[()]), (one, np.float32(2)), (1, 0.5),
+    ]:  # fmt: skip
+        for condition in (LOOSE, LOOSE[:, ::-1], LOOSE[0], LOOSE & False):
+            found, wanted = choice.where(condition, x, y), np.where(condition, x, y)
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_where_keeps_every_bit():
+    one = np.full(LOOSE.shape, np.nan, np.float32)
+    one.view(np.int32)[...] |= np.arange(LOOSE.size, dtype=np.int32).reshape(LOOSE.shape)
+    found = choice.where(LOOSE, one, np.float32(-0.0).reshape(()))
+    wanted = np.where(LOOSE, one.view(np.int32), np.int32(-(2**31)))
+    np.testing.assert_array_equal(found.view(np.int32), wanted)
+
+
+@pytest.mark.parametrize("kind, wide, close", [("f4", "f8", 4e-7), ("f8", "longdouble", 4e-16)])
+@pytest.mark.parametrize("name, least", [("log1p", -1), ("expm1", -math.inf)])
+def test_digits_near_zero(name, least, kind, wide, close):
+    random = np.random.default_rng(0)
+    x = np.concatenate(
+        [
+            random.standard_normal(50_000) * 3,
+            random.standard_normal(50_000) * 1e-3,
+            10.0 ** random.uniform(-30, 1.8, 50_000),
+            -(10.0 ** random.uniform(-30, 1.8, 50_000)),
+        ]
+    ).astype(kind)
+    x = x[x > least]
+    found, wanted = getattr(near, name)(x), getattr(np, name)(x.astype(wide))
+    assert found.dtype == x.dtype
+    np.testing.assert_allclose(found, wanted.astype(kind), rtol=close, atol=0)
+    ends = np.array([-1, math.inf, -math.inf, math.nan, -2, 0] * 60, kind)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(getattr(near, name)(ends), getattr(np, name)(ends), rtol=close)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i4"])
+@pytest.mark.parametrize("length", [2, 3, 64, 5000])
+def test_sums_of_rows(kind, length):
+    x = np.random.default_rng(0).integers(-9, 9, (3, 700, length)).astype(kind)
+    for axis in (2, -1, (2,), (1, 2), 1):
+        for keep in (True, False):
+            found = quick.sum(x, axis=axis, keepdims=keep)
+            wanted = x.sum(axis=axis, keepdims=keep, dtype=found.dtype)
+            np.testing.assert_allclose(found, wanted, rtol=1e-2 if kind == "f2" else 0)

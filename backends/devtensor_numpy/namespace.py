@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from . import extras_index, extras_shape, quick, special
+from . import choice, extras_index, extras_shape, near, quick, special
 
 __array_api_version__ = "2024.12"
 
@@ -42,7 +42,7 @@ OWN = "exp2 float16 fmax fmin gcd lcm logaddexp2"
 """What the kernels of this package use besides."""
 
 _names: dict[str, Any] = {name: getattr(numpy, name) for name in f"{STANDARD} {OWN}".split()}
-for _module in (quick, extras_index, extras_shape, special):
+for _module in (quick, choice, near, extras_index, extras_shape, special):
     _found = vars(_module)
     _names.update({n: _found[n] for n in f"{STANDARD} {EXTRAS}".split() if n in _found})
 if find_spec("ml_dtypes") is not None:

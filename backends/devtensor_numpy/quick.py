@@ -20,6 +20,12 @@ Array = np.ndarray[Any, Any]
 # ---- other numbers ----
 
 
+@lru_cache(256)
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without dimensions, with which NumPy calculates faster."""
+    return np.asarray(value, dtype)
+
+
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
     if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
@@ -89,6 +95,9 @@ def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = No
 
 # ---- reductions ----
 
+MANY = 1 << 12  # Elements from which on the way to add them up matters.
+SHORT = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _add: Any = np.add.reduce
 _multiply: Any = np.multiply.reduce
 _maximum: Any = np.maximum.reduce
@@ -99,6 +108,12 @@ _and: Any = np.logical_and.reduce
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum, in row order whatever the order of the numbers is."""
+    if x.size >= MANY and 1 < x.shape[-1] <= SHORT and dtype is None and x.dtype in FLOATS:
+        last = x.ndim - 1
+        if axis in (last, -1, (last,)) and last and x.flags.c_contiguous:
+            # NumPy takes 5 to 20 times as long.
+            rows = x.reshape(-1, x.shape[-1]).dot(np.ones(x.shape[-1], x.dtype))
+            return rows.reshape((*x.shape[:-1], 1) if keepdims else x.shape[:-1])
     out = _add(x, axis, dtype, None, keepdims)
     return out if out.ndim < 2 or out.flags.c_contiguous else np.array(out, order="C")
 

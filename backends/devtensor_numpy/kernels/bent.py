@@ -11,9 +11,9 @@ import numpy as np
 from devtensor.ops import activation as common
 from devtensor.ops import loss
 
+from ..near import exp_less_one, log_of_one_and
 from .activation import in_blocks
 from .linalg import Array
-from .powers import exp_less_one, log_of_one_and
 from .sums import number
 
 FEW = 1 << 8  # Elements up to which the common kernels, of fewer calls, take less time.

@@ -9,9 +9,10 @@ import numpy as np
 
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
+from ..near import log_of_one_and
 from ..parts import BLOCK, by_parts
 from .linalg import Array, is_half, ones, sum_of_squares
-from .powers import NEAR, log_of_one_and, within
+from .powers import NEAR, within
 
 
 def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:

@@ -10,10 +10,10 @@ import numpy as np
 from devtensor.ops import reduce as common
 from devtensor.ops.arguments import axis, over
 
+from ..quick import SHORT
 from ..quick import sum as add_up
 from .linalg import Array, is_half, ones
 
-SHORT = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
 SMALL = 1 << 9  # With fewer elements NumPy's own sum is quicker.
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from devtensor.ops import norm as common
 
 from ..parts import by_parts
+from ..quick import number
 from .linalg import Array, is_half, ones
 
 BLOCK = 1 << 19  # Elements worked on at a time: with three such blocks the third cache is not full.
@@ -39,12 +40,6 @@ def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return None if result is None else result.astype(dtype), *rest
 
     return chosen
-
-
-@lru_cache(256)
-def number(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without dimensions, with which NumPy calculates faster."""
-    return np.asarray(value, dtype)
 
 
 def by_blocks(work: Callable[[slice], object], x: Array, most: int = BLOCK) -> None:
