@@ -141,7 +141,7 @@ def test_digits_near_zero(name, least, kind, wide, close):
         np.testing.assert_allclose(getattr(near, name)(ends), getattr(np, name)(ends), rtol=close)
 
 
-@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "i4"])
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4"])
 @pytest.mark.parametrize("length", [2, 3, 64, 5000])
 def test_sums_of_rows(kind, length):
     x = np.random.default_rng(0).integers(-9, 9, (3, 700, length)).astype(kind)
@@ -149,4 +149,4 @@ def test_sums_of_rows(kind, length):
         for keep in (True, False):
             found = quick.sum(x, axis=axis, keepdims=keep)
             wanted = x.sum(axis=axis, keepdims=keep, dtype=found.dtype)
-            np.testing.assert_allclose(found, wanted, rtol=1e-2 if kind == "f2" else 0)
+            np.testing.assert_array_equal(found, wanted)
