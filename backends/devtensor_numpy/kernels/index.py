@@ -73,8 +73,15 @@ def _add_rows(out: Array, index: Array, rows: Array) -> None:
 
 def _add_along(out: Array, dim: int, index: Array, rows: Array) -> None:
     """``out[..., index[i], ...] += rows[..., i, ...]`` along `dim`."""
-    if index.size and out.size:
-        _add_rows(np.moveaxis(out, dim, 0), index, np.moveaxis(rows, dim, 0))
+    if not index.size or not out.size:
+        return
+    first, lined = np.moveaxis(out, dim, 0), np.moveaxis(rows, dim, 0)
+    if dim and rows.size * 4 >= out.size:  # in one piece, rows are read and written faster
+        whole = np.ascontiguousarray(first)
+        _add_rows(whole, index, np.ascontiguousarray(lined))
+        first[...] = whole
+    else:
+        _add_rows(first, index, lined)
 
 
 def _add_at(out: Array, indices: Sequence[Array], places: Sequence[int], values: Array) -> None:
