@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .choice import by_bits
-from .parts import BLOCK, by_parts
+from .parts import BLOCK, SLOW, by_parts
 from .quick import number
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +59,7 @@ def log1p(x: Any, /) -> Any:
             ends = ~np.isfinite(some)
             some[ends] = spare[ends]
 
-    by_parts(work, out.size, most=BLOCK)
+    by_parts(work, out.size, most=BLOCK, weight=SLOW)
     return out
 
 
@@ -85,5 +85,5 @@ def expm1(x: Any, /) -> Any:
         exp_less_one(some, np.empty_like(some))
         some[...] = by_bits(far, above, some)
 
-    by_parts(work, out.size, most=BLOCK)
+    by_parts(work, out.size, most=BLOCK, weight=SLOW)
     return out

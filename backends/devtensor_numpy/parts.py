@@ -22,6 +22,8 @@ from devtensor.settings import follow_threads, get_num_threads
 
 BLOCK = 1 << 15  # Elements of a part; a few float32 arrays of it fit into the second cache.
 SHARE = 1 << 18  # Elements to a thread: with fewer, waiting for Python's lock costs more.
+SLOW, CHEAP = 2, 0
+"""Weights of elements: of which exponentials are taken, say; and that few simple steps pass."""
 MOST = 256  # Threads.
 
 
@@ -37,14 +39,18 @@ def even(count: int, most: int) -> int:
 
 
 def by_parts(
-    work: Callable[[slice], object], count: int, width: int = 1, most: int = BLOCK
+    work: Callable[[slice], object],
+    count: int,
+    width: int = 1,
+    most: int = BLOCK,
+    weight: int = 1,
 ) -> None:
-    """Call `work` with each of the `parts`, as `each` does."""
+    """Call `work` with each of the `parts`, as `each` does; `weight` as `SLOW` says."""
     if count * width <= most:
         if count:
             work(slice(0, count))
     else:
-        each(work, parts(count, width, most), count * width)
+        each(work, parts(count, width, most), count * width * weight)
 
 
 def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> None:
@@ -60,7 +66,7 @@ def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> Non
     pieces : sequence
         As `parts` makes them.
     size : int
-        The elements of all of them.
+        The elements of all of them, times their weight.
     """
     helpers = min(get_num_threads(), len(pieces), size // SHARE, MOST) - 1
     if helpers < 1:

@@ -11,7 +11,7 @@ import numpy as np
 
 from devtensor.ops import activation as common
 
-from ..parts import BLOCK, by_parts
+from ..parts import BLOCK, SLOW, by_parts
 from .linalg import FLOATS, Array, is_half, ones
 from .powers import NEAR, powers, within
 
@@ -58,14 +58,18 @@ def gate(xp: Any, input: Array, control: Array, /) -> Array:
 
 
 def in_blocks(
-    formula: Callable[..., None], scratch: int, *arrays: Array, step: int = BLOCK
+    formula: Callable[..., None],
+    scratch: int,
+    *arrays: Array,
+    step: int = BLOCK,
+    weight: int = SLOW,
 ) -> Array:
     """Apply `formula(out, *parts, *scratch)` to the parts of arrays of one shape and dtype."""
     first = arrays[0]
     dtype = first.dtype
     if is_half(dtype):
         wide = [x.astype(np.float32) for x in arrays]
-        return in_blocks(formula, scratch, *wide, step=step).astype(dtype)
+        return in_blocks(formula, scratch, *wide, step=step, weight=weight).astype(dtype)
     out = np.empty(first.shape, dtype)
     if first.size <= step and first.ndim:
         formula(out, *arrays, *[np.empty(first.shape, dtype) for _ in range(scratch)])
@@ -76,7 +80,7 @@ def in_blocks(
         some = [x[part] for x in flats]
         formula(*some, *[np.empty(len(some[0]), dtype) for _ in range(scratch)])
 
-    by_parts(apply, first.size, most=step)
+    by_parts(apply, first.size, most=step, weight=weight)
     return out
 
 
@@ -258,7 +262,9 @@ def leaky_relu(xp: Any, input: Array, /, negative_slope: float = 0.01) -> Array:
 # ---- along rows ----
 
 
-def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | None:
+def by_rows(
+    formula: Callable[..., None], dim: int, *arrays: Array, weight: int = SLOW
+) -> Array | None:
     """Apply ``formula(out, *parts, one)`` to the parts of contiguous arrays of one shape.
 
     None unless `dim` is the last dimension of floats. A product with `one` adds up a row.
@@ -277,7 +283,12 @@ def by_rows(formula: Callable[..., None], dim: int, *arrays: Array) -> Array | N
     if first.size <= BLOCK:
         formula(*flats, one)
     else:
-        by_parts(lambda part: formula(*[x[part] for x in flats], one), len(flats[0]), length)
+        by_parts(
+            lambda part: formula(*[x[part] for x in flats], one),
+            len(flats[0]),
+            length,
+            weight=weight,
+        )
     return out
 
 
@@ -317,7 +328,7 @@ def softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
 
 def softmax_slope(xp: Any, input: Array, y: Array, /, dim: int) -> Array:
     """`softmax_slope` in blocks of rows."""
-    made = by_rows(softmax_slope_rows, dim, input, y)
+    made = by_rows(softmax_slope_rows, dim, input, y, weight=1)
     return common.softmax_slope.kernel(xp, input, y, dim) if made is None else made
 
 

@@ -12,6 +12,7 @@ from devtensor.ops import activation as common
 from devtensor.ops import loss
 
 from ..near import exp_less_one, log_of_one_and
+from ..parts import CHEAP
 from .activation import in_blocks
 from .linalg import Array
 from .sums import number
@@ -124,7 +125,7 @@ def hardsigmoid_block(out: Array, x: Array) -> None:
 
 def hardsigmoid(xp: Any, input: Array, /) -> Array:
     """`hardsigmoid` in place."""
-    return in_blocks(hardsigmoid_block, 0, input)
+    return in_blocks(hardsigmoid_block, 0, input, weight=CHEAP)
 
 
 def hardswish_block(out: Array, x: Array) -> None:
@@ -134,7 +135,7 @@ def hardswish_block(out: Array, x: Array) -> None:
 
 def hardswish(xp: Any, input: Array, /) -> Array:
     """`hardswish` in place."""
-    return in_blocks(hardswish_block, 0, input)
+    return in_blocks(hardswish_block, 0, input, weight=CHEAP)
 
 
 def huber(xp: Any, input: Array, target: Array, /, delta: float) -> Array:
@@ -151,7 +152,7 @@ def huber(xp: Any, input: Array, target: Array, /, delta: float) -> Array:
         np.subtract(out, np.multiply(near, half), out=out)
         np.multiply(out, near, out=out)
 
-    return in_blocks(block, 1, input, target)
+    return in_blocks(block, 1, input, target, weight=CHEAP)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {

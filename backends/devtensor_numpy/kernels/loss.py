@@ -10,7 +10,7 @@ import numpy as np
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from ..near import log_of_one_and
-from ..parts import BLOCK, by_parts
+from ..parts import BLOCK, SLOW, by_parts
 from .linalg import Array, is_half, ones, sum_of_squares
 from .powers import NEAR, within
 
@@ -62,7 +62,7 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
             wide = np.float32 if is_half(loss.dtype) else None
             sums[some.start] = float(np.add.reduce(loss, dtype=wide))
 
-    by_parts(fill, x.size)
+    by_parts(fill, x.size, weight=SLOW)
     if kept is not None:
         return kept.reshape(input.shape)
     return averaged(math.fsum(sums.values()), input, x.size, reduction)
@@ -133,7 +133,7 @@ def class_entropy(
         out.dot(one, sums)
         np.multiply(out, np.reciprocal(sums)[:, None], out=out)
 
-    by_parts(fill, count, classes)
+    by_parts(fill, count, classes, weight=SLOW)
     loss = np.log(total, out=total)
     loss -= read
     if coefficient is None and reduction == "mean":
