@@ -103,6 +103,10 @@ def named(name: str) -> dtype:
     return NAMES[name]
 
 
+dtype.named = staticmethod(named)  # type: ignore[attr-defined]
+"""Where picklers that import by attributes find it: `devtensor.dtype` is the class to them."""
+
+
 def of(native: Any) -> dtype:
     """The dtype of an array library's own type object.
 

@@ -207,6 +207,8 @@ class Look:
             if found is None:
                 raise ValueError(f"invalid type: {dtype!r}")
             dtype = found
+        elif dtype is Tensor:  # the class stands for the default type, as its elder names for theirs
+            dtype = dtypes.get_default_dtype()
         return to(self, dtype=getattr(dtype, "dtype", dtype))
 
     def untyped_storage(self: Any) -> Any:

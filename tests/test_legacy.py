@@ -39,6 +39,13 @@ def test_what_variables_refuse(t):
     assert "volatile was removed" in str(caught[0].message)
 
 
+@BOTH
+def test_the_class_stands_for_the_default_type(t):
+    x = t.tensor([True, False])
+    assert x.type(t.Tensor).dtype is t.float32 and x.type(t.LongTensor).dtype is t.int64
+    assert x.type("torch.DoubleTensor").dtype is t.float64
+
+
 def test_constructors_by_type_and_place():
     assert dt.LongTensor([1, 2]).dtype is dt.int64 and isinstance(dt.ones(1), dt.FloatTensor)
     assert not isinstance(dt.ones(1).double(), dt.FloatTensor)

@@ -225,3 +225,24 @@ def test_programs_are_told_the_version_whose_functions_are_here(written):
         "print(importlib.metadata.version('torch'), torch.__version__, torch.version.__version__)\n"
     )
     assert run(program)[1].split() == ["2.13.0"] * 3
+
+
+def test_classes_say_that_they_are_pytorchs(written):
+    """Programs print them, and libraries choose by their module what to do with a value."""
+    program = """\
+import pickle
+import torch
+parameter = torch.nn.Parameter(torch.ones(1))
+for value in (torch.ones(1), torch.float32, torch.device("cpu"), torch.Size([1]), parameter):
+    print(type(value))
+    assert getattr(__import__(type(value).__module__, None, None, ["*"]), type(value).__name__)
+    assert pickle.loads(pickle.dumps((value, type(value)))) == (value, type(value))
+call = torch.float32.__reduce__()[0]  # some picklers look for it by attributes alone
+package, _, last = call.__module__.rpartition(".")
+assert getattr(getattr(__import__(package), last), call.__name__) is call
+torch.ones(1).shine()
+"""
+    status, out, said = run(written(program))
+    kinds = ["Tensor", "dtype", "device", "Size", "nn.parameter.Parameter"]
+    assert out.splitlines() == [f"<class 'torch.{kind}'>" for kind in kinds], said
+    assert status == 1 and "which lacks torch.Tensor.shine" in said

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, DistributionFinder
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,10 @@ VERSION = "2.13.0"
 """Of PyTorch, whose programs run here: they ask, to know which functions there are."""
 
 FOLDER = str(Path(__file__).parent)
+
+PLACES = {"Tensor": "torch", "dtype": "torch", "device": "torch", "Size": "torch",
+          "nn.parameter.Parameter": "torch.nn.parameter"}  # fmt: skip
+"""Classes that programs print, and whose module libraries ask for."""
 
 
 def counterpart(name: str) -> ModuleType:
@@ -127,6 +132,8 @@ def install() -> None:
     version = import_module("devtensor.torch_version").TorchVersion(VERSION)
     package.__version__ = counterpart("torch.version").__version__ = version  # type: ignore
     package.__name__ = "torch"  # some programs look at it before they patch what is in it
+    for name, place in PLACES.items():
+        attrgetter(name)(package).__module__ = place
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
     if FOLDER not in sys.path:

@@ -125,6 +125,6 @@ def lacking(error: BaseException) -> str | None:
                 break
             place = outer
         place = f"{place}.{name}"
-    if place.partition(".")[0] != "devtensor":
+    if place.partition(".")[0] not in ("devtensor", "torch"):
         return None
-    return f"torch{place.removeprefix('devtensor')}.{error.name}"
+    return f"torch{place.removeprefix('devtensor').removeprefix('torch')}.{error.name}"

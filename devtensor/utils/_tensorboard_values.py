@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from numbers import Number
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, SummaryMetadata
@@ -17,9 +18,22 @@ __all__ = ["content", "curve", "histogram", "numbers", "picture", "plugin", "png
 
 
 def numbers(values: Any) -> Tensor:
-    """Values as a tensor of the host, whatever they were."""
-    made = values if isinstance(values, Tensor) else dt.as_tensor(values)
-    return made.detach().cpu()
+    """The values of a tensor, an array or a number, as a tensor of the host.
+
+    Raises
+    ------
+    NotImplementedError
+        If it is none of these: some callers rely on it to leave out what cannot be written.
+    """
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    if isinstance(values, str):
+        values = float(values)
+    elif not isinstance(values, Number) and not hasattr(values, "__array_interface__"):
+        raise NotImplementedError(
+            f"Got {type(values)}, but numpy array or torch tensor are expected: make a tensor of it"
+        )
+    return dt.as_tensor(values)
 
 
 def png(image: Tensor) -> bytes:

@@ -135,6 +135,9 @@ def test_texts_settings_and_sounds(tmp_path):
         assert writer.get_logdir() == str(tmp_path / "sound")
         with pytest.raises(ValueError, match="value should be one of"):
             writer.add_hparams({"x": [1]}, {})
+        for wrong in ([1.0], None):
+            with pytest.raises(NotImplementedError, match="but numpy array or torch tensor are"):
+                writer.add_scalar("wrong", wrong)
         with pytest.raises(NotImplementedError, match="no encoder is here"):
             writer.add_video("video", None)
 
