@@ -207,7 +207,7 @@ class Look:
             if found is None:
                 raise ValueError(f"invalid type: {dtype!r}")
             dtype = found
-        elif dtype is Tensor:  # the class stands for the default type, as its elder names for theirs
+        elif dtype is Tensor:  # the class stands for the default type
             dtype = dtypes.get_default_dtype()
         return to(self, dtype=getattr(dtype, "dtype", dtype))
 
