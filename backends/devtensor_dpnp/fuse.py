@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.op import Op, catalogue
+from devtensor.ops.reduce import count
 
 from .formula import ROWS, Formula
 from .launch import TYPES, launch, takes_source
@@ -77,7 +78,7 @@ class Fused:
             if x.__class__ is Array and x.size >= least and x.ndim:
                 like = x
                 break
-        if like is None or not self.fits(like, arrays):
+        if like is None or not self.fits(like, arrays) or self.warns(like, params):
             return self.kernel(xp, *arrays, **params)
         return self.run(xp, like, arrays, params)
 
@@ -94,6 +95,12 @@ class Fused:
             elif not x.size or x.dtype.name not in TYPES or x.sycl_queue != queue:
                 return False
         return True
+
+    def warns(self, x: Any, params: dict[str, Any]) -> bool:
+        """Whether the operation has a warning, which a plan that is kept would give only once."""
+        if self.op.name not in ("variance", "deviation"):
+            return False
+        return count(x.shape, params.get("dim")) <= params.get("correction", 0)
 
     def run(self, xp: Any, like: Any, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Run the kernels that are the formula for arrays like these."""

@@ -11,15 +11,14 @@ import ctypes
 from math import prod
 from typing import Any
 
-from .launch import double, kernel, single
+from .launch import double, kernel, signed, single, whole, word
 from .native import Array
 from .rows import LANES, Program
 from .trace import Node, Shape, Symbol, Trace, Untraceable
 
 NUMBERS = {
-    "float": single, "double": double, "int": ctypes.c_int32, "uint": ctypes.c_uint32,
-    "long": ctypes.c_int64, "ulong": ctypes.c_uint64, "short": ctypes.c_int16,
-    "ushort": ctypes.c_uint16, "char": ctypes.c_int8, "uchar": ctypes.c_uint8,
+    "float": single, "double": double, "int": ctypes.c_int32, "uint": word,
+    "long": signed, "ulong": whole,
 }  # fmt: skip
 FEW = 1 << 16
 """Elements that a processor's core may as well go along alone; of a GPU it is a sixteenth."""
@@ -34,6 +33,11 @@ def in_order(shape: Shape) -> list[int]:
         if shape[d] != 1:
             steps[d], step = step, step * shape[d]
     return steps
+
+
+def goes_alone(device: Any) -> bool:
+    """Whether a work item goes along a row alone, with vectors: that of a processor does."""
+    return bool(device.is_cpu)
 
 
 class Plan:
@@ -55,7 +59,7 @@ class Plan:
         self.nodes, self.arrays, self.several = trace.nodes, arrays, several
         self.queue = arrays[0].sycl_queue
         device = self.queue.sycl_device
-        self.vectors = bool(device.is_cpu)
+        self.vectors = goes_alone(device)
         self.units, self.few = device.max_compute_units, FEW if device.is_cpu else FEW // 16
         self.dense = {n.place for n in trace.nodes if n.how == "given" and not self.fits(n)}
         self.made: list[tuple[Shape, Any]] = []

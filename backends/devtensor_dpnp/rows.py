@@ -344,8 +344,10 @@ class Program:
             texts.append(f"__global {own}")
             arguments.append(("array", slot))
         for node in self.numbers:
-            texts.append(f"const {inner(node.dtype)} {node.name}")
-            arguments.append((inner(node.dtype), node.place))
+            kind = inner(node.dtype)
+            kind = "int" if kind in ("char", "uchar", "short", "ushort") else kind
+            texts.append(f"const {kind} {node.name}")
+            arguments.append((kind, node.place))
         longs = {f"n{g}": group.size for g, group in enumerate(self.groups)}
         for g, group in enumerate(self.groups):
             for k, step in enumerate(group.steps):
