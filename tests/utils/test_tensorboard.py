@@ -15,6 +15,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch.utils.tensorboard import SummaryWriter as Theirs
 
 import devtensor as dt
+from devtensor.utils import tensorboard
 from devtensor.utils.tensorboard import SummaryWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -140,6 +141,10 @@ def test_texts_settings_and_sounds(tmp_path):
                 writer.add_scalar("wrong", wrong)
         with pytest.raises(NotImplementedError, match="no encoder is here"):
             writer.add_video("video", None)
+
+
+def test_the_writer_is_found_where_pytorch_has_it():
+    assert tensorboard.writer.SummaryWriter is SummaryWriter
 
 
 def test_without_the_package_the_cure_is_told():

@@ -16,8 +16,8 @@ from tensorboard.plugins.pr_curve.plugin_data_pb2 import PrCurvePluginData
 from tensorboard.plugins.projector.projector_config_pb2 import EmbeddingInfo, ProjectorConfig
 
 import devtensor as dt
-from devtensor.utils._tensorboard_graph import graph_of
-from devtensor.utils._tensorboard_values import content, curve, numbers, plugin, png
+from devtensor.utils.tensorboard._graph import graph_of
+from devtensor.utils.tensorboard._values import content, curve, numbers, plugin, png
 
 __all__ = ["PlotWriter"]
 

@@ -1,4 +1,4 @@
-"""Logs for TensorBoard (``torch.utils.tensorboard``), written by its own package."""
+"""What writes the logs for TensorBoard."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ except ImportError as error:
         f"({error}): pip install tensorboard"
     ) from error
 
-from devtensor.utils._tensorboard_plots import PlotWriter
-from devtensor.utils._tensorboard_values import content, histogram, numbers, picture, plugin, png
+from devtensor.utils.tensorboard._plots import PlotWriter
+from devtensor.utils.tensorboard._values import content, histogram, numbers, picture, plugin, png
 
 __all__ = ["SummaryWriter"]
 

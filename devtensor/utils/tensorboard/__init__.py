@@ -1,0 +1,5 @@
+"""Logs for TensorBoard (``torch.utils.tensorboard``), written by its own package."""
+
+from devtensor.utils.tensorboard.writer import SummaryWriter
+
+__all__ = ["SummaryWriter"]
