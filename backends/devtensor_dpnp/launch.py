@@ -19,6 +19,7 @@ except ImportError:
 whole = ctypes.c_uint64
 word = ctypes.c_uint32
 signed = ctypes.c_int64
+integer = ctypes.c_int32
 single = ctypes.c_float
 double = ctypes.c_double
 
@@ -105,6 +106,7 @@ def launch(
 __all__ = [
     "double",
     "dpctl",
+    "integer",
     "kernel",
     "launch",
     "signed",

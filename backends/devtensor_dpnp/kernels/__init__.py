@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import fuse, views
-from . import index, loss, random
+from . import conv, index, loss, pool, random
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "item_select": views.item_select,
     **random.KERNELS,
     **index.KERNELS,
+    **conv.KERNELS,
+    **pool.KERNELS,
     **loss.KERNELS,
     **fuse.kernels(index.KERNELS),
 }
