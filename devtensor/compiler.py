@@ -77,6 +77,15 @@ def list_backends(exclude_tags: Any = ()) -> list[str]:
     return []
 
 
+def set_default_backend(backend: Any) -> None:
+    """Without effect."""
+
+
+def get_default_backend() -> str:
+    """The name of PyTorch's own."""
+    return "inductor"
+
+
 def reset() -> None:
     """Nothing was compiled."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from devtensor import accelerator
 from devtensor.errors import OutOfMemoryError
 from devtensor.legacy import of_kind
+from devtensor.random import default_generator
 from devtensor.refusal import refused
 
 _cuda = accelerator.BY_KIND["cuda"]
@@ -47,7 +48,9 @@ set_rng_state = _cuda.set_rng_state
 current_stream = _cuda.current_stream
 stream = _cuda.stream
 set_stream = accelerator.set_stream
-reset_max_memory_allocated = _cuda.reset_peak_memory_stats
+reset_max_memory_allocated = reset_max_memory_cached = _cuda.reset_peak_memory_stats
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+has_half, has_magma = True, False
 
 StreamContext = stream
 
@@ -176,7 +179,55 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
     return including_emulation or get_device_capability() >= (8, 0)
 
 
+class CudaError(RuntimeError):
+    """An error of the driver, by PyTorch's name."""
+
+
+def ipc_collect() -> None:
+    """Nothing: no memory is shared with other processes."""
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """What the pool of a device holds, as text."""
+    stats = {
+        "allocated": memory_allocated, "allocated at most": max_memory_allocated,
+        "reserved": memory_reserved, "reserved at most": max_memory_reserved,
+    }  # fmt: skip
+    lines = [f"| {name:<18} | {ask(device):>16} bytes |" for name, ask in stats.items()]
+    rule = "|" + "-" * (len(lines[0]) - 2) + "|"
+    return "\n".join([rule, *lines, rule])
+
+
+def get_sync_debug_mode() -> int:
+    """0: nobody is told that the host waits for a device."""
+    return 0
+
+
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Accepted and without effect."""
+
+
+def is_tf32_supported() -> bool:
+    """False: products are computed in their own type."""
+    return False
+
+
+def get_arch_list() -> list[str]:
+    """None: kernels are compiled where they run."""
+    return []
+
+
+for _name in ("clock_rate", "list_gpu_processes", "power_draw", "temperature", "utilization"):
+    globals()[_name] = refused(f"cuda.{_name}", "ask nvidia-smi")
+
+
 def __getattr__(name: str) -> Any:
     if name == "amp":  # imported when it is asked for
         return import_module("devtensor.amp.cuda")
+    if name == "nvtx":
+        return import_module("devtensor.nvtx")
+    if name in ("memory", "random", "streams"):  # PyTorch's files of what is here
+        return import_module(__name__)
+    if name == "default_generators":
+        return (default_generator,) * device_count()
     return of_kind(name, "cuda")

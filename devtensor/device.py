@@ -149,10 +149,13 @@ def get_default_device() -> device:
     return _default
 
 
-def set_default_device(device_: Any) -> None:
+Device = device  # which the parameter of the next function hides
+
+
+def set_default_device(device: Any) -> None:
     """Make tensors on `device` from now on; None returns to the cpu."""
     global _default
-    _default = None if device_ is None else device(device_)
+    _default = None if device is None else Device(device)
 
 
 def resolve(place: Any) -> device:

@@ -199,6 +199,9 @@ def register_fake(op: Any, func: Any = None, /, *, lib: Any = None, **_: Any) ->
     return (lambda function: function) if func is None else func
 
 
+impl_abstract = register_fake
+
+
 def register_autograd(
     op: Any, backward: Any, /, *, setup_context: Any = None, lib: Any = None
 ) -> None:

@@ -128,6 +128,14 @@ class Look:
         """Return the tensor: copies to devices wait for themselves."""
         return self
 
+    def record_stream(self: Any, stream: Any) -> None:
+        """Nothing: keep the tensor until the other stream that reads it has been waited for."""
+
+    def is_set_to(self: Any, tensor: Any) -> bool:
+        """Whether both are the same elements of one memory, in one shape."""
+        same = self._device is tensor._device and self.data_ptr() == tensor.data_ptr()
+        return bool(same and self.shape == tensor.shape and self.stride() == tensor.stride())
+
     def is_same_size(self: Any, other: Any) -> bool:
         """Whether the shapes are equal."""
         return bool(self.shape == other.shape)
@@ -144,7 +152,7 @@ class Look:
     is_quantized = False
     is_nested = False
     is_mkldnn = False
-    is_mps = False
+    is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = False
     name = None
 
     @property

@@ -211,8 +211,9 @@ def set_rng_state(new_state: Tensor) -> None:
 
 @contextmanager
 def fork_rng(
-    devices: Any = None, enabled: bool = True, device_type: str | None = None
-) -> Iterator[None]:
+    devices: Any = None, enabled: bool = True, _caller: str = "fork_rng",
+    _devices_kw: str = "devices", device_type: str | None = None,
+) -> Iterator[None]:  # fmt: skip
     """In a `with` block, draw without consequence: the default generator is put back at its end.
 
     Parameters

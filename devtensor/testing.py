@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -236,7 +237,38 @@ def sparse(
     return found and found.replace("Tensor-likes", "Sparse COO values")
 
 
-assert_allclose = assert_close
+def assert_allclose(
+    actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None,
+    equal_nan: bool = True, msg: str = "",
+) -> None:  # fmt: skip
+    """The older form of :func:`assert_close`: NaN equals NaN, and types may differ.
+
+    Raises
+    ------
+    AssertionError
+        As there.
+    """
+    warnings.warn(
+        "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a "
+        "future release. Please use `torch.testing.assert_close()` instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    if not isinstance(actual, Tensor):
+        actual = dt.tensor(actual)
+    if not isinstance(expected, Tensor):
+        expected = dt.tensor(expected, dtype=actual.dtype)
+    if rtol is None and atol is None:
+        found = [OLDER.get(x.dtype.name, (0.0, 0.0)) for x in (actual, expected)]
+        rtol, atol = (max(one) for one in zip(*found, strict=True))
+    assert_close(
+        actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=True,
+        check_dtype=False, check_stride=False, msg=msg or None,
+    )  # fmt: skip
+
+
+OLDER = {"float16": (1e-3, 1e-3), "float32": (1e-4, 1e-5), "float64": (1e-5, 1e-8)}
+"""The tolerances of :func:`assert_allclose`."""
 
 
 def make_tensor(

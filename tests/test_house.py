@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ["errors", "futures", "hooks", "size", "return_types", "torch_version"],
     ["example", "settings", "backends", "later", "refusal"],
-    ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing"],
+    ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing", "nvtx"],
     ["nested", "onnx"],
     ["dtype", "limits", "backend", "readings"],
     ["device"],

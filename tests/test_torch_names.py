@@ -3,11 +3,15 @@
 import copy
 import gc
 import weakref
+from collections import OrderedDict, deque, namedtuple
+from importlib import import_module
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import devtensor as dt
+from devtensor.alias import counterpart
 from devtensor.autograd.mode import unwatched
 from devtensor.torch_version import TorchVersion
 
@@ -288,3 +292,143 @@ def test_the_loaders_arguments_have_types():
         theirs = str(getattr(torch.utils.data.dataloader, name))
         ours = str(getattr(dt.utils.data.dataloader, name))
         assert ours.replace("~T]", "~_T]") == theirs
+
+
+# ---- names and arguments by which programs call what is there
+
+BOTH = pytest.mark.parametrize("lib", [dt, torch], ids=["devtensor", "torch"])
+
+
+def part(lib, name):
+    """A module of PyTorch, or what stands for it."""
+    return import_module(f"torch.{name}") if lib is torch else counterpart(f"torch.{name}")
+
+
+@BOTH
+def test_arguments_have_their_names(lib):
+    x = lib.arange(6.0)
+    assert [len(one) for one in x.split(split_size=4)] == [4, 2]
+    assert [len(one) for one in x.split(split_size=[1, 5], dim=0)] == [1, 5]
+    shared = lib.nn.ReLU()
+    net = lib.nn.Sequential(shared, shared)
+    assert len([*net.modules()]) == 2 and len([*net.modules(remove_duplicate=False)]) == 3
+    assert lib.nn.ModuleList([shared]).pop(key=0) is shared
+    assert lib.nn.RMSNorm(2)(x=lib.ones(2)).shape == (2,)
+    layer = lib.nn.AdaptiveLogSoftmaxWithLoss(4, 6, [3])
+    assert layer(input_=lib.ones(2, 4), target_=lib.tensor([0, 5])).output.shape == (2,)
+    assert lib.distributions.HalfNormal(1.0).icdf(prob=lib.tensor(0.0)).item() == 0
+    assert lib.nn.parameter.is_lazy(param=x) is False
+    with lib.random.fork_rng([], True, "mine", "devices", "cpu"):
+        pass
+    lib.set_default_device(device=None)
+
+
+@BOTH
+def test_the_older_comparison(lib):
+    with pytest.warns(FutureWarning, match="assert_allclose"):
+        lib.testing.assert_allclose(lib.tensor([1.0, float("nan")]), [1.00005, float("nan")])
+    with pytest.warns(FutureWarning), pytest.raises(AssertionError, match="mine"):
+        lib.testing.assert_allclose(lib.ones(2), lib.zeros(2), 1e-3, 1e-3, True, "mine")
+    with pytest.warns(FutureWarning):
+        lib.testing.assert_allclose(lib.ones(2), lib.ones(2, dtype=lib.float64), 1e-3, 1e-3)
+
+
+@BOTH
+def test_ways_to_the_leaves_of_a_tree(lib):
+    tree, pair = part(lib, "utils._pytree"), namedtuple("pair", "left right")
+    value = {"a": [1, (2,)], "b": pair(3, None), "c": deque([4]), "d": OrderedDict(e=5)}
+    paths, shape = tree.tree_flatten_with_path(value)
+    assert [(tree.keystr(path), leaf) for path, leaf in paths] == [
+        ("['a'][0]", 1), ("['a'][1][0]", 2), ("['b'].left", 3), ("['b'].right", None),
+        ("['c'][0]", 4), ("['d']['e']", 5),
+    ]  # fmt: skip
+    assert all(tree.key_get(value, path) == leaf for path, leaf in paths)
+    assert (shape.type, shape.num_leaves, shape.num_nodes, shape.num_children) == (dict, 6, 12, 4)
+    assert (
+        shape.child(0).type is list and not shape.is_leaf() and shape.children()[1].num_leaves == 2
+    )
+    assert shape.unflatten(range(6))["b"] == pair(2, 3)
+    made = tree.tree_map_with_path(lambda path, x, y: (len(path), x + y), [1, [2]], [3, [4]])
+    assert made == [(1, 4), [(2, 6)]]
+    assert tree.tree_map_only((int, float), lambda x: -x, [1, "a"]) == [-1, "a"]
+    assert tree.tree_map_only(lambda x: x == 1, lambda x: 9, [1, 2]) == [9, 2]
+    assert tree.tree_all_only(int, lambda x: x > 0, [1, -1.0])
+    assert not tree.tree_any_only(int, lambda x: x < 0, [1, -1.0])
+    assert tree.tree_is_leaf(3) and not tree.tree_is_leaf([3])
+    assert tree.tree_is_leaf([3], lambda x: True)
+
+    class Both(list):
+        pass
+
+    class Opaque(list):
+        pass
+
+    tree.register_pytree_node(
+        Both, lambda v: (list(v), None), lambda parts, _: Both(parts),
+        flatten_with_keys_fn=lambda v: ([(tree.GetAttrKey(str(i)), x) for i, x in enumerate(v)], 0),
+    )  # fmt: skip
+    tree.register_pytree_node(Opaque, lambda v: (list(v), None), lambda parts, _: Opaque(parts))
+    assert [tree.keystr(p) for p, _ in tree.tree_leaves_with_path(Both([1, [2]]))] == [
+        ".0",
+        ".1[0]",
+    ]
+    with pytest.raises(ValueError, match="flatten_with_keys_fn"):
+        tree.tree_leaves_with_path(Opaque([1]))
+
+
+@BOTH
+def test_parts_that_programs_import_by_name(lib):
+    collate = part(lib, "utils.data._utils.collate")
+    given = {
+        collate.collate_tensor_fn: [lib.ones(2)], collate.collate_int_fn: [3],
+        collate.collate_float_fn: [0.5], collate.collate_numpy_scalar_fn: [np.float32(1)],
+        collate.collate_numpy_array_fn: [np.ones(2)],
+    }  # fmt: skip
+    for function, batch in given.items():
+        made = function(batch * 2, collate_fn_map=collate.default_collate_fn_map)
+        assert made.shape[0] == 2 and isinstance(made, lib.Tensor)
+    assert collate.collate_str_fn(["a"], collate_fn_map=None) == ["a"]
+    checkpoint = part(lib, "utils.checkpoint")
+    x, three = lib.ones(2, requires_grad=True), 3
+    (held, other) = checkpoint.detach_variable((x * 2, three))
+    assert held.is_leaf and held.requires_grad and other == 3
+    with pytest.raises(RuntimeError, match="Only tuple of tensors is supported"):
+        checkpoint.detach_variable([x])
+    with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+        checkpoint.check_backward_validity([lib.ones(1), 2])
+    checkpoint.check_backward_validity([x])
+    assert isinstance(checkpoint.DefaultDeviceType.get_device_type(), str)
+    hooks = part(lib, "utils.hooks")
+    hooks.warn_if_has_hooks(lib.ones(2))
+    assert callable(hooks.unserializable_hook(lambda g: g))
+    assert part(lib, "utils.deterministic").fill_uninitialized_memory in (True, False)
+    assert issubclass(part(lib, "serialization").SourceChangeWarning, Warning)
+    assert lib.library.impl_abstract and lib.nn.parameter.UninitializedTensorMixin
+    found, places = lib.nn.functional.fractional_max_pool2d_with_indices(
+        lib.rand(1, 1, 5, 5), 2, output_size=3
+    )
+    assert found.shape == places.shape == (1, 1, 3, 3)
+    assert not lib.distributed.is_backend_available("mine")
+    assert part(lib, "distributed").group.WORLD is None
+
+
+@BOTH
+def test_questions_that_tensors_and_modules_answer(lib):
+    x = lib.arange(4.0)
+    kinds = (x.is_ipu, x.is_maia, x.is_mps, x.is_mtia, x.is_vulkan, x.is_xla)
+    assert not any(kinds) and not x.to_sparse().is_xla
+    assert x.is_set_to(x.view(4)) and not x.is_set_to(x[:2]) and not x.is_set_to(x.clone())
+    double = lib.nn.Linear(1, 1, bias=False)
+    assert double._call_impl(lib.ones(1)).equal(double(lib.ones(1))) and not double.dump_patches
+    nvtx = part(lib, "cuda.nvtx")
+    assert callable(nvtx.range_push) and callable(nvtx.mark)
+    assert len(lib.cuda.default_generators) == lib.cuda.device_count()
+
+
+def test_what_is_asked_of_machines_that_are_not_here():
+    dt.cuda.ipc_collect()
+    assert not dt.mps.is_available() and dt.cuda.memory is dt.cuda.random is dt.cuda
+    with pytest.raises(NotImplementedError, match="ask nvidia-smi"):
+        dt.cuda.utilization()
+    with pytest.raises(NotImplementedError, match="TorchFunctionMode"):
+        counterpart("torch.utils._python_dispatch").TorchDispatchMode()

@@ -89,6 +89,34 @@ def get_world_size(group: Any = None) -> int:
     raise ValueError(NO_GROUP)
 
 
+def is_backend_available(backend: str) -> bool:
+    """False."""
+    return False
+
+
+class DistBackendError(DistError):
+    """An error of a library for several processes."""
+
+
+class DistNetworkError(DistError):
+    """An error between machines."""
+
+
+class DistStoreError(DistError):
+    """An error of what processes share."""
+
+
+class GroupMember:
+    """The groups that a process is in."""
+
+    WORLD: Any = None
+    NON_GROUP_MEMBER = object()
+
+
+class group(GroupMember):
+    """The same, by an older name."""
+
+
 NAMES = """
 DeviceMesh FileStore HashStore P2POp PrefixStore ProcessGroup Store TCPStore Work all_gather
 all_gather_into_tensor all_gather_object all_reduce all_to_all all_to_all_single barrier

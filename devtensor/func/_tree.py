@@ -93,6 +93,49 @@ class Shape:
         """The number of leaves."""
         return 1 if self.kind is None else sum(part.size for part in self.parts)
 
+    # ---- by PyTorch's names
+
+    @property
+    def type(self) -> Any:
+        """The class of the container; None for a leaf."""
+        return self.kind
+
+    @property
+    def children_specs(self) -> list[Shape]:
+        """How the parts are nested."""
+        return list(self.parts)
+
+    @property
+    def num_leaves(self) -> int:
+        """The number of leaves."""
+        return self.size
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of containers and leaves."""
+        return 1 + sum(part.num_nodes for part in self.parts)
+
+    @property
+    def num_children(self) -> int:
+        """The number of parts."""
+        return len(self.parts)
+
+    def is_leaf(self) -> bool:
+        """Whether it is no container."""
+        return self.kind is None
+
+    def children(self) -> list[Shape]:
+        """How the parts are nested."""
+        return list(self.parts)
+
+    def child(self, index: int) -> Shape:
+        """How one of the parts is nested."""
+        return self.parts[index]
+
+    def unflatten(self, leaves: Iterable[Any]) -> Any:
+        """Leaves, nested again."""
+        return unflatten(list(leaves), self)
+
 
 LEAF = Shape(None, None, ())
 

@@ -89,28 +89,28 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             narrow.reset_parameters()
             wide.reset_parameters()
 
-    def forward(self, input: Tensor, target: Tensor) -> ASMoutput:
-        if input.ndim - 1 != target.ndim or target.ndim > 1:
+    def forward(self, input_: Tensor, target_: Tensor) -> ASMoutput:
+        if input_.ndim - 1 != target_.ndim or target_.ndim > 1:
             raise RuntimeError(
                 "0D or 1D target tensor expected, with one dimension less than the input; got "
-                f"input {tuple(input.shape)} and target {tuple(target.shape)}"
+                f"input {tuple(input_.shape)} and target {tuple(target_.shape)}"
             )
-        if target.ndim and len(input) != len(target):
+        if target_.ndim and len(input_) != len(target_):
             raise RuntimeError(
                 "Input and target should have the same size in the batch dimension, but they have "
-                f"{len(input)} and {len(target)}"
+                f"{len(input_)} and {len(target_)}"
             )
-        low, high = int(target.min().item()), int(target.max().item())
+        low, high = int(target_.min().item()), int(target_.max().item())
         if low < 0 or high >= self.n_classes:
             raise RuntimeError(
                 f"Target values should be in [0, {self.n_classes - 1}], "
                 f"but values in range [{low}, {high}] were found. "
             )
-        all_scores = self.log_prob(input if input.ndim == 2 else input.unsqueeze(0))
-        index = target.reshape(-1, 1)
+        all_scores = self.log_prob(input_ if input_.ndim == 2 else input_.unsqueeze(0))
+        index = target_.reshape(-1, 1)
         output = all_scores.gather(1, index).squeeze(1)
         loss = (-output).mean()
-        return ASMoutput(output if target.ndim else output.squeeze(0), loss)
+        return ASMoutput(output if target_.ndim else output.squeeze(0), loss)
 
     def log_prob(self, input: Tensor) -> Tensor:
         """Give the log-probabilities of all classes: shape (N, n_classes)."""

@@ -86,10 +86,10 @@ class Numbered(Module):
             self.append(module)
         return self
 
-    def pop(self, index: int = -1) -> Any:
-        """Take out the child at `index` and return it."""
-        module = self[index]
-        del self[index]
+    def pop(self, key: int = -1) -> Any:
+        """Take out the child at `key` and return it."""
+        module = self[key]
+        del self[key]
         return module
 
 

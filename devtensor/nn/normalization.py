@@ -106,8 +106,8 @@ class RMSNorm(Affine):
         self.elementwise_affine = elementwise_affine
         self._make(self.normalized_shape, elementwise_affine, False, device, dtype, shift=False)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return (

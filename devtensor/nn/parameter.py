@@ -198,6 +198,9 @@ def rebuild_lazy(kind: type, requires_grad: bool, device: Any, dtype: Any) -> An
     return kind(requires_grad, device, dtype)
 
 
-def is_lazy(tensor: Any) -> TypeGuard[Uninitialized]:
-    """Tell whether `tensor` still waits for its shape."""
-    return isinstance(tensor, Uninitialized)
+def is_lazy(param: Any) -> TypeGuard[Uninitialized]:
+    """Tell whether `param` still waits for its shape."""
+    return isinstance(param, Uninitialized)
+
+
+UninitializedTensorMixin = Uninitialized

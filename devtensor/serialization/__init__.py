@@ -47,3 +47,7 @@ __all__ = [
     "save",
     "set_crc32_options",
 ]
+
+
+class SourceChangeWarning(Warning):
+    """What PyTorch warns of code that is not as it was when a file was written; here nothing."""

@@ -109,9 +109,10 @@ class SparseTensor(Tensor):
         """``torch.sparse_coo``."""
         return sparse_coo
 
-    is_sparse, is_sparse_csr, is_quantized, is_nested, is_mkldnn, is_mps, name = (
-        True, False, False, False, False, False, None,
+    is_sparse, is_sparse_csr, is_quantized, is_nested, is_mkldnn, name = (
+        True, False, False, False, False, None,
     )  # fmt: skip
+    is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = False
 
     def sparse_dim(self) -> int:
         """The number of dimensions with coordinates."""

@@ -1,10 +1,11 @@
-"""The states of generators where some tensors are, as ``torch.utils.checkpoint`` gives them.
+"""The states of generators where some tensors are, and what else ``torch.utils.checkpoint`` has.
 
 All devices draw from one generator, so each of them has its state.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,3 +41,48 @@ def set_device_states(
     """
     for _, state in zip(devices, states, strict=False):
         dt.set_rng_state(state)
+
+
+class DefaultDeviceType:
+    """The kind of device whose states are kept where no tensor says it; that of the machine."""
+
+    _kind: str | None = None
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Name the kind."""
+        DefaultDeviceType._kind = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """The kind that was named, or else that of the accelerator, if there is one."""
+        if DefaultDeviceType._kind is None:
+            found = dt.accelerator.current_accelerator(True)
+            DefaultDeviceType._kind = "cpu" if found is None else found.type
+        return DefaultDeviceType._kind
+
+
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors among some arguments outside the graph; they want gradients as before.
+
+    Raises
+    ------
+    RuntimeError
+        If the arguments are no tuple.
+    """
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(
+            "Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
+        )
+    return tuple(
+        [x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
+    )
+
+
+def check_backward_validity(inputs: Any) -> None:
+    """Warn if no tensor among some arguments wants a gradient."""
+    if not any(x.requires_grad for x in inputs if isinstance(x, Tensor)):
+        warnings.warn(
+            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2
+        )

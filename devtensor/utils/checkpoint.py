@@ -11,6 +11,9 @@ import devtensor as dt
 from devtensor.autograd import Function
 from devtensor.autograd.engine import running
 from devtensor.autograd.graph import saved_tensors_hooks
+from devtensor.utils._device_states import DefaultDeviceType as DefaultDeviceType
+from devtensor.utils._device_states import check_backward_validity as check_backward_validity
+from devtensor.utils._device_states import detach_variable as detach_variable
 from devtensor.utils._device_states import get_device_states as get_device_states
 from devtensor.utils._device_states import set_device_states as set_device_states
 from devtensor.utils._recomputed import CheckpointError, Listing, Note, Run, as_first

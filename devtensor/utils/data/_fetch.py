@@ -7,7 +7,7 @@ from typing import Any
 
 import devtensor as dt
 from devtensor.tensor import Tensor
-from devtensor.utils.data.collate import collate_tensors, default_collate, default_collate_fn_map
+from devtensor.utils.data.collate import collate_tensor_fn, default_collate, default_collate_fn_map
 from devtensor.utils.data.dataset import IterableDataset, Subset, TensorDataset
 
 __all__ = ["Plan", "fetcher"]
@@ -121,7 +121,7 @@ class Rows:
                 type(indices) is list
                 and indices
                 and set(map(type, indices)) == {int}
-                and default_collate_fn_map.get(Tensor) is collate_tensors
+                and default_collate_fn_map.get(Tensor) is collate_tensor_fn
             )
             if not usual or (order is not None and not in_range(indices, len(order))):
                 return otherwise(indices)

@@ -89,7 +89,7 @@ def collate(batch: Any, *, collate_fn_map: dict[Any, Collate] | None = None) -> 
             return known(batch, collate_fn_map=collate_fn_map)
         numpy = numpy_kind(kind) if collate_fn_map is default_collate_fn_map else ""
         if numpy:
-            return (collate_arrays if numpy == "array" else collate_scalars)(batch)
+            return (collate_numpy_array_fn if numpy == "array" else collate_numpy_scalar_fn)(batch)
         for classes, function in collate_fn_map.items():
             if isinstance(first, classes):
                 return function(batch, collate_fn_map=collate_fn_map)
@@ -146,43 +146,43 @@ def like_sequence(model: Any, items: list[Any]) -> Any:
         return items
 
 
-def collate_tensors(batch: Any, *, collate_fn_map: Any = None) -> Any:
+def collate_tensor_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Stack tensors."""
     return dt.stack(list(batch), 0)
 
 
-def collate_arrays(batch: Any) -> Any:
+def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Stack NumPy arrays."""
     if batch[0].dtype.kind in TEXT_OR_OBJECTS:
         raise refusal(batch[0].dtype)
     return default_collate([dt.as_tensor(item) for item in batch])
 
 
-def collate_scalars(batch: Any) -> Any:
+def collate_numpy_scalar_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Put NumPy's numbers into a tensor of their type."""
     return dt.stack([dt.as_tensor(item) for item in batch], 0)
 
 
-def collate_floats(batch: Any, *, collate_fn_map: Any = None) -> Any:
+def collate_float_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Put floats into a tensor, in double precision."""
     return dt.tensor(list(batch), dtype=dt.float64)
 
 
-def collate_ints(batch: Any, *, collate_fn_map: Any = None) -> Any:
+def collate_int_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Put ints or bools into a tensor."""
     return dt.tensor(list(batch))
 
 
-def collate_texts(batch: Any, *, collate_fn_map: Any = None) -> Any:
+def collate_str_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Leave texts as they are."""
     return batch
 
 
 default_collate_fn_map: dict[Any, Collate] = {
-    Tensor: collate_tensors,
-    float: collate_floats,
-    int: collate_ints,
-    str: collate_texts,
-    bytes: collate_texts,
+    Tensor: collate_tensor_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }
 """What `default_collate` does with samples of each class; others may be added."""
