@@ -60,6 +60,11 @@ LARGE = {
     "selu": [(MANY,)],
     "hardsigmoid": [(MANY,)],
     "hardswish": [(MANY,)],
+    "hardswish_slope": [
+        (MANY, (300, 250)),
+        (MANY, Sample("normal", MANY)),
+        ((6,), fixed([-3.0, 3.0, -math.inf, math.inf, math.nan, -2.9])),
+    ],
     "huber": [(MANY, MANY, {"delta": 0.7})],
     "sign": [(MANY,), (ints(50, low=-3, high=3),), (fixed([math.nan, -math.inf, -0.0, 2.0]),)],
     "nonzero_at": [(ints(30, 4, 50, high=2),), (MANY,), (bools(*MANY),), ((0, 3),), (ints(50),)],

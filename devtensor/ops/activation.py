@@ -243,11 +243,25 @@ def hardswish(xp, input, /):
     return input * (xp.clip(input + 3, 0, 6) / 6)
 
 
+derivative(hardswish, input=lambda xp, g, input: xp.hardswish_slope(g, input))
+
+
+@op(
+    elementwise=True,
+    accepts=("float",),
+    public=False,
+    oracle=None,
+    examples=[((2, 3), fixed([-4.0, -1.0, 5.0]))],
+)
+def hardswish_slope(xp, input, x, /):
+    """`input` times the slope of `hardswish` at `x`."""
+    return masked(xp, ~(x <= -3), xp.where(x < 3, input * (x / 3 + 0.5), input))
+
+
 derivative(
-    hardswish,
-    input=lambda xp, g, input: masked(
-        xp, ~(input <= -3), xp.where(input < 3, g * (input / 3 + 0.5), g)
-    ),
+    hardswish_slope,
+    input=lambda xp, g, x: xp.hardswish_slope(g, x),
+    x=lambda xp, g, input, x: masked(xp, (x > -3) & (x < 3), g * input / 3),
 )
 
 

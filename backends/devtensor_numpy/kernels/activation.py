@@ -11,6 +11,7 @@ import numpy as np
 
 from devtensor.ops import activation as common
 
+from ..choice import BITS
 from ..parts import BLOCK, SLOW, by_parts
 from .linalg import FLOATS, Array, is_half, ones
 from .powers import NEAR, powers, within
@@ -41,16 +42,11 @@ def relu(xp: Any, input: Array, /) -> Array:
     return out
 
 
-MASKS: dict[int, np.dtype[Any]] = {
-    t.itemsize: t for t in (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64))
-}
-
-
 def gate(xp: Any, input: Array, control: Array, /) -> Array:
     """`gate` by clearing bits, which costs the same wherever the zeros are, and keeps NaN out."""
     if input.shape != control.shape or input.dtype.kind != "f" or not input.ndim:
         return np.where(control <= 0, input.dtype.type(0), input)
-    bits = MASKS[input.dtype.itemsize]
+    bits = BITS[input.dtype.itemsize]
     # -1, all bits, where the value is kept.
     keep = np.less_equal(control, 0).view(np.int8)
     np.subtract(keep, 1, out=keep)

@@ -11,9 +11,10 @@ import numpy as np
 from devtensor.ops import activation as common
 from devtensor.ops import loss
 
+from ..choice import BITS
 from ..near import exp_less_one, log_of_one_and
 from ..parts import CHEAP
-from .activation import in_blocks
+from .activation import in_blocks, matching
 from .linalg import Array
 from .sums import number
 
@@ -138,6 +139,28 @@ def hardswish(xp: Any, input: Array, /) -> Array:
     return in_blocks(hardswish_block, 0, input, weight=CHEAP)
 
 
+def hardswish_slope_block(out: Array, g: Array, x: Array) -> None:
+    bits = BITS[out.dtype.itemsize]
+    # From -3 to 3 it is 1 more than this, from there on 1, and below 0. NaN counts as large.
+    np.fmin(x, number(3, out.dtype), out=out)
+    np.divide(out, number(3, out.dtype), out=out)
+    np.subtract(out, number(0.5, out.dtype), out=out)
+    within = np.negative(np.less(x, 3).view(np.int8))
+    np.bitwise_and(out.view(bits), within, out=out.view(bits))
+    np.add(out, number(1, out.dtype), out=out)
+    np.multiply(out, g, out=out)
+    above = np.less_equal(x, -3).view(np.int8)
+    np.subtract(above, 1, out=above)
+    np.bitwise_and(out.view(bits), above, out=out.view(bits))
+
+
+def hardswish_slope(xp: Any, input: Array, x: Array, /) -> Array:
+    """`hardswish_slope` without jumps."""
+    if input.dtype.kind != "f" or not x.ndim:
+        return common.hardswish_slope.kernel(xp, input, x)
+    return in_blocks(hardswish_slope_block, 0, *matching(input, x), weight=CHEAP)
+
+
 def huber(xp: Any, input: Array, target: Array, /, delta: float) -> Array:
     """`huber` in place."""
     if input.shape != target.shape or input.dtype != target.dtype or input.dtype.kind != "f":
@@ -164,5 +187,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "selu": selu,
     "hardsigmoid": hardsigmoid,
     "hardswish": hardswish,
+    "hardswish_slope": hardswish_slope,
     "huber": huber,
 }
