@@ -29,7 +29,6 @@ from .views import expand_dims
 __all__ = [
     "all",
     "any",
-    "argsort",
     "astype",
     "clip",
     "concat",
@@ -38,7 +37,6 @@ __all__ = [
     "isdtype",
     "matmul",
     "mean",
-    "sort",
     "stack",
     "std",
     "take",
@@ -221,26 +219,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1, look: str = WRAP
     return dpnp.take_along_axis(x, indices, axis=axis)
 
 
-# ---- order
-
-
-def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The elements in order; NaN is the largest."""
-    if not x.ndim:
-        return x.copy()
-    found = dpnp.sort(x, axis=axis, stable=True)
-    return flip(found, axis=axis) if descending else found
-
-
-def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The order of the elements; NaN is the largest."""
-    if not x.ndim:
-        return dpnp.zeros_like(x, dtype=np.int64)
-    if not descending:
-        return dpnp.argsort(x, axis=axis, stable=True)
-    # Backwards twice, so that equal elements keep their order.
-    order = dpnp.argsort(flip(x, axis=axis), axis=axis, stable=True)
-    return flip(x.shape[axis] - 1 - order, axis=axis)
+# ---- joining
 
 
 def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
