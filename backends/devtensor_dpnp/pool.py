@@ -25,12 +25,18 @@ from dpnp.memory import MemoryUSMDevice as Shown
 
 from devtensor.errors import OutOfMemoryError
 
-from .runtime import DEVICES, PLACES
+from .runtime import DEVICES, PLACES, refuse_fork
 
 Raw: Any = memory.MemoryUSMDevice
 SMALL = 1 << 14
 """Bytes below which memory is not kept: to make a block out of kept memory takes longer."""
 STEP = 512
+AHEAD = 4
+"""Blocks of one size from which on a processor waits for some to come back instead of making more.
+
+Work is asked for faster than it is done. Clearing the pages of one more block takes as long as the
+work that would have to end, and a processor has them in its caches when they come back.
+"""
 
 
 def rounded(size: int) -> int:
@@ -55,6 +61,8 @@ class Pool:
         self.used = self.kept = self.peak = self.peak_reserved = 0
         self.count = 0
         self.bins: defaultdict[int, list[Any]] = defaultdict(list)
+        self.lent: defaultdict[int, int] = defaultdict(int)
+        self.ahead = AHEAD if DEVICES[index].is_cpu else self.total
         # Blocks come back whenever Python collects them, also in the middle of `take`: appending
         # to a deque needs no lock.
         self.returned: deque[tuple[Any, int]] = deque()
@@ -66,6 +74,8 @@ class Pool:
         while returned:
             raw, size = returned.popleft()
             self.used -= size
+            if raw is not None:
+                self.lent[size] -= 1
             if raw is not None and self.kept + size <= self.limit:
                 self.bins[size].append(raw)
                 self.kept += size
@@ -85,17 +95,19 @@ class Pool:
             made.room, made.pool = size, self
         else:
             size = rounded(wanted)
-            with self.lock:
-                self.settle()
-                if free := self.bins.get(size):
-                    raw = free.pop()
-                    self.kept -= size
+            raw = self.kept_block(size)
+            if raw is None and self.lent[size] >= self.ahead:
+                refuse_fork()  # waiting would hang
+                queue.wait()
+                raw = self.kept_block(size)
             if raw is None:
                 raw = self.allocated(Raw, (size,), wanted, queue)
             made = Raw(Lease(raw, size, wanted, self))
         with self.lock:
             if self.returned:
                 self.settle()
+            if wanted >= SMALL:
+                self.lent[size] += 1
             self.used += size
             self.count += 1
             if self.used > self.peak:
@@ -103,6 +115,15 @@ class Pool:
             if self.used + self.kept > self.peak_reserved:
                 self.peak_reserved = self.used + self.kept
         return made
+
+    def kept_block(self, size: int) -> Any:
+        """A block that no array uses, if one is kept."""
+        with self.lock:
+            self.settle()
+            if free := self.bins.get(size):
+                self.kept -= size
+                return free.pop()
+        return None
 
     def allocated(
         self, allocate: Callable[..., Any], given: tuple[Any, ...], wanted: int, queue: Any
