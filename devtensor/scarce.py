@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtensor.settings import sparse_coo, sparse_csr
+from devtensor.settings import sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr
 from devtensor.tensor import Tensor, on_tensor
 
 REFUSED = ("_indices", "_nnz", "_values", "resize_as_sparse_", "sparse_resize_",
@@ -14,7 +14,9 @@ REFUSED = ("_indices", "_nnz", "_values", "resize_as_sparse_", "sparse_resize_",
 def refuse(name: str, error: type[Exception] = RuntimeError, kind: str = "coordinate") -> Any:
     """A method of sparse tensors that dense ones have not."""
 
-    cure = ".to_sparse()" if kind == "coordinate" else ".to_sparse_csr()"
+    cure = {"coordinate": ".to_sparse()", "row compressed": ".to_sparse_csr()"}.get(
+        kind, ".to_sparse_csc()"
+    )
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise error(
@@ -26,26 +28,22 @@ def refuse(name: str, error: type[Exception] = RuntimeError, kind: str = "coordi
     return call
 
 
-def other_layout(name: str) -> Any:
-    """A method that would make a tensor of a layout that is not here."""
+def lines(input: Any, layout: Any, dense_dim: int | None, block: Any = (1, 1)) -> Tensor:
+    """The elements of matrices that are not zero, line by line."""
+    from devtensor.sparse import to_sparse  # loaded with the first of them
+    from devtensor.sparse._rows import Kind, of_layout, pair
 
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            f"to_sparse_{name}(): there is no layout sparse_{name}; call .to_sparse_csr() or "
-            ".to_sparse()"
-        )
-
-    call.__name__ = f"to_sparse_{name}"
-    call.__doc__ = f"Refused: there is no layout ``torch.sparse_{name}``."
-    return call
+    whole = to_sparse(input, input.ndim - (dense_dim or 0))
+    return of_layout(whole, Kind(layout, pair(block)))
 
 
 class Scarce:
     """Methods that have to do with sparse tensors."""
 
     def to_sparse(
-        self: Any, sparse_dim: int | None = None, *, layout: Any = None, **_: Any
-    ) -> Tensor:
+        self: Any, sparse_dim: int | None = None, *, layout: Any = None, blocksize: Any = None,
+        dense_dim: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """The elements that are not zero, with their coordinates (``torch.sparse_coo``).
 
         Parameters
@@ -53,20 +51,22 @@ class Scarce:
         sparse_dim : int, optional
             The dimensions with coordinates, from the first on; all by default.
         layout : layout, optional
-            ``torch.sparse_coo`` or ``torch.sparse_csr``.
+            ``torch.sparse_coo`` by default.
+        blocksize : tuple of int, optional
+            The rows and columns of a block, for layouts that have blocks.
+        dense_dim : int, optional
+            How many dimensions stay dense, for the other layouts.
 
         Raises
         ------
-        NotImplementedError
-            If another layout is asked for.
+        RuntimeError
+            If that is no layout of sparse tensors.
         """
-        if layout is sparse_csr:
-            made: Tensor = self.to_sparse_csr()
-            return made
         if layout not in (None, sparse_coo):
-            raise NotImplementedError(
-                f"to_sparse(): there is no layout {layout}; take {sparse_coo} or {sparse_csr}"
-            )
+            if not str(layout).startswith("torch.sparse"):
+                raise RuntimeError(f"to_sparse(): {layout} is no layout of sparse tensors")
+            block = () if blocksize is None else (blocksize,)
+            return lines(self, layout, dense_dim, *block)
         from devtensor.sparse import to_sparse  # loaded with the first of them
 
         return to_sparse(self, sparse_dim)
@@ -79,14 +79,35 @@ class Scarce:
     def to_sparse_csr(self: Any, dense_dim: int | None = None) -> Tensor:
         """The elements of a matrix that are not zero, row by row (``torch.sparse_csr``).
 
+        Parameters
+        ----------
+        dense_dim : int, optional
+            How many dimensions stay dense, from the last on.
+
         Raises
         ------
         RuntimeError
-            If it is no matrix.
+            If it is no matrix, nor a batch of matrices with as many entries.
         """
-        from devtensor.sparse import in_rows, to_sparse
+        return lines(self, sparse_csr, dense_dim)
 
-        return in_rows(to_sparse(self))
+    def to_sparse_csc(self: Any, dense_dim: int | None = None) -> Tensor:
+        """The same, column by column (``torch.sparse_csc``)."""
+        return lines(self, sparse_csc, dense_dim)
+
+    def to_sparse_bsr(self: Any, blocksize: Any, dense_dim: int | None = None) -> Tensor:
+        """The same, by rows of blocks of such sizes (``torch.sparse_bsr``).
+
+        Raises
+        ------
+        RuntimeError
+            If the sizes are not those of whole blocks.
+        """
+        return lines(self, sparse_bsr, dense_dim, blocksize)
+
+    def to_sparse_bsc(self: Any, blocksize: Any, dense_dim: int | None = None) -> Tensor:
+        """The same, by columns of blocks (``torch.sparse_bsc``)."""
+        return lines(self, sparse_bsc, dense_dim, blocksize)
 
     def sparse_mask(self: Any, mask: Any) -> Tensor:
         """The elements at the coordinates that a sparse tensor of the same size has.
@@ -112,9 +133,8 @@ class Scarce:
 for _name in ("coalesce", "indices", "is_coalesced", "values"):
     setattr(Scarce, _name, refuse(_name))
 for _name in ("ccol_indices", "col_indices", "crow_indices", "row_indices"):
-    setattr(Scarce, _name, refuse(_name, kind="row compressed"))
+    _kind = "row" if _name in ("col_indices", "crow_indices") else "column"
+    setattr(Scarce, _name, refuse(_name, kind=f"{_kind} compressed"))
 for _name in REFUSED:
     setattr(Scarce, _name, refuse(_name, NotImplementedError))
-for _name in ("csc", "bsr", "bsc"):
-    setattr(Scarce, f"to_sparse_{_name}", other_layout(_name))
 on_tensor(Scarce)

@@ -33,6 +33,8 @@ __all__ = [
     "set_num_interop_threads",
     "set_num_threads",
     "set_warn_always",
+    "sparse_bsc",
+    "sparse_bsr",
     "sparse_coo",
     "sparse_csc",
     "sparse_csr",
@@ -76,6 +78,7 @@ sparse_coo, sparse_csr, sparse_csc = (
     layout("sparse_csr"),
     layout("sparse_csc"),
 )
+sparse_bsr, sparse_bsc = layout("sparse_bsr"), layout("sparse_bsc")
 jagged = layout("jagged")
 
 

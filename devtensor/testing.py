@@ -193,7 +193,7 @@ def tensors(
     for name, mine, other in looks:
         if checks.get(name, True) and mine != other:
             return f"The values for attribute '{name}' do not match: {mine} != {other}."
-    if dt.sparse_csr in (one.layout, two.layout):
+    if not {one.layout, two.layout} <= {dt.strided, dt.sparse_coo}:
         one, two = one.to_sparse_coo(), two.to_sparse_coo()
     if one.is_sparse and two.is_sparse:
         return sparse(one.coalesce(), two.coalesce(), checks, rtol, atol, equal_nan)

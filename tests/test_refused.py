@@ -54,7 +54,6 @@ def test_every_refused_name_is_pytorchs():
     # What PyTorch has only where it is built with it, or has had.
     assert names <= {
         "nested.nested_tensor_from_jagged", "onnx.dynamo_export", "distributed.P2POp",
-        "sparse.sparse_csc_tensor", "sparse.sparse_bsr_tensor", "sparse.sparse_bsc_tensor",
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from devtensor.ops.arguments import require_tensors
 from devtensor.ops.elementwise import half, in_range
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import broadcast_tensors, stack
-from devtensor.settings import sparse_coo, sparse_csr
+from devtensor.settings import sparse_bsc, sparse_bsr, sparse_coo, sparse_csc, sparse_csr
 from devtensor.tensor import Tensor
 
 _IGNORED = ("layout", "pin_memory", "memory_format", "generator")
@@ -175,7 +175,7 @@ def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("zeros", size, place)
-    if place.get("layout") in (sparse_coo, sparse_csr):
+    if place.get("layout") in SCARCE:
         return _without_entries("zeros", size, dtype, place)
     return _full("zeros", size, 0, dtype, place)
 
@@ -202,8 +202,16 @@ def _without_entries(
     from devtensor.sparse import sparse_coo_tensor  # stands above this file
 
     layout = place["layout"]
+    if layout in (sparse_bsr, sparse_bsc):
+        raise RuntimeError(
+            f"{name}_sparse_compressed expected sparse compressed (non-block) tensor layout but "
+            f"got {layout.name.title().replace('_', '')}; use torch.{layout.name}_tensor"
+        )
     made: Any = sparse_coo_tensor(size=_size(name, size), dtype=dtype, **_place(name, place))
-    return made if layout is sparse_coo else made.to_sparse_csr()
+    return made if layout is sparse_coo else getattr(made, f"to_{layout.name}")()
+
+
+SCARCE = (sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
 
 
 def _sized(name: str, size: tuple[Any, ...], place: dict[str, Any]) -> tuple[tuple[Any, ...]]:
@@ -228,7 +236,7 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
         As for all new tensors.
     """
     (size,) = _sized("empty", size, place)
-    if place.get("layout") in (sparse_coo, sparse_csr):
+    if place.get("layout") in SCARCE:
         return _without_entries("empty", size, dtype, place)
     return unset(_size("empty", size), dtype=_type(dtype, place), **_place("empty", place))
 

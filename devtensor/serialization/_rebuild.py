@@ -8,7 +8,15 @@ import devtensor as dt
 from devtensor.dtype import dtype as DType
 from devtensor.nn.parameter import Buffer, Parameter
 from devtensor.serialization._memory import Storage
-from devtensor.settings import layout, sparse_coo, sparse_csr, strided
+from devtensor.settings import (
+    layout,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -78,14 +86,15 @@ def _get_layout(name: str) -> layout:
     return found
 
 
-LAYOUTS = {str(one): one for one in (sparse_coo, sparse_csr, strided)}
+COMPRESSED = (sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
+LAYOUTS = {str(one): one for one in (sparse_coo, strided, *COMPRESSED)}
 
 
 def _rebuild_sparse_tensor(layout: layout, data: tuple[Any, ...]) -> Tensor:
     """A sparse tensor of its coordinates and values."""
-    if layout is sparse_csr:
-        rows: Tensor = dt.sparse_csr_tensor(*data, check_invariants=True)
-        return rows
+    if layout in COMPRESSED:
+        lines: Tensor = dt.sparse_compressed_tensor(*data, layout=layout, check_invariants=True)
+        return lines
     if layout is not sparse_coo:
         raise TypeError(f"the file makes a sparse tensor of the layout {layout!r}")
     indices, values, size, *coalesced = data

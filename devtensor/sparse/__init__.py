@@ -6,6 +6,13 @@ from typing import Any
 
 from devtensor.refusal import refused
 from devtensor.sparse import _linear, _reduce
+from devtensor.sparse._compressed import (
+    sparse_bsc_tensor,
+    sparse_bsr_tensor,
+    sparse_compressed_tensor,
+    sparse_csc_tensor,
+    sparse_csr_tensor,
+)
 from devtensor.sparse._invariants import check_sparse_tensor_invariants
 from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
 from devtensor.sparse._make import sparse_coo_tensor, to_sparse
@@ -15,7 +22,7 @@ from devtensor.sparse._rows import (
 from devtensor.sparse._rows import (
     _convert_indices_from_csr_to_coo as _convert_indices_from_csr_to_coo,
 )
-from devtensor.sparse._rows import in_rows, sparse_compressed_tensor, sparse_csr_tensor
+from devtensor.sparse._rows import in_rows
 from devtensor.sparse._tensor import SparseTensor
 from devtensor.sparse._typed import TYPES
 from devtensor.tensor import Tensor
@@ -32,8 +39,11 @@ __all__ = [
     "sampled_addmm",
     "smm",
     "softmax",
+    "sparse_bsc_tensor",
+    "sparse_bsr_tensor",
     "sparse_compressed_tensor",
     "sparse_coo_tensor",
+    "sparse_csc_tensor",
     "sparse_csr_tensor",
     "spdiags",
     "spmm",
@@ -43,11 +53,6 @@ __all__ = [
     "to_sparse",
 ]
 
-WHY = "of the sparse layouts there are sparse_coo and sparse_csr; use one of these"
-
-sparse_csc_tensor = refused("sparse_csc_tensor", WHY)
-sparse_bsr_tensor = refused("sparse_bsr_tensor", WHY)
-sparse_bsc_tensor = refused("sparse_bsc_tensor", WHY)
 sampled_addmm = refused("sparse.sampled_addmm", "use (mat1 @ mat2).sparse_mask(input)")
 spdiags = refused("sparse.spdiags", "use torch.diag_embed and .to_sparse()")
 spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")

@@ -169,7 +169,7 @@ def coalesced(input: SparseTensor) -> SparseTensor:
     """The same with coordinates in order, values at one place added up."""
     if input._coalesced:
         return input
-    if input._nnz() < 2:
+    if len(input._parts[1]) < 2:
         return input._like(input._parts[1], True)
     places, entry = dt.unique(input._keys(), return_inverse=True)
     return from_keys(places, summed(input._parts[1], entry, len(places)), input.shape)
@@ -230,10 +230,10 @@ def masked(input: Any, mask: SparseTensor) -> SparseTensor:
     here, there = coalesced(input), mask._keys()
     own = here._keys()
     at = dt.searchsorted(own, there)
-    zero = dt.zeros_like(here._parts[1][:1]) if here._nnz() else None
+    zero = dt.zeros_like(here._parts[1][:1]) if len(here._parts[1]) else None
     if zero is None:
         return mask._like(mask._parts[1].new_zeros(mask._parts[1].shape).to(input.dtype))
-    at = at.clamp(max=here._nnz() - 1)
+    at = at.clamp(max=len(here._parts[1]) - 1)
     found = own.index_select(0, at) == there
     values = here._parts[1].index_select(0, at)
     keep = found.reshape(-1, *[1] * (values.ndim - 1))
@@ -243,7 +243,7 @@ def masked(input: Any, mask: SparseTensor) -> SparseTensor:
 def picked(input: Tensor, pattern: SparseTensor) -> Tensor:
     """The elements of a dense tensor at the coordinates of a sparse one of its size."""
     if not pattern.sparse_dim():
-        return input.expand(pattern._nnz(), *input.shape)
+        return input.expand(len(pattern._parts[1]), *input.shape)
     found: Tensor = input[tuple(pattern._parts[0])]
     return found
 
@@ -262,7 +262,7 @@ def again(
     input: SparseTensor, sparse_dim: int | None = None, *, layout: Any = None, **_: Any
 ) -> Tensor:
     if layout is not None and layout is not dt.sparse_coo:
-        return dense(input).to_sparse(layout=layout)
+        return dense(input).to_sparse(layout=layout, **_)
     if sparse_dim in (None, input.sparse_dim()):
         return SparseTensor(*input._parts, input.shape, input._coalesced)
     return to_sparse(dense(input), sparse_dim)

@@ -1,210 +1,337 @@
-"""Sparse matrices whose rows are counted (``torch.sparse_csr``).
+"""Sparse matrices whose rows or columns are counted (``torch.sparse_csr`` and its kin).
 
-They are kept as coordinates in the order of rows, and differ from others in what they say of
-themselves: so every operation is theirs, too.
+They are kept as coordinates and values, and differ from others in what they say of themselves: so
+every operation is theirs, too. Where entries come in blocks, each element of a block is an entry.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import devtensor as dt
 from devtensor.ops.convert import alias
 from devtensor.settings import layout as Layout
-from devtensor.settings import sparse_csr
-from devtensor.sparse._make import check_size, coalesced
+from devtensor.settings import sparse_bsc, sparse_bsr, sparse_csc, sparse_csr
+from devtensor.sparse._make import coalesced
 from devtensor.sparse._tensor import SparseTensor
 from devtensor.tensor import Tensor
 
-__all__ = ["RowsTensor", "in_rows", "sparse_compressed_tensor", "sparse_csr_tensor"]
+__all__ = ["CompressedTensor", "Kind", "in_rows", "of_layout", "pair", "shown", "to_layout"]
 
 OTHER = {"coalesce", "sparse_resize_", "sparse_resize_and_clear_"}
 """What is for tensors of coordinates alone."""
 
+TURNED = {sparse_csr: sparse_csc, sparse_csc: sparse_csr, sparse_bsr: sparse_bsc,
+          sparse_bsc: sparse_bsr}  # fmt: skip
+"""The layout of the transposed matrix."""
 
-class RowsTensor(SparseTensor):
-    """A sparse matrix that says of its rows where they begin (``torch.sparse_csr``)."""
+TURNING = {"t", "transpose", "mT", "mH", "H", "numpy_T"}
 
-    __slots__ = ()
-    is_sparse, is_sparse_csr = False, True
+
+class Kind(NamedTuple):
+    """How a matrix is told.
+
+    Attributes
+    ----------
+    layout : layout
+    block : tuple of int
+        The rows and columns of a block of entries.
+    """
+
+    layout: Layout
+    block: tuple[int, int] = (1, 1)
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether it is rows that are counted, or rows of blocks."""
+        return self.layout in (sparse_csr, sparse_bsr)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether entries come in blocks."""
+        return self.layout in (sparse_bsr, sparse_bsc)
+
+    @property
+    def turned(self) -> Kind:
+        """That of the transposed matrix."""
+        return Kind(TURNED[self.layout], self.block[::-1])
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the numbers of entries and their places are called."""
+        return ("crow_indices", "col_indices") if self.by_rows else ("ccol_indices", "row_indices")
+
+
+class CompressedTensor(SparseTensor):
+    """A sparse matrix that says where its rows or columns begin; or a batch of such matrices."""
+
+    __slots__ = ("_kind",)
+    _kind: Kind
+    is_sparse = False
+
+    @classmethod
+    def of(cls, indices: Tensor, values: Tensor, size: Any, kind: Kind) -> CompressedTensor:
+        """One of coordinates in the order of rows and their values."""
+        made = cls(indices, values, size, True)
+        made._kind = kind
+        return made
+
+    def _new(self, *parts: Any) -> CompressedTensor:
+        made = type(self)(*parts)
+        made._kind = self._kind
+        return made
 
     @property
     def layout(self) -> Any:
-        """``torch.sparse_csr``."""
-        return sparse_csr
+        """``torch.sparse_csr``, or one of the others."""
+        return self._kind.layout
+
+    @property
+    def is_sparse_csr(self) -> bool:  # type: ignore[override]
+        """Whether it is its rows that are counted."""
+        return self._kind.layout is sparse_csr
+
+    def _nnz(self) -> int:
+        """The entries or blocks of each matrix."""
+        return self._told()[1].shape[-1]
+
+    # ---- its parts
+
+    def _places(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Which line and which place in it each entry is in, and the order in which they are told.
+
+        Within blocks entries are in row order.
+        """
+        (*outer, row, column), kind = self._parts[0], self._kind
+        h, w = kind.block
+        pair = (row // h, column // w) if kind.blocked else (row, column)
+        line, place = pair if kind.by_rows else pair[::-1]
+        key = dt.zeros_like(row)
+        for one, length in zip(outer, self._size, strict=False):
+            key = key * length + one
+        key = key * self._lines() + line
+        if kind.blocked:
+            lengths = self._size[len(outer) : len(outer) + 2]
+            key = key * max(lengths) + place
+            key = (key * h + row % h) * w + column % w
+        order = None if len(key) < 2 or bool((key.diff() >= 0).all()) else key.argsort(stable=True)
+        return line, place, order
+
+    def _lines(self) -> int:
+        """The number of rows, columns, or rows or columns of blocks."""
+        at = self.sparse_dim() - 2
+        kind = self._kind
+        return self._size[at + (not kind.by_rows)] // kind.block[not kind.by_rows]
+
+    def _told(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each line begins among the entries, the places in lines, and the values."""
+        line, place, order = self._places()
+        values, batch = self._parts[1], tuple(self._size[: self.sparse_dim() - 2])
+        matrices, each = prod(batch), prod(self._kind.block)
+        if order is not None:
+            line, place, values = line[order], place[order], values.index_select(0, order)
+        count = values.shape[0] // (each * matrices) if matrices else 0
+        line, place = line[::each].reshape(matrices, count), place[::each].reshape(*batch, count)
+        lines = self._lines()
+        ends = dt.arange(lines, device=line.device).expand(matrices, lines).contiguous()
+        behind = dt.searchsorted(line.contiguous(), ends, right=True).reshape(*batch, lines)
+        begins = dt.cat([behind.new_zeros(*batch, 1), behind], -1)
+        block = self._kind.block if self._kind.blocked else ()
+        shape = (*batch, count, *block, *values.shape[1:])
+        told = alias(values) if values.shape == shape else values.reshape(shape)
+        return begins, place, told
+
+    def values(self) -> Tensor:
+        """The values of the entries, or of the blocks."""
+        return self._told()[2]
 
     def crow_indices(self) -> Tensor:
         """Where each row begins among the entries, and where the last one ends."""
-        return _convert_indices_from_coo_to_csr(self._parts[0][0], self._size[0])
+        return self._part("crow_indices", 0)
 
     def col_indices(self) -> Tensor:
         """The column of each entry."""
-        column: Tensor = self._parts[0][1]
-        return column
+        return self._part("col_indices", 1)
 
-    def values(self) -> Tensor:
-        """The values of the entries."""
-        return alias(self._parts[1])
+    def ccol_indices(self) -> Tensor:
+        """Where each column begins among the entries, and where the last one ends."""
+        return self._part("ccol_indices", 0)
+
+    def row_indices(self) -> Tensor:
+        """The row of each entry."""
+        return self._part("row_indices", 1)
+
+    def _part(self, name: str, number: int) -> Tensor:
+        if self._kind.names[number] != name:
+            kind = "column" if self._kind.by_rows else "row"
+            raise refused(name, self.layout, f"{kind} compressed")
+        return self._told()[number]
 
     def indices(self) -> Tensor:
         """Refused, as are the others of tensors of coordinates."""
-        raise refused("indices")
+        raise refused("indices", self.layout)
 
     def is_coalesced(self) -> bool:
         """Refused."""
-        raise refused("is_coalesced")
+        raise refused("is_coalesced", self.layout)
 
     def _shown(self) -> tuple[dict[str, Tensor], bool]:
         """What is printed, by name, and whether the rest begins a line of its own."""
-        parts = {"crow_indices": self.crow_indices(), "col_indices": self.col_indices()}
-        return {**parts, "values": self._parts[1]}, False
+        return dict(zip((*self._kind.names, "values"), self._told(), strict=True)), False
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         rebuild, _ = super().__reduce_ex__(protocol)
-        parts = self.crow_indices(), self.col_indices(), self._parts[1].detach()
-        return rebuild, (sparse_csr, (*parts, self._size))
+        return rebuild, (self.layout, (*[one.detach() for one in self._told()], self._size))
 
     def _become(self, other: SparseTensor) -> SparseTensor:
-        """Take over what another one has, in the order of rows."""
-        return super()._become(in_rows(other))
+        """Take over what another one has, in the same layout."""
+        return super()._become(of_layout(other, self._kind))
 
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """The same; what is made of matrices with rows has them, too."""
+        """The same; what is made of such matrices is told as they are."""
         name = func.__name__
+        given = (*args, *(kwargs or {}).values())
+        first = next(one for one in flat(given) if isinstance(one, cls))
         if name in OTHER:
-            raise refused(name)
+            raise refused(name, first.layout)
         result = super().__torch_function__(func, types, args, kwargs)
-        if result.__class__ is SparseTensor and name not in ("to_sparse", "to_sparse_coo"):
-            return in_rows(result) if result.sparse_dim() == result.ndim == 2 else result
-        return result
+        if result.__class__ is not SparseTensor or name in ("to_sparse", "to_sparse_coo"):
+            return result
+        kind = first._kind.turned if name in TURNING else first._kind
+        return of_layout(result, kind) if fits(result, first, kind) else result
 
 
-def refused(name: str) -> RuntimeError:
-    """The error for what is asked of the other layout."""
+def flat(values: Any) -> list[Any]:
+    """Values, and those in lists of them."""
+    return [x for v in values for x in (v if isinstance(v, (list, tuple)) else (v,))]
+
+
+def fits(result: SparseTensor, first: CompressedTensor, kind: Kind) -> bool:
+    """Whether a result can be told as the matrix that it was made of."""
+    count = result.sparse_dim()
+    if count != first.sparse_dim() or result.ndim != first.ndim:
+        return False
+    sizes = zip(result.shape[count - 2 : count], kind.block, strict=True)
+    return not any(n % m for n, m in sizes) and even(result, coalesced(result)._parts[0])
+
+
+def even(input: SparseTensor, indices: Tensor) -> bool:
+    """Whether all matrices of a batch have as many entries."""
+    outer = input.shape[: input.sparse_dim() - 2]
+    if not outer or not prod(outer):
+        return True
+    key = dt.zeros_like(indices[0])
+    for row, length in zip(indices, outer, strict=False):
+        key = key * length + row
+    counts = key.bincount(minlength=prod(outer))
+    return bool((counts == counts[0]).all())
+
+
+def refused(name: str, layout: Layout, wanted: str = "coordinate") -> RuntimeError:
+    """The error for what is asked of another layout."""
+    cure = "call .to_sparse() first" if wanted == "coordinate" else "convert it first"
     return RuntimeError(
-        f"{name} expected sparse coordinate tensor layout but got SparseCsr; call .to_sparse() "
-        "first"
+        f"{name} expected sparse {wanted} tensor layout but got {shown(layout)}; {cure}"
     )
 
 
-def in_rows(input: SparseTensor) -> RowsTensor:
-    """A sparse matrix with its rows counted.
+def in_rows(input: SparseTensor) -> CompressedTensor:
+    """A sparse matrix with its rows counted."""
+    return of_layout(input, Kind(sparse_csr))
+
+
+def to_layout(layout: Layout) -> Any:
+    """The rule of a conversion, such as ``to_sparse_csr``.
+
+    A tensor of coordinates must have two of them; what is told in lines may be a batch.
+    """
+
+    def call(
+        input: SparseTensor, blocksize: Any = (1, 1), dense_dim: int | None = None
+    ) -> CompressedTensor:
+        if input.sparse_dim() != 2 and not isinstance(input, CompressedTensor):
+            raise RuntimeError(
+                "Only tensors with two sparse dimensions can be converted to the "
+                f"{shown(layout)} layout, got self with {input.sparse_dim()} sparse dimensions; "
+                "call .to_dense() first"
+            )
+        return of_layout(input, Kind(layout, pair(blocksize)))
+
+    return call
+
+
+def pair(size: Any) -> tuple[int, int]:
+    """The rows and columns of a block; one number is both."""
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def shown(layout: Layout) -> str:
+    """A layout as PyTorch's messages have it."""
+    return layout.name.title().replace("_", "")
+
+
+def of_layout(input: SparseTensor, kind: Kind) -> CompressedTensor:
+    """A sparse matrix, or a batch of them, told in a layout.
 
     Raises
     ------
     RuntimeError
-        If it is no matrix of numbers.
+        If it is no matrix, its sizes are not those of whole blocks, or the matrices of a batch
+        have not as many entries.
     """
-    if isinstance(input, RowsTensor):
+    if isinstance(input, CompressedTensor) and input._kind == kind:
         return input
-    if input.sparse_dim() != 2 or input.ndim != 2:
+    name, count = f"to_{kind.layout.name}", input.sparse_dim()
+    if count < 2:
         raise RuntimeError(
-            f"to_sparse_csr(): expected a matrix, got size {list(input.shape)} with "
-            f"{input.sparse_dim()} sparse dimensions"
+            f"{name}(): expected a matrix, got size {list(input.shape)} with {count} sparse "
+            "dimensions"
         )
     whole = coalesced(input)
-    made = RowsTensor(*whole._parts, whole.shape, True)
+    indices, values = whole._parts
+    if kind.blocked:
+        indices, values = filled(whole, kind.block, name)
+    if not even(input, indices):
+        raise RuntimeError(
+            f"Expect the same number of specified elements per batch. {name}() got size "
+            f"{list(input.shape)}"
+        )
+    made = CompressedTensor.of(indices, values, whole.shape, kind)
     made._origin = whole._origin
     return made
 
 
-def sparse_csr_tensor(
-    crow_indices: Any,
-    col_indices: Any,
-    values: Any,
-    size: Any = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    pin_memory: bool = False,
-    requires_grad: bool = False,
-    check_invariants: bool | None = None,
-) -> RowsTensor:
-    """Make a sparse matrix of its rows (``torch.sparse_csr_tensor``).
-
-    Parameters
-    ----------
-    crow_indices : array_like of int
-        Where each row begins among the entries, and where the last one ends; one more than there
-        are rows.
-    col_indices : array_like of int
-        The column of each entry.
-    values : array_like
-        As many.
-    size : sequence of int, optional
-        The rows and columns; by default the least that holds all entries.
-    dtype, device, pin_memory, requires_grad, check_invariants
-        As for :func:`devtensor.sparse_coo_tensor`.
-
-    Returns
-    -------
-    Tensor
-
-    Raises
-    ------
-    RuntimeError
-        If the parts do not belong together.
-
-    Examples
-    --------
-    >>> import devtensor as dt
-    >>> s = dt.sparse_csr_tensor([0, 1, 3], [1, 0, 2], [2.0, 1.0, 3.0], (2, 3))
-    >>> s @ dt.ones(3)
-    tensor([2., 4.])
-    """
-    values = dt.as_tensor(values, dtype=dtype, device=device)
-    start, column = (
-        dt.as_tensor(one, device=values.device).detach().to(dt.int64)
-        for one in (crow_indices, col_indices)
+def filled(input: SparseTensor, block: tuple[int, int], name: str) -> tuple[Tensor, Tensor]:
+    """The coordinates of all blocks in which a tensor has entries, and the values there."""
+    count = input.sparse_dim()
+    size, (h, w) = tuple(input.shape[:count]), block
+    if min(block) < 1 or size[-2] % h or size[-1] % w:
+        raise RuntimeError(
+            f"{name}: tensor sparse size ({size[-2]},{size[-1]}) must be divisible by given "
+            f"blocksize ({h},{w})"
+        )
+    (*outer, row, column), values = input._parts
+    fewer = (*size[:-2], size[-2] // h, size[-1] // w)
+    over = SparseTensor(dt.stack([*outer, row // h, column // w]), values, fewer)
+    _, number = dt.unique(over._keys(), return_inverse=True)
+    blocks = coalesced(SparseTensor(over._parts[0], row, over.shape))._parts[0]
+    shape = (blocks.shape[1], h, w)
+    down = dt.arange(h, device=row.device).reshape(1, h, 1)
+    along = dt.arange(w, device=row.device).reshape(1, 1, w)
+    *rest, first, second = [one.reshape(-1, 1, 1) for one in blocks]
+    indices = dt.stack(
+        [one.expand(shape).reshape(-1) for one in (*rest, first * h + down, second * w + along)]
     )
-    if start.ndim != 1 or column.ndim != 1 or values.ndim != 1:
-        raise RuntimeError(
-            "sparse_csr_tensor(): batches and dense dimensions are not here: crow_indices, "
-            f"col_indices and values must have 1 dimension, got {start.ndim}, {column.ndim} and "
-            f"{values.ndim}; use sparse_coo_tensor"
-        )
-    counts = start.diff()
-    if not len(start) or len(column) != len(values) or int(start[-1]) != len(column):
-        raise RuntimeError(
-            "sparse_csr_tensor(): the last of crow_indices, the length of col_indices and that of "
-            f"values must be one number, got {start[-1:].tolist()}, {len(column)} and {len(values)}"
-        )
-    if int(start[0]) or bool((counts < 0).any()):
-        raise RuntimeError("sparse_csr_tensor(): crow_indices must begin with 0 and not decrease")
-    indices = _convert_indices_from_csr_to_coo(start, column)
-    if size is None:
-        size = len(counts), int(column.max()) + 1 if len(column) else 0
-    size = tuple(size)
-    check_size(indices, values, size, check_invariants)
-    values = alias(values) if values.requires_grad else values.detach()
-    made = RowsTensor(indices, values, size)
-    made._coalesced = not len(column) or bool((made._keys().diff() > 0).all())
-    if values.requires_grad:
-        made._origin = "SparseCompressedTensorBackward0"
-    elif requires_grad:
-        made.requires_grad_()
-    return made
-
-
-def sparse_compressed_tensor(
-    compressed_indices: Any, plain_indices: Any, values: Any, size: Any = None, *,
-    layout: Layout | None = None, **options: Any,
-) -> RowsTensor:  # fmt: skip
-    """The same, with the layout as an argument: ``torch.sparse_csr``, there is no other.
-
-    Raises
-    ------
-    NotImplementedError
-        If `layout` is another one.
-    """
-    if layout is not sparse_csr:
-        raise NotImplementedError(
-            f"sparse_compressed_tensor(): the layout must be {sparse_csr}, got {layout}"
-        )
-    return sparse_csr_tensor(compressed_indices, plain_indices, values, size, **options)
+    room = values.new_zeros((indices.shape[1], *values.shape[1:]))
+    made = SparseTensor(
+        indices, room.index_copy(0, (number * h + row % h) * w + column % w, values), input.shape
+    )
+    order = made._keys().argsort()
+    return indices[:, order], made._parts[1].index_select(0, order)
 
 
 def _convert_indices_from_coo_to_csr(

@@ -50,7 +50,7 @@ def unsqueeze(input: SparseTensor, dim: int) -> SparseTensor:
     size = [*input.shape[:at], 1, *input.shape[at:]]
     if at > count:
         return SparseTensor(indices, values.unsqueeze(at - count + 1), size, input._coalesced)
-    row = dt.zeros_like(indices[:1]) if count else indices.new_zeros(1, input._nnz())
+    row = dt.zeros_like(indices[:1]) if count else indices.new_zeros(1, len(input._parts[1]))
     return SparseTensor(dt.cat([indices[:at], row, indices[at:]]), values, size, input._coalesced)
 
 

@@ -66,7 +66,7 @@ TABLE: dict[str, Rule] = {
     "to_dense": _make.to_dense,
     "to_sparse": _make.again,
     "to_sparse_coo": _make.again,
-    "to_sparse_csr": _rows.in_rows,
+    **{f"to_{kind.name}": _rows.to_layout(kind) for kind in _rows.TURNED},
     "zeros_like": _make.zeros_like,
     "resize_as_": _write.resize_as_sparse_,
     **by_name(_write, "copy_ resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ zero_"),

@@ -86,7 +86,11 @@ class SparseTensor(Tensor):
         """Other values at the same coordinates."""
         kept = self._coalesced if coalesced is None else coalesced
         size = (*self._size[: self.sparse_dim()], *values.shape[1:])
-        return type(self)(self._parts[0], values, size, kept)
+        return self._new(self._parts[0], values, size, kept)
+
+    def _new(self, *parts: Any) -> SparseTensor:
+        """One of the same class, of other parts."""
+        return type(self)(*parts)
 
     def _become(self, other: SparseTensor) -> SparseTensor:
         """Take over what another one has: what writing comes to."""
@@ -97,7 +101,7 @@ class SparseTensor(Tensor):
     def _keys(self) -> Tensor:
         """A number to each entry, that of its place among all in row order."""
         indices, _ = self._parts
-        found: Tensor = dt.zeros(self._nnz(), dtype=dt.int64, device=self.device)
+        found = dt.zeros(self._parts[1].shape[0], dtype=dt.int64, device=self.device)
         for row, length in zip(indices, self._size, strict=False):
             found = found * length + row
         return found
@@ -185,7 +189,7 @@ class SparseTensor(Tensor):
         moved = values.to(*args, **kwargs)
         if moved is values:
             return self
-        return type(self)(indices.to(moved.device), moved, self._size, self._coalesced)
+        return self._new(indices.to(moved.device), moved, self._size, self._coalesced)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -250,7 +254,7 @@ class SparseTensor(Tensor):
                 self._parts[1].__deepcopy__(memo)  # refuses
             indices, values = self._parts
             copied = values.detach().clone().requires_grad_(self.requires_grad)
-            memo[id(self)] = type(self)(indices.clone(), copied, self._size, self._coalesced)
+            memo[id(self)] = self._new(indices.clone(), copied, self._size, self._coalesced)
         return memo[id(self)]
 
     def __copy__(self) -> Any:

@@ -75,7 +75,7 @@ def copy_(input: Any, src: Any, non_blocking: bool = False) -> Any:
 
 def sparse_resize_(input: SparseTensor, size: Any, sparse_dim: int, dense_dim: int) -> SparseTensor:
     indices, values = input._parts
-    if input._nnz() and (
+    if len(input._parts[1]) and (
         sparse_dim != input.sparse_dim()
         or dense_dim != input.dense_dim()
         or tuple(size[sparse_dim:]) != tuple(values.shape[1:])
@@ -87,7 +87,7 @@ def sparse_resize_(input: SparseTensor, size: Any, sparse_dim: int, dense_dim: i
             f"{sparse_dim} sparse and {dense_dim} dense dimensions; clear it by "
             "sparse_resize_and_clear_"
         )
-    if not input._nnz():
+    if not len(input._parts[1]):
         return sparse_resize_and_clear_(input, size, sparse_dim, dense_dim)
     return input._become(SparseTensor(indices, values, size, input._coalesced))
 
