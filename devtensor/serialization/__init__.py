@@ -29,7 +29,11 @@ from devtensor.serialization._write import get_crc32_options, save, set_crc32_op
 MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | Device | str | dict[str, str] | None
 """What `map_location` may be."""
 
+DEFAULT_PROTOCOL = 2
+"""Pickle's protocol in files that nobody asks for another one."""
+
 __all__ = [
+    "DEFAULT_PROTOCOL",
     "MAP_LOCATION",
     "Storage",
     "add_safe_globals",

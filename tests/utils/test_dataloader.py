@@ -321,3 +321,31 @@ def test_worker_info_in_the_main_process():
         [dt.tensor([0, 1]), dt.tensor([100])]
     )
     assert len(ours.DataLoader(Length(1), 2)) == 2
+
+
+@pytest.mark.parametrize("kind", ["Map", "Iterable"])
+def test_other_loaders_borrow_the_iterators(kind):
+    """As fastai's does, which is no data set and says by PyTorch's names what it has."""
+    for t, data in BOTH:
+        where = data.dataloader
+
+        class Loader:
+            dataset, num_workers, drop_last = [3, 4, 5], 0, False
+            _IterableDataset_len_called = generator = None
+            _auto_collation, pin_memory, timeout = False, False, 0
+            pin_memory_device, worker_init_fn, persistent_workers = "", None, False
+            _dataset_kind = getattr(where._DatasetKind, kind)
+
+            @property
+            def _index_sampler(self):
+                return range(2)
+
+            def collate_fn(self, x):
+                return 2 * x
+
+            def _get_shared_seed(self, *_):
+                return None
+
+        assert list(where._SingleProcessDataLoaderIter(Loader())) == [6, 8], t
+    assert ours.DataLoader([1])._dataset_kind == ours.dataloader._DatasetKind.Map
+    assert ours.DataLoader(Stream(2, 1))._dataset_kind == ours.dataloader._DatasetKind.Iterable

@@ -13,10 +13,11 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 from torch.utils.tensorboard import SummaryWriter as Theirs
+from torch.utils.tensorboard import summary as their_summary
 
 import devtensor as dt
 from devtensor.utils import tensorboard
-from devtensor.utils.tensorboard import SummaryWriter
+from devtensor.utils.tensorboard import SummaryWriter, summary
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -145,6 +146,26 @@ def test_texts_settings_and_sounds(tmp_path):
 
 def test_the_writer_is_found_where_pytorch_has_it():
     assert tensorboard.writer.SummaryWriter is SummaryWriter
+
+
+def test_libraries_write_summaries_of_their_own(tmp_path):
+    """Those of settings, as Lightning does, into the file that a writer has open."""
+
+    def write(t, writer):
+        hparams = (their_summary if t is torch else summary).hparams
+        settings = {"size": t.tensor([0.5]), "name": "a", "lr": 0.25, "deep": True, "none": None}
+        for made in hparams(settings, {"accuracy": 1.0}, {"lr": [0.25, 0.5], "deep": [True]}):
+            writer._get_file_writer().add_summary(made, 3, walltime=5.0)
+        assert writer.file_writer.get_logdir() == writer.get_logdir()
+        for wrong in ([{}, []], [{"a": 1.0}, {}, {"a": [1]}], [{"a": 1}, {}, {"b": [1]}]):
+            with pytest.raises(TypeError, match=r"^parameter: (metric_dict|hparam_domain)"):
+                hparams(*wrong)
+
+    ours, theirs = both(tmp_path, write)
+    assert len(theirs) == 3
+    assert {key: str(value) for key, value in ours.items()} == {
+        key: str(value) for key, value in theirs.items()
+    }
 
 
 def test_without_the_package_the_cure_is_told():

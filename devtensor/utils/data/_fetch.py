@@ -8,9 +8,15 @@ from typing import Any
 import devtensor as dt
 from devtensor.tensor import Tensor
 from devtensor.utils.data.collate import collate_tensor_fn, default_collate, default_collate_fn_map
-from devtensor.utils.data.dataset import IterableDataset, Subset, TensorDataset
+from devtensor.utils.data.dataset import Subset, TensorDataset
 
-__all__ = ["Plan", "fetcher"]
+__all__ = ["DatasetKind", "Plan", "fetcher"]
+
+
+class DatasetKind:
+    """How a data set gives its samples: by their number, or one after another."""
+
+    Map, Iterable = 0, 1
 
 
 class Plan:
@@ -23,21 +29,23 @@ class Plan:
         Whether indices come in lists, and samples are collated.
     collate : callable
     drop_last : bool
+    kind : int
+        One of `DatasetKind`.
     """
 
-    __slots__ = ("batched", "collate", "dataset", "drop_last")
+    __slots__ = ("batched", "collate", "dataset", "drop_last", "kind")
 
     def __init__(
-        self, dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_last: bool
+        self, dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_last: bool, kind: int
     ) -> None:
-        self.dataset, self.batched = dataset, batched
+        self.dataset, self.batched, self.kind = dataset, batched, kind
         self.collate, self.drop_last = collate, drop_last
 
 
 def fetcher(plan: Plan) -> Callable[[Any], Any]:
     """A function from what the sampler gives to a batch; StopIteration ends a stream."""
     dataset, collate = plan.dataset, plan.collate
-    if isinstance(dataset, IterableDataset):
+    if plan.kind == DatasetKind.Iterable:
         return Stream(plan).fetch
     if not plan.batched:
         return lambda index: collate(dataset[index])

@@ -36,8 +36,9 @@ class LoaderIterator:
     def __init__(self, loader: Any) -> None:
         self.dataset, self.num_workers = loader.dataset, loader.num_workers
         self.plan = Plan(
-            loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
-        )
+            loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last,
+            loader._dataset_kind,
+        )  # fmt: skip
         self.begin(loader)
 
     def begin(self, loader: Any) -> None:
@@ -46,7 +47,7 @@ class LoaderIterator:
         self.indices = iter(self.sampler)
         self.base_seed = draw_seed(loader.generator)
         self.given = 0
-        self.announced: int | None = loader._length_told
+        self.announced: int | None = loader._IterableDataset_len_called
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_conv
 
 Collate = Callable[..., Any]
 TEXT_OR_OBJECTS = "SUOV"
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # by PyTorch's name: libraries search with it
 
 
 @cache

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar, cast
 
+from devtensor.utils.data._fetch import DatasetKind
 from devtensor.utils.data._iterators import LoaderIterator, ManyProcesses, OneProcess
 from devtensor.utils.data._worker import get_worker_info
 from devtensor.utils.data.collate import default_collate, default_convert
@@ -147,8 +148,9 @@ class DataLoader(Generic[T_co]):
         if collate_fn is None:
             collate_fn = default_collate if self._auto_collation else default_convert
         self.collate_fn = collate_fn
-        self._stream = stream
-        self._length_told: int | None = None
+        # By PyTorch's names, which other loaders have that borrow its iterators.
+        self._dataset_kind = DatasetKind.Iterable if stream else DatasetKind.Map
+        self._IterableDataset_len_called: int | None = None
         self._iterator: ManyProcesses | None = None
         self._ready = True
         self.check_worker_number_rationality()
@@ -209,9 +211,9 @@ class DataLoader(Generic[T_co]):
         return self._iterator
 
     def __len__(self) -> int:
-        if not self._stream:
+        if self._dataset_kind == DatasetKind.Map:
             return len(self._index_sampler)
-        length = self._length_told = len(self.dataset)
+        length = self._IterableDataset_len_called = len(self.dataset)
         if self.batch_size is None:
             return length
         if self.drop_last:
@@ -288,5 +290,6 @@ def check_order(
 
 
 # By PyTorch's names, of which programs ask whether an iterator is one.
+_DatasetKind = DatasetKind
 _BaseDataLoaderIter, _SingleProcessDataLoaderIter = LoaderIterator, OneProcess
 _MultiProcessingDataLoaderIter = ManyProcesses

@@ -37,7 +37,7 @@ class PlotWriter:
     def _value(self, step: Any, walltime: float | None, folder: str = "", **value: Any) -> None:
         raise NotImplementedError
 
-    def _event(self, event: Any, step: Any, walltime: float | None, folder: str = "") -> None:
+    def _writer(self, folder: str = "") -> Any:
         raise NotImplementedError
 
     def add_pr_curve(
@@ -190,7 +190,7 @@ class PlotWriter:
         graph = graph_of(model, input_to_model)
         if verbose:
             print(graph)
-        self._event(Event(graph_def=graph.SerializeToString()), None, None)
+        self._writer().add_event(Event(graph_def=graph.SerializeToString()))
 
 
 def sprite(images: Any) -> Any:

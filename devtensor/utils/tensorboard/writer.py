@@ -20,7 +20,6 @@ try:
     from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 except ImportError as error:
     raise ImportError(
@@ -30,8 +29,45 @@ except ImportError as error:
 
 from devtensor.utils.tensorboard._plots import PlotWriter
 from devtensor.utils.tensorboard._values import content, histogram, numbers, picture, plugin, png
+from devtensor.utils.tensorboard.summary import hparams
 
-__all__ = ["SummaryWriter"]
+__all__ = ["FileWriter", "SummaryWriter"]
+
+
+class FileWriter:
+    """Writes events into one folder, each with the time and the step.
+
+    Parameters
+    ----------
+    log_dir : str
+    max_queue, flush_secs : int
+        How much, and how long, may wait to be written.
+    filename_suffix : str
+    """
+
+    def __init__(
+        self, log_dir: str | os.PathLike[str], max_queue: int = 10, flush_secs: int = 120,
+        filename_suffix: str = "",
+    ) -> None:  # fmt: skip
+        self.event_writer = EventFileWriter(str(log_dir), max_queue, flush_secs, filename_suffix)
+        self.flush, self.close = self.event_writer.flush, self.event_writer.close
+
+    def get_logdir(self) -> str:
+        """The folder."""
+        return str(self.event_writer.get_logdir())
+
+    def add_event(self, event: Any, step: Any = None, walltime: float | None = None) -> None:
+        """Write an event."""
+        event.wall_time = time.time() if walltime is None else walltime
+        if step is not None:
+            event.step = int(step)
+        self.event_writer.add_event(event)
+
+    def add_summary(
+        self, summary: Any, global_step: Any = None, walltime: float | None = None
+    ) -> None:
+        """Write a summary."""
+        self.add_event(Event(summary=summary), global_step, walltime)
 
 
 class SummaryWriter(PlotWriter):
@@ -71,28 +107,26 @@ class SummaryWriter(PlotWriter):
             log_dir = os.path.join("runs", f"{now}_{socket.gethostname()}{comment}")
         self.log_dir = str(log_dir)
         self._settings = max_queue, flush_secs, filename_suffix
-        self._writers: dict[str, Any] = {}
-        self._writer(self.log_dir)
+        self._writers: dict[str, FileWriter] = {}
+        writer = self._writer()
         if purge_step is not None:
             from tensorboard.compat.proto.event_pb2 import SessionLog
 
-            self._event(Event(file_version="brain.Event:2"), purge_step, None)
-            self._event(Event(session_log=SessionLog(status=SessionLog.START)), purge_step, None)
+            writer.add_event(Event(file_version="brain.Event:2"), purge_step)
+            writer.add_event(Event(session_log=SessionLog(status=SessionLog.START)), purge_step)
 
-    def _writer(self, folder: str) -> Any:
+    def _writer(self, folder: str = "") -> FileWriter:
+        folder = folder or self.log_dir
         if folder not in self._writers:
-            queue, seconds, suffix = self._settings
-            self._writers[folder] = EventFileWriter(folder, queue, seconds, suffix)
+            self._writers[folder] = FileWriter(folder, *self._settings)
         return self._writers[folder]
 
-    def _event(self, event: Any, step: Any, walltime: float | None, folder: str = "") -> None:
-        event.wall_time = time.time() if walltime is None else walltime
-        if step is not None:
-            event.step = int(step)
-        self._writer(folder or self.log_dir).add_event(event)
+    _get_file_writer = _writer
+    file_writer = property(_writer)
 
     def _value(self, step: Any, walltime: float | None, folder: str = "", **value: Any) -> None:
-        self._event(Event(summary=Summary(value=[Summary.Value(**value)])), step, walltime, folder)
+        summary = Summary(value=[Summary.Value(**value)])
+        self._writer(folder).add_summary(summary, step, walltime)
 
     def get_logdir(self) -> str:
         """The folder."""
@@ -250,45 +284,10 @@ class SummaryWriter(PlotWriter):
         ValueError
             If a setting is no number, text or bool.
         """
-        from tensorboard.plugins.hparams import api_pb2
-        from tensorboard.plugins.hparams.plugin_data_pb2 import SessionEndInfo, SessionStartInfo
-
-        start = SessionStartInfo()
-        infos = []
-        for name, value in hparam_dict.items():
-            if isinstance(value, Tensor):
-                value = value.item()
-            if value is None:
-                continue
-            if isinstance(value, bool):
-                start.hparams[name].bool_value, kind = value, "DATA_TYPE_BOOL"
-            elif isinstance(value, (int, float)):
-                start.hparams[name].number_value, kind = value, "DATA_TYPE_FLOAT64"
-            elif isinstance(value, str):
-                start.hparams[name].string_value, kind = value, "DATA_TYPE_STRING"
-            else:
-                raise ValueError(
-                    "value should be one of int, float, str, bool, or torch.Tensor: "
-                    f"hparam_dict[{name!r}] is {type(value).__name__}"
-                )
-            infos.append(api_pb2.HParamInfo(name=name, type=api_pb2.DataType.Value(kind)))
-        experiment = api_pb2.Experiment(
-            hparam_infos=infos,
-            metric_infos=[
-                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metric_dict
-            ],
-        )
-        end = SessionEndInfo(status=api_pb2.Status.Value("STATUS_SUCCESS"))
+        summaries = hparams(hparam_dict, metric_dict, hparam_domain_discrete)
         folder = os.path.join(self.log_dir, run_name or str(time.time()))
-        for tag, data in (
-            ("_hparams_/experiment", HParamsPluginData(experiment=experiment)),
-            ("_hparams_/session_start_info", HParamsPluginData(session_start_info=start)),
-            ("_hparams_/session_end_info", HParamsPluginData(session_end_info=end)),
-        ):
-            self._value(
-                None, None, folder, tag=tag,
-                metadata=plugin("hparams", data.SerializeToString()),
-            )  # fmt: skip
+        for summary in summaries:
+            self._writer(folder).add_summary(summary)
         for tag, value in metric_dict.items():
             number = float(numbers(value).reshape(()))
             self._value(global_step, None, folder, tag=tag, simple_value=number)
