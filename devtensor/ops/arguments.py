@@ -105,3 +105,8 @@ def written_by(target: Any, *values: Any) -> None:
         place = value._device
         if place is not target._device and hasattr(place, "refusal"):
             raise place.refusal()
+
+
+def batched(*tensors: Tensor) -> bool:
+    """Whether a tensor has a value to each example of a `vmap`."""
+    return any(x._device.backend.within for x in tensors)

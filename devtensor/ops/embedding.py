@@ -9,7 +9,7 @@ from devtensor.coo import gradient
 from devtensor.dtype import int32, int64, of
 from devtensor.example import fixed, ints
 from devtensor.op import composite, derivative, op
-from devtensor.ops.arguments import written_by
+from devtensor.ops.arguments import batched, written_by
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -109,11 +109,6 @@ def shortened(
     norms = xp.linalg_vector_norm(rows, norm_type, (1,), True)
     factor = max_norm / (norms + 1e-7)  # PyTorch adds this much
     return listed, xp.where(norms > max_norm, rows * factor, rows)
-
-
-def batched(*tensors: Tensor) -> bool:
-    """Whether a tensor has a value to each example of a `vmap`."""
-    return any(x._device.backend.within for x in tensors)
 
 
 @composite(

@@ -11,10 +11,11 @@ from numbers import Number
 from operator import index as as_int
 from typing import Any
 
+from devtensor.coo import gradient
 from devtensor.dtype import bool_, int32, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
-from devtensor.ops.arguments import anywhere, axis
+from devtensor.ops.arguments import anywhere, axis, batched
 from devtensor.ops.create import arange, converted, tensor_of
 from devtensor.ops.elementwise import where
 from devtensor.ops.results import placed, with_out
@@ -661,6 +662,30 @@ derivative(
 )
 
 
+@op(promotes=None, public=False, node="GatherBackward0", complex_rules=True)
+def gather_of(xp: Any, input: Any, index: Any, /, dim: int) -> Any:
+    """The same with a gradient that is sparse."""
+    return xp.gather_at(input, index, dim)
+
+
+def gather_of_rule(xp: Any, g: Any, input_shape: Any, index: Any, dim: int) -> Any:
+    count, ndim = prod(index.shape), len(input_shape)
+    rows = []
+    for place in range(ndim):
+        if place == dim:
+            row = xp.astype(index, xp.int64)
+        else:
+            lengths = [n if d == place else 1 for d, n in enumerate(index.shape)]
+            row = xp.reshape(xp.arange(index.shape[place], dtype=xp.int64), tuple(lengths))
+            row = xp.broadcast_to(row, index.shape)
+        rows.append(xp.reshape(row, (count,)))
+    places = xp.stack(rows) if rows else xp.zeros((0, count), dtype=xp.int64)
+    return gradient(xp, places, xp.reshape(g, (count,)), input_shape)
+
+
+derivative(gather_of, input=gather_of_rule)
+
+
 @op(promotes=None, public=False, examples=[((3, 2), ints(3, 2, high=4), (3, 4), 1)])
 def gather_spread(xp: Any, input: Any, index: Any, /, size: Any, dim: int) -> Any:
     """Zeros of shape `size` to which `input` is added at `index` along `dim`."""
@@ -768,7 +793,8 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     index : Tensor of int64 or int32
         As many dimensions as `input`, and no larger except along `dim`. The result has its shape.
     sparse_grad : bool
-        Accepted and without effect.
+        Let the gradient of `input` be a sparse tensor of the elements that were picked, if it is a
+        leaf.
 
     Raises
     ------
@@ -785,7 +811,8 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
             f"{list(index.shape)} to be no larger than self {list(input.shape)} apart from "
             f"dimension {dim}"
         )
-    return gather_at(input, index, dim)
+    sparse = sparse_grad and input.is_leaf and not batched(input, index)
+    return (gather_of if sparse else gather_at)(input, index, dim)
 
 
 def _first_larger(one: Sequence[int], two: Sequence[int], dim: int) -> int:

@@ -315,3 +315,49 @@ def test_nothing_is_written_before_a_refusal(device):
     with pytest.raises(RuntimeError, match="does not support dense gradients"):
         sparse_adam.step()
     assert not sparse_adam.state
+
+
+PICKS = {
+    "rows": ((3, 4), 0, [[0, 2, 2], [1, 2, 0]]),
+    "columns": ((3, 4), 1, [[3], [0]]),
+    "a list": ((5,), 0, [4, 4, 1]),
+    "one of a list": ((5,), 0, 3),
+    "of a number": ((), 0, [0, 0]),
+    "a number": ((), 0, 0),
+    "none": ((3, 4), 1, [[], [], []]),
+    "a cube": ((2, 3, 2), -1, [[[1, 1], [0, 1]]]),
+}
+
+
+@pytest.mark.parametrize("name", PICKS)
+def test_what_was_picked_gets_a_sparse_gradient(name, device):
+    shape, dim, index = PICKS[name]
+
+    def grads(lib, place):
+        x = lib.ones(*shape, device=place, requires_grad=True) if shape else lib.ones(
+            (), device=place, requires_grad=True
+        )  # fmt: skip
+        picked = lib.gather(x, dim, lib.tensor(index, dtype=lib.int64, device=place),
+                            sparse_grad=True)  # fmt: skip
+        weights = lib.arange(1.0, picked.numel() + 1, device=place).reshape(picked.shape)
+        (picked * weights).sum().backward()
+        return x.grad
+
+    ours, theirs = grads(dt, device), grads(torch, "cpu")
+    assert ours.is_sparse and theirs.is_sparse and ours.layout is dt.sparse_coo
+    assert ours._indices().tolist() == theirs._indices().tolist()
+    assert ours._values().tolist() == theirs._values().tolist()
+    assert ours.to_dense().tolist() == theirs.to_dense().tolist()
+
+
+def test_what_is_computed_gets_a_dense_gradient_from_a_pick(device):
+    x = dt.ones(3, device=device, requires_grad=True)
+    index = dt.tensor([2, 2], device=device)
+    (x * 2).gather(0, index, sparse_grad=True).sum().backward()
+    assert not x.grad.is_sparse and x.grad.tolist() == [0.0, 0.0, 4.0]
+    y = dt.ones(3, dtype=dt.float64, device=device, requires_grad=True)
+    (g,) = dt.autograd.grad((y.gather(0, index, sparse_grad=True) ** 2).sum(), y, create_graph=True)
+    assert g.to_dense().tolist() == [0.0, 0.0, 4.0]
+    assert dt.vmap(lambda row: row.gather(0, index, sparse_grad=True))(
+        dt.ones(2, 3, device=device)
+    ).shape == (2, 2)  # fmt: skip
