@@ -19,8 +19,7 @@ from devtensor.utils.tensorboard._values import plugin
 __all__ = ["hparams"]
 
 KINDS = (
-    (bool, "bool_value", "DATA_TYPE_BOOL"),
-    ((int, float), "number_value", "DATA_TYPE_FLOAT64"),
+    ((bool, int, float), "number_value", "DATA_TYPE_FLOAT64"),
     (str, "string_value", "DATA_TYPE_STRING"),
 )
 
