@@ -604,9 +604,10 @@ def test_described(entry):
     text = inspect.getdoc(entry.function) or ""
     first = text.split("\n")[0]
     assert first.endswith("."), first
-    # One takes two devices, one has a sparse gradient; random numbers have tests of their own.
+    # One takes two devices, two have sparse gradients; random numbers have tests of their own.
     drawn = ("devtensor.ops.gamma", "devtensor.ops.random")
-    elsewhere = entry.name in ("carried", "embedding_of") or entry.function.__module__ in drawn
+    others = ("carried", "embedding_of", "gather_of")
+    elsewhere = entry.name in others or entry.function.__module__ in drawn
     assert entry.examples or elsewhere, "no examples"
 
 
