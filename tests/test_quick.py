@@ -150,3 +150,16 @@ def test_sums_of_rows(kind, length):
             found = quick.sum(x, axis=axis, keepdims=keep)
             wanted = x.sum(axis=axis, keepdims=keep, dtype=found.dtype)
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
+@pytest.mark.parametrize("shape", [(40, 700), (700, 40), (3, 9, 200), (0, 700), (1, 700), (9, 9)])
+@pytest.mark.parametrize("kind", ["f4", "f8", "c8", "i4", "?"])
+def test_what_there_is_so_far(name, shape, kind):
+    x = np.random.default_rng(0).integers(-1, 2, shape).astype(kind)
+    for axis in range(-1, len(shape)):
+        for more in ({}, {"dtype": np.float64 if kind != "c8" else np.complex128}):
+            found = getattr(quick, name)(x, axis=axis, **more)
+            wanted = getattr(np, name)(x, axis=axis, **more)
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found, wanted)
