@@ -38,7 +38,7 @@ def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
 
 def _add_rows(out: Array, index: Array, rows: Array) -> None:
     """``out[index[i]] += rows[i]``, a row for each place at a time instead of a row at a time."""
-    if out.ndim == 1 or rows.size < 64:
+    if out.ndim == 1 or rows.size < 1024:
         np.add.at(out, index, rows)
         return
     # Numbers of 16 bits are sorted by their digits.
