@@ -68,7 +68,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         if name in op.defaults:
             yield f" if {name} is None: _a{i} = None"
             either = "elif"
-        if op.promotes is not None and count > 1 and (op.numbers is None or name in op.numbers):
+        typed = op.promotes is not None if op.numbers is None else name in op.numbers
+        if typed and count > 1:
             yield f" {either} (_c := {name}.__class__) is float or _c is int:"
             yield f"  _x = _scalars.get(({name}, _c, _t, _d))"
             yield "  if _x is None:"

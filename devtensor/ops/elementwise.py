@@ -1411,6 +1411,7 @@ derivative(
     elementwise=True,
     exact_out=lambda input, end, weight: hasattr(weight, "dtype"),
     promotes=None,
+    numbers=("weight",),
     examples=[((2, 3), (2, 3), 0.25), ((2, 3), (3,), (2, 1)), ((2, 3), (2, 3), 0.75)],
 )
 def lerp(xp, input, end, weight, /):
