@@ -737,6 +737,7 @@ from devtensor.nn.functional import bilinear as bilinear
 from devtensor.native import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from devtensor.nn.functional import channel_shuffle as channel_shuffle
 from devtensor.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from devtensor.control import cond as cond
 from devtensor.dispatched import convolution as convolution
 from devtensor.native import cosine_embedding_loss as cosine_embedding_loss
 from devtensor.nn.functional import cosine_similarity as cosine_similarity
@@ -813,6 +814,7 @@ from devtensor.types import sym_sum as sym_sum
 from devtensor.utils.dlpack import to_dlpack as to_dlpack
 from devtensor.native import triplet_margin_loss as triplet_margin_loss
 from devtensor.func import vmap as vmap
+from devtensor.control import while_loop as while_loop
 addmv_ = _Tensor.addmv_
 clamp_ = _Tensor.clamp_
 clamp_max_ = _Tensor.clamp_max_
