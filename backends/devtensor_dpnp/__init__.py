@@ -39,13 +39,13 @@ class Dpnp(Backend):
         from . import runtime  # only now: a program that names no xpu does not import dpnp
 
         self.runtime = runtime
-        from . import elementwise, memory, pool
+        from . import copies, elementwise, memory, pool
         from .kernels import KERNELS
         from .namespace import namespace
 
         pool.install()
         elementwise.install()
-        self.memory, self.pools = memory, pool.POOLS
+        self.memory, self.pools, self.into = memory, pool.POOLS, copies.into
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.kernels = KERNELS  # type: ignore[misc]
@@ -193,7 +193,11 @@ class Dpnp(Backend):
         """Copy `value`, converted as PyTorch does, into the memory of `target`."""
         if value.dtype != target.dtype:
             value = self.xp.astype(value, target.dtype)
-        target[...] = value
+        one, two = target._array_obj, value._array_obj
+        if one.shape == two.shape and one.usm_data is not two.usm_data and one.size:
+            self.into(two, one)
+        else:
+            target[...] = value
 
     # ---- memory
 

@@ -17,14 +17,15 @@ from dpnp.tensor import _tensor_impl as implementation
 
 from devtensor.errors import OutOfMemoryError
 
+from .copies import into
 from .elementwise import BOOL, FUNCTIONS, operand
 from .fuse import chosen, large
 from .launch import takes_source
 from .lookup import WRAP, alike, checked, read
-from .memory import contiguous, dense, forward, from_host
+from .memory import FEW, contiguous, dense, forward, from_host
 from .native import Array, fresh, run, seen, stretched, together, wrap
 from .runtime import DOUBLE, ORDER, PLACES, QUEUES
-from .views import expand_dims
+from .views import expand_dims, reshape
 
 __all__ = [
     "all",
@@ -37,6 +38,7 @@ __all__ = [
     "isdtype",
     "matmul",
     "mean",
+    "roll",
     "stack",
     "std",
     "take",
@@ -100,7 +102,7 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
 
 def flip(x: Any, /, *, axis: Any = None) -> Any:
     """`x` backwards, copied: strides below 0 do not leave the library."""
-    return dpnp.flip(x, axis).copy(order="C")
+    return contiguous(dpnp.flip(x, axis))
 
 
 # ---- products over operands with strides 0 (broadcast ones) are garbage or an error in dpnp, and
@@ -242,9 +244,30 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
     steps, start = out.strides, 0
     for a in given:
         part = seen(out, dtype, a.shape, steps, start * steps[axis])
-        run(implementation._copy_usm_ndarray_into_usm_ndarray, queue, a, part)
+        into(a, part)
         start += a.shape[axis]
     return wrap(out)
+
+
+def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
+    """Elements moved on along dimensions, those at the end to the beginning."""
+    if axis is None:
+        return reshape(roll(reshape(x, (x.size,)), shift, axis=0), x.shape)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    shifts = shift if isinstance(shift, tuple) else (shift,) * len(axes)
+    a, queue = x._array_obj, x.sycl_queue
+    if x.size < FEW or len(shifts) != len(axes):
+        return dpnp.roll(x, shift, axis)
+    for n, d in zip(shifts, axes, strict=True):
+        before, n = (slice(None),) * (d % a.ndim), n % a.shape[d]
+        out = fresh(a.shape, a.dtype, queue)
+        for here, there in ((slice(-n, None), slice(n)), (slice(-n), slice(n, None))):
+            if n:
+                into(a[(*before, here)], out[(*before, there)])
+        if not n:
+            into(a, out)
+        a = out
+    return wrap(a)
 
 
 def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:

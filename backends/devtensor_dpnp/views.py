@@ -10,6 +10,7 @@ import dpnp
 
 from devtensor.ops import shape as common
 
+from .memory import FEW, contiguous
 from .native import Array, in_rows, seen, stretched, wrap
 
 __all__ = ["broadcast_to", "expand_dims", "permute_dims", "reshape", "squeeze"]
@@ -40,10 +41,17 @@ def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     """`x` in another shape; a view where that is possible."""
     a = plain(x)
-    if a is None or copy or shape.__class__ is not tuple or not a.flags.c_contiguous:
+    if a is None or copy or shape.__class__ is not tuple:
         return dpnp.reshape(x, shape, copy=copy)
     if prod(shape) != a.size or min(shape, default=1) < 0:  # -1 is for dpnp, and errors are
         return dpnp.reshape(x, shape, copy=copy)
+    if not a.flags.c_contiguous:
+        if copy is not None or a.size < FEW:
+            return dpnp.reshape(x, shape, copy=copy)
+        try:
+            return dpnp.reshape(x, shape, copy=False)
+        except ValueError:  # there is no such view; dpnp's copies are slow
+            a = contiguous(x)._array_obj
     return wrap(in_rows(a, a.dtype, shape))
 
 
