@@ -18,6 +18,8 @@ if ABSENT:
 
 BACKEND = dt.device("xpu").backend
 
+import dpnp  # noqa: E402
+
 from devtensor_dpnp import fuse, launch, plans, rows, runtime  # noqa: E402
 
 INF, NAN = float("inf"), float("nan")
@@ -148,6 +150,15 @@ TYPES = {
     "int8": "amin argmin all",
     "bool": "sum amax any all count",
 }
+
+
+@pytest.mark.parametrize("way", ["vectors"], indirect=True)
+def test_arrays_that_go_backwards(way):
+    x = dpnp.asarray(np.arange(60.0).reshape(3, 20), sycl_queue=runtime.QUEUES[0])
+    for array in (x[::-1], x[:, ::-1], x[::-1, ::-1].T, x[1, ::-1]):
+        assert np.array_equal(fuse.copied(array).asnumpy(), array.asnumpy())
+        total = BACKEND.xp.sum(array, axis=0)
+        assert np.array_equal(total.asnumpy(), array.asnumpy().sum(0))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -341,6 +352,21 @@ def test_one_kernel_for_large_arrays_and_none_for_small_ones(call, launched):
     assert len(launched) == 1
     call(dt.ones(10, 20, device="xpu"))
     assert len(launched) == 1
+
+
+@pytest.mark.parametrize("way", ["vectors"], indirect=True)
+def test_gradients_of_one_element_of_each_row(way):
+    numbers = np.random.default_rng(8).standard_normal((4, 5, 30))
+    for dim in (0, 2):
+        results = []
+        for library, device in ((torch, "cpu"), (dt, "xpu")):
+            x = library.tensor(numbers, device=device, requires_grad=True)
+            y = (x.max(dim)[0] ** 3).sum() + (x.median(dim, keepdim=True)[0] ** 2).sum()
+            (g,) = library.autograd.grad(y, x, create_graph=True)
+            (h,) = library.autograd.grad((g * g).sum(), x)
+            results.append([v.detach().cpu().numpy() for v in (g, h)])
+        for wanted, found in zip(*results, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_devices_that_take_no_source(monkeypatch, launched):

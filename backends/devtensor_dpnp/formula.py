@@ -228,7 +228,11 @@ class Formula:
         axis %= x.ndim
         if x.shape != x.node.shape:
             raise Untraceable("places")
-        return Symbol(x.trace, x.trace.node("place", PLACE, x.shape, place=axis), x.shape)
+        return self.all_places(x.trace, x.shape, axis)
+
+    def all_places(self, trace: Any, shape: Any, axis: int) -> Symbol:
+        """Where along an axis each element of a shape stands."""
+        return Symbol(trace, trace.node("place", PLACE, shape, place=axis), shape)
 
     def _best(self, name: str, x: Any, axis: int | None, keepdims: bool) -> Any:
         if x.__class__ is not Symbol:

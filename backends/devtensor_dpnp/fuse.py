@@ -161,7 +161,12 @@ def signature(x: Any) -> Any:
 
 def large(x: Any) -> bool:
     """Whether an array is worth a kernel of its own, and one that kernels know."""
-    return x.size >= LIMIT and x.dtype.name in TYPES and takes_source(x)
+    return worth(x, x.size)
+
+
+def worth(x: Any, size: int) -> bool:
+    """Whether so many elements are, which come from `x`."""
+    return size >= LIMIT and x.dtype.name in TYPES and takes_source(x)
 
 
 def keep(key: Any, plan: Any) -> None:

@@ -56,6 +56,8 @@ class Plan:
     """
 
     def __init__(self, trace: Trace, results: list[Any], several: bool, arrays: list[Any]) -> None:
+        if any(min(x._array_obj.strides, default=0) < 0 for x in arrays):
+            raise Untraceable("backwards")  # their memory is said to start elsewhere
         self.nodes, self.arrays, self.several = trace.nodes, arrays, several
         self.queue = arrays[0].sycl_queue
         device = self.queue.sycl_device
@@ -209,28 +211,57 @@ class Plan:
             return
         outs = [(n, self.new((chunks, *n.shape), n.dtype)) for n in nodes]
         self.add(self.program(axes, outs), chunks)
-        found = dict(outs)
         for shape in {n.shape for n in nodes}:
-            inner, targets = list[Node](), list[tuple[Node, int]]()
-            for node in [n for n in nodes if n.axes and n.shape == shape]:
-                parts = (chunks, *shape)
-                several = [node] if node not in best else [best[node], node]
-                needs = [
-                    Node(f"{n.name}g", "given", n.dtype, parts, place=found[n]) for n in several
-                ]
-                joined = Node(
-                    f"{node.name}j", node.how, node.dtype, (1, *shape), tuple(needs), axes=(0,)
-                )
-                inner += [*needs, joined]
-                targets.append((joined, held[node]))
-                if node in best:
-                    most = best[node]
-                    kept = Node(f"{most.name}k", "best", most.dtype, joined.shape, (joined,))
-                    inner.append(kept)
-                    targets.append((kept, held[most]))
-            self.ndim = len(shape) + 1
-            self.add(Program(inner, (0,), targets, {}, self.steps, self.vectors))
+            self.join([n for n in nodes if n.shape == shape], best, chunks, dict(outs), held)
         self.held.update(held)
+
+    def join(
+        self,
+        nodes: list[Node],
+        best: dict[Node, Node],
+        chunks: int,
+        found: dict[Node, int],
+        held: dict[Node, int],
+    ) -> None:
+        """Reduce what was `found` in parts, and go on with that as far as no more is needed."""
+        shape, made = nodes[0].shape, list[Node]()
+        copies: dict[Node, Node | None] = {}
+
+        def copy(node: Node, how: str, needs: list[Node], **more: Any) -> Node:
+            size = (1, *shape) if node.shape == shape else ()
+            made.append(
+                Node(f"{node.name}j", how, node.dtype, size, tuple(needs), node.text, **more)
+            )
+            return made[-1]
+
+        def after(node: Node) -> Node | None:
+            """The same node beside the joined ones, or None."""
+            if node in self.held and node not in copies:
+                copies[node] = copy(node, "given", [], place=self.held[node])
+            if node not in copies:
+                needs = [after(n) for n in node.needs]
+                known = [n for n in needs if n is not None]
+                plain = node.how in ("value", "number", "given") and node.shape in (shape, ())
+                whole = plain and len(known) == len(needs)
+                copies[node] = copy(node, node.how, known, place=node.place) if whole else None
+            return copies[node]
+
+        for node in [n for n in nodes if n.axes]:
+            several = [best[node], node] if node in best else [node]
+            parts = [
+                Node(f"{n.name}g", "given", n.dtype, (chunks, *shape), place=found[n])
+                for n in several
+            ]
+            made += parts
+            copies[node] = copy(node, node.how, parts, axes=(0,))
+            if node in best:
+                copies[best[node]] = copy(best[node], "best", [made[-1]])
+        targets = [(copies[n], held[n]) for n in nodes]
+        for node in [n for n in self.wanted if after(n) is not None]:
+            targets.append((copies[node], self.wanted.pop(node)))
+        self.ndim = len(shape) + 1
+        outs = [(n, slot) for n, slot in targets if n is not None]
+        self.add(Program(made, (0,), outs, {}, self.steps, self.vectors))
 
     def add(self, program: Program, chunks: int = 1) -> None:
         """One more kernel."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import fuse, views
-from . import conv, index, loss, pool, random
+from . import conv, index, loss, pool, random, spread
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "item_select": views.item_select,
@@ -15,5 +15,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **conv.KERNELS,
     **pool.KERNELS,
     **loss.KERNELS,
+    **spread.KERNELS,
     **fuse.kernels(index.KERNELS),
 }
