@@ -64,6 +64,7 @@ HOMES = {
     "lstm_cell margin_ranking_loss native_batch_norm native_dropout native_group_norm "
     "native_layer_norm norm_except_dim nuclear_norm poisson_nll_loss rms_norm "
     "rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell triplet_margin_loss",
+    "control": "cond while_loop",
     "dispatched": "convolution embedding_bag",
     # These have the same arguments in both places.
     "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "

@@ -93,6 +93,7 @@ FLOORS = [
         "__config__",
         "_C",
         "_ops",
+        "control",
         "_utils",
         "_tensor_str",
         "aten",

@@ -24,7 +24,7 @@ MODULES = {
     "distributed.fsdp": "fully_shard FullyShardedDataParallel",
     "distributed.rpc": "init_rpc rpc_sync RRef",
     "nn.parallel": "DistributedDataParallel",
-    "sparse": "sampled_addmm spdiags spsolve",
+    "sparse": "spsolve",
     "nested": "nested_tensor as_nested_tensor",
 }
 

@@ -14,8 +14,8 @@ from devtensor.sparse._compressed import (
     sparse_csr_tensor,
 )
 from devtensor.sparse._invariants import check_sparse_tensor_invariants
-from devtensor.sparse._linear import hspmm, mm, smm, sspaddmm
-from devtensor.sparse._make import sparse_coo_tensor, to_sparse
+from devtensor.sparse._linear import hspmm, mm, sampled_addmm, smm, sspaddmm
+from devtensor.sparse._make import sparse_coo_tensor, spdiags, to_sparse
 from devtensor.sparse._rows import (
     _convert_indices_from_coo_to_csr as _convert_indices_from_coo_to_csr,
 )
@@ -53,12 +53,7 @@ __all__ = [
     "to_sparse",
 ]
 
-sampled_addmm = refused("sparse.sampled_addmm", "use (mat1 @ mat2).sparse_mask(input)")
-spdiags = refused("sparse.spdiags", "use torch.diag_embed and .to_sparse()")
 spsolve = refused("sparse.spsolve", "use torch.linalg.solve on dense tensors")
-as_sparse_gradcheck = refused(
-    "sparse.as_sparse_gradcheck", "use gradcheck of a function of the values"
-)
 spmm = dsmm = mm
 hsmm, saddmm = hspmm, _linear.addmm
 globals().update(TYPES)
@@ -91,6 +86,11 @@ def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> A
             [4.]])
     """
     return _linear.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def as_sparse_gradcheck(gradcheck: Any) -> Any:
+    """Return the function: :func:`devtensor.autograd.gradcheck` takes sparse tensors as it is."""
+    return gradcheck
 
 
 def sum(input: SparseTensor, dim: Any = None, dtype: Any = None) -> Tensor:

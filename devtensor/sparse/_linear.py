@@ -10,7 +10,8 @@ from devtensor.sparse._make import coalesced, summed, to_sparse
 from devtensor.sparse._tensor import SparseTensor
 from devtensor.tensor import Tensor
 
-__all__ = ["addmm", "bmm", "hspmm", "linear", "matmul", "mm", "mv", "smm", "sspaddmm"]
+__all__ = ["addmm", "bmm", "hspmm", "linear", "matmul", "mm", "mv", "sampled_addmm", "smm",
+           "sspaddmm"]  # fmt: skip
 
 
 def matrix(name: str, tensor: Any, place: int, ndim: int = 2) -> None:
@@ -193,3 +194,37 @@ def sspaddmm(
 ) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``, all of it sparse (``torch.sspaddmm``)."""
     return input * beta + smm(mat1, mat2) * alpha
+
+
+def sampled_addmm(
+    input: SparseTensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> SparseTensor:
+    """``beta * input + alpha * (mat1 @ mat2)`` where `input` has entries, and nowhere else.
+
+    Parameters
+    ----------
+    input : Tensor
+        Sparse, shape ``(..., n, m)``.
+    mat1, mat2 : Tensor
+        Dense, shapes ``(..., n, k)`` and ``(..., k, m)``.
+    beta, alpha : number, optional
+
+    Raises
+    ------
+    RuntimeError
+        If `input` is not sparse, or the shapes do not suit.
+    """
+    if not isinstance(input, SparseTensor):
+        raise RuntimeError(
+            f"sampled_addmm: Expected self to be sparse, but got {input.layout}; call "
+            ".to_sparse_csr() first"
+        )
+    wanted = (*mat1.shape[:-1], *mat2.shape[-1:])
+    if mat1.ndim < 2 or mat1.shape[-1] != mat2.shape[-2] or tuple(input.shape) != wanted:
+        raise RuntimeError(
+            "sampled_addmm: mat1 and mat2 shapes cannot be multiplied to the size of input: got "
+            f"{list(mat1.shape)} and {list(mat2.shape)} for {list(input.shape)}"
+        )
+    *outer, row, column = input._parts[0]
+    products = mat1[(*outer, row)] * mat2.mT[(*outer, column)]
+    return input._like(input._parts[1] * beta + products.sum(-1) * alpha)

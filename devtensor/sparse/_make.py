@@ -13,7 +13,7 @@ from devtensor.sparse._tensor import SparseTensor, from_keys
 from devtensor.tensor import Tensor
 
 __all__ = ["coalesced", "dense", "empty", "masked", "picked", "sizes", "sparse_coo_tensor",
-           "summed", "to_sparse"]  # fmt: skip
+           "spdiags", "summed", "to_sparse"]  # fmt: skip
 
 
 def sparse_coo_tensor(
@@ -107,6 +107,59 @@ def sparse_coo_tensor(
     elif requires_grad:
         made.requires_grad_()
     return made
+
+
+def spdiags(
+    diagonals: Tensor, offsets: Any, shape: Sequence[int], layout: Any = None
+) -> Any:
+    """Make a sparse matrix of its diagonals (``torch.sparse.spdiags``).
+
+    Parameters
+    ----------
+    diagonals : Tensor
+        A diagonal in each row; an element stands in the column of its place there.
+    offsets : Tensor of int64
+        Which diagonal each is: 0 the main one, above it positive.
+    shape : sequence of int
+        The rows and columns of the matrix.
+    layout : layout, optional
+        ``torch.sparse_coo`` by default, or sparse_csr or sparse_csc.
+
+    Raises
+    ------
+    RuntimeError
+        If there are not as many offsets, or one twice, or the shape or layout is no matrix's.
+
+    Examples
+    --------
+    >>> import devtensor as dt
+    >>> dt.sparse.spdiags(dt.arange(1, 4), dt.tensor([1]), (2, 3)).to_dense()
+    tensor([[0, 2, 0],
+            [0, 0, 3]])
+    """
+    lines = dt.atleast_2d(diagonals)
+    offsets = dt.as_tensor(offsets, device=lines.device).reshape(-1)
+    if len(shape) != 2:
+        raise RuntimeError(f"Output shape must be 2d, got {list(shape)}")
+    if offsets.dtype is not dt.int64:
+        raise RuntimeError(f"Offset Tensor must have dtype Long but got {offsets.dtype.legacy}")
+    if len(lines) != len(offsets):
+        raise RuntimeError(
+            f"Number of diagonals ({len(lines)}) does not match the number of offsets "
+            f"({len(offsets)})"
+        )
+    if len(offsets.unique()) != len(offsets):
+        raise RuntimeError(f"Offset tensor contains duplicate values: {offsets.tolist()}")
+    if layout not in (None, dt.sparse_coo, dt.sparse_csr, dt.sparse_csc):
+        raise RuntimeError(
+            "Only output layouts (Sparse, SparseCsc, SparseCsr) are supported, got "
+            f"{layout.name.title().replace('_', '')}"
+        )
+    column = dt.arange(lines.shape[1], device=lines.device).expand(lines.shape)
+    row = column - offsets.unsqueeze(1)
+    inside = (row >= 0) & (row < shape[0]) & (column < shape[1])
+    made = SparseTensor(dt.stack([row[inside], column[inside]]), lines[inside], tuple(shape))
+    return made if layout is None else made.to_sparse(layout=layout)
 
 
 def check_size(indices: Tensor, values: Tensor, size: tuple[int, ...], inside: bool | None) -> None:
@@ -262,7 +315,8 @@ def again(
     input: SparseTensor, sparse_dim: int | None = None, *, layout: Any = None, **_: Any
 ) -> Tensor:
     if layout is not None and layout is not dt.sparse_coo:
-        return dense(input).to_sparse(layout=layout, **_)
+        lines: Tensor = getattr(input, f"to_{layout.name}")(**_)
+        return lines
     if sparse_dim in (None, input.sparse_dim()):
         return SparseTensor(*input._parts, input.shape, input._coalesced)
     return to_sparse(dense(input), sparse_dim)

@@ -17,6 +17,11 @@ from devtensor.utils._device_states import detach_variable as detach_variable
 from devtensor.utils._device_states import get_device_states as get_device_states
 from devtensor.utils._device_states import set_device_states as set_device_states
 from devtensor.utils._recomputed import CheckpointError, Listing, Note, Run, as_first
+from devtensor.utils._selective import CheckpointPolicy as CheckpointPolicy
+from devtensor.utils._selective import SelectiveCheckpointContext as SelectiveCheckpointContext
+from devtensor.utils._selective import (
+    create_selective_checkpoint_contexts as create_selective_checkpoint_contexts,
+)
 
 __all__ = [
     "CheckpointError",

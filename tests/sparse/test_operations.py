@@ -333,3 +333,58 @@ def test_second_derivatives(device):
 
     assert dt.autograd.gradcheck(call, (values, dense))
     assert dt.autograd.gradgradcheck(call, (values, dense))
+
+
+def diagonals(lib, values, offsets, shape, **options):
+    return lib.sparse.spdiags(lib.tensor(values), lib.tensor(offsets), shape, **options)
+
+
+DIAGONALS = {
+    "three": lambda lib: diagonals(lib, [[0, 1, 2], [3, 4, 5], [6, 7, 8]], [0, -1, 2], (3, 3)),
+    "one": lambda lib: diagonals(lib, [1, 2, 3], [1], (2, 4)),
+    "a number": lambda lib: diagonals(lib, [1.5, 2, 3], 0, (2, 4)),
+    "rows": lambda lib: diagonals(lib, [1, 2, 3], 0, (2, 4), layout=lib.sparse_csr),
+    "columns": lambda lib: diagonals(lib, [1, 2, 3], [-1], (3, 2), layout=lib.sparse_csc),
+    "twice": lambda lib: diagonals(lib, [[1], [2]], [0, 0], (2, 2)),
+    "too few": lambda lib: diagonals(lib, [[1], [2]], [0], (2, 2)),
+    "broken": lambda lib: diagonals(lib, [[1]], [0.5], (2, 2)),
+    "cube": lambda lib: diagonals(lib, [[1]], [0], (2, 2, 2)),
+    "dense": lambda lib: diagonals(lib, [[1]], [0], (2, 2), layout=lib.strided),
+}
+
+
+@pytest.mark.parametrize("name", DIAGONALS)
+def test_diagonals(name):
+    outcomes = []
+    for lib in (torch, dt):
+        try:
+            made = DIAGONALS[name](lib)
+            outcomes.append((str(made.layout), made.to_dense().tolist(), made._nnz()))
+        except Exception as error:
+            outcomes.append((type(error), str(error).split("(")[0].split(":")[0].rstrip(". ")))
+    theirs, ours = outcomes
+    assert ours[0] == theirs[0]
+    assert ours[1:] == theirs[1:] or ours[1].startswith(theirs[1])
+
+
+def test_products_at_the_entries(device):
+    pattern = [[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]
+    for name in ("to_sparse", "to_sparse_csr", "to_sparse_csc"):
+        x = getattr(dt.tensor(pattern, device=device), name)()
+        left = dt.arange(4.0, device=device).reshape(2, 2).requires_grad_()
+        right = dt.arange(6.0, device=device).reshape(2, 3)
+        made = dt.sparse.sampled_addmm(x, left, right, beta=2, alpha=3)
+        theirs = torch.sparse.sampled_addmm(
+            torch.tensor(pattern).to_sparse_csr(), torch.arange(4.0).reshape(2, 2),
+            torch.arange(6.0).reshape(2, 3), beta=2, alpha=3,
+        )  # fmt: skip
+        assert made.layout is x.layout and made.to_dense().tolist() == theirs.to_dense().tolist()
+        made.sum().backward()
+        assert left.grad.tolist() == [[6.0, 24.0], [3.0, 12.0]]
+    batch = dt.stack([dt.eye(2), dt.eye(2).flip(0)]).to_sparse_csr()
+    twos = dt.full((2, 2, 2), 2.0)
+    assert (dt.sparse.sampled_addmm(batch, twos, twos).to_dense() == 9 * batch.to_dense()).all()
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        dt.sparse.sampled_addmm(batch, twos, dt.ones(2, 3, 2))
+    with pytest.raises(RuntimeError, match="Expected self to be sparse"):
+        dt.sparse.sampled_addmm(twos, twos, twos)
