@@ -29,6 +29,9 @@ class OpOverload:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._overloadpacket(*args, **kwargs)
 
+    def __reduce__(self) -> Any:
+        return getattr, (self._overloadpacket, self._overloadname)
+
     def __str__(self) -> str:
         return f"{self._overloadpacket}.{self._overloadname}"
 
@@ -70,6 +73,9 @@ class OpOverloadPacket:
         setattr(self, name, form)
         return form
 
+    def __reduce__(self) -> Any:
+        return packet, (self.namespace, self.__name__)
+
     def __str__(self) -> str:
         return f"{self.namespace}.{self.__name__}"
 
@@ -87,6 +93,12 @@ class Namespace:
         packet = OpOverloadPacket(self.name, name)
         setattr(self, name, packet)
         return packet
+
+
+def packet(space: str, name: str) -> OpOverloadPacket:
+    """The operation of a name in a namespace."""
+    found: OpOverloadPacket = getattr(namespace(space), name)
+    return found
 
 
 @cache

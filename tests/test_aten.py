@@ -1,5 +1,8 @@
 """Operations by their names in PyTorch's dispatcher, beside PyTorch's."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -164,3 +167,5 @@ def test_forms_have_names_and_belong_to_an_operation():
         assert packet.Tensor._overloadpacket is packet is packet.Tensor.overloadpacket
         assert lib.ops.aten.mm.default.name() == "aten::mm" and packet.__name__ == "add"
         assert packet.Tensor.namespace == "aten"
+    for form in (dt.ops.aten.add, dt.ops.aten.add.Tensor):
+        assert copy.deepcopy(form) is form is pickle.loads(pickle.dumps(form))

@@ -75,7 +75,7 @@ class FunctionNode(Node):
         """What `backward` gives for gradients of the outputs."""
         return self.backward(self.context, *grads)
 
-    def held(self) -> Any:
+    def _held(self) -> Any:
         """What is saved, each for those who put it away themselves."""
         if self.saved is None:
             raise RuntimeError(FREED)
@@ -101,7 +101,7 @@ class FunctionNode(Node):
         if name == "saved_tensors":
             return self.open()
         if name == "_raw_saved_tensors":
-            return self.held()
+            return self._held()
         if name.startswith("__") or name == "context":
             raise AttributeError(name)
         return getattr(self.context, name)
