@@ -33,6 +33,9 @@ def exp_less_one(x: Array, spare: Array) -> None:
 
 def log_of_one_and(x: Array, spare: Array, other: Array) -> None:
     """Write ``log(1 + x)`` over finite numbers above -1."""
+    if x.dtype not in (FLOAT, DOUBLE):
+        np.log1p(x, out=x)
+        return
     one = number(1, x.dtype)
     np.add(x, one, out=spare)
     # What the sum has lost of x adds to its logarithm in proportion to it.
