@@ -330,10 +330,19 @@ derivative(prod, input=prod_rule)
 # ---- spread of numbers ----
 
 
-def centred(xp: Any, input: Any, where: tuple[int, ...]) -> Any:
-    """`input` minus its mean."""
+@op(
+    public=False,
+    oracle=None,
+    accepts=("float", "complex"),
+    examples=[((2, 3), {"where": (1,)}), ((3, 2, 2), {"where": (0, 2)}), ((), {"where": ()})],
+)
+def centred(xp, input, /, where):
+    """`input` minus its mean over some dimensions, which is its own gradient."""
     middle = xp.sum(input, axis=where, keepdims=True) / max_one(count(input.shape, where))
     return input - middle
+
+
+derivative(centred, input=lambda xp, g, where: xp.centred(g, where))
 
 
 @op(
@@ -361,7 +370,7 @@ def variance(xp, input, /, dim, correction, keepdim):
             stacklevel=2,
         )
     x = xp.astype(input, xp.float32) if half(input) else input
-    away = centred(xp, x, where)
+    away = xp.centred(x, where)
     if kind(away) == "complex":
         away = xp.abs(away)
     squares = xp.sum(away * away, axis=where, keepdims=keepdim)
@@ -373,7 +382,7 @@ def variance_rule(xp: Any, g: Any, input: Any, dim: Any, correction: float, keep
     where = over(dim, len(input.shape))
     freedom = count(input.shape, where) - correction
     g = spread(xp, g * (2 / freedom if freedom > 0 else NAN), input.shape, dim, keepdim)
-    return g * centred(xp, input, where)
+    return g * xp.centred(input, where)
 
 
 derivative(variance, input=variance_rule)
