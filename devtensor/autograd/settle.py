@@ -50,12 +50,12 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
             if g.__class__ is Coo or (old is not None and old.is_sparse):
                 rest.grad = scattered(old, g, leaf.device)
             elif old is None:
-                if g.dtype != native or not (owned or alone(backend, g)):
-                    g = backend.xp.asarray(g, dtype=native, copy=True)
                 if not backend.in_rows(g):
                     fresh = backend.xp.empty(g.shape, dtype=native, **on(leaf.device))
                     backend.write(fresh, g)
                     g = fresh
+                elif g.dtype != native or not (owned or alone(backend, g)):
+                    g = backend.xp.asarray(g, dtype=native, copy=True)
                 elif g.__class__ is not backend.array_types[0]:
                     g = backend.xp.asarray(g)
                 rest.grad = wrap(g, leaf.device, current().edge)
