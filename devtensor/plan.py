@@ -44,6 +44,8 @@ class Plan:
     even : bool
         Whether each gradient has the shape of the result, or of the input that it is for.
     uses_params : bool
+    less : dict
+        What `narrowed` has made.
     holds : int
         How many values it saves, besides shapes and types.
     turned : Plan or None
@@ -57,13 +59,14 @@ class Plan:
     """
 
     __slots__ = (
-        "back", "edges", "even", "holds", "link", "op", "outs", "plain", "pull", "saves", "source",
-        "turned", "uses_params", "wanted",
+        "back", "edges", "even", "holds", "less", "link", "op", "outs", "plain", "pull", "saves",
+        "source", "turned", "uses_params", "wanted",
     )  # fmt: skip
     back: Function | None
     edges: int
     even: bool
     holds: int
+    less: dict[tuple[bool, ...], tuple[Plan, list[int]]]
     link: Function | None
     op: Op
     outs: bool
@@ -130,7 +133,7 @@ class Plan:
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.even = op.elementwise
         self.outs = any(save.place < 0 and not save.part for save in found)
-        self.turned = None
+        self.turned, self.less = None, {}
         return self
 
     def for_complex(self) -> Plan:
@@ -147,8 +150,26 @@ class Plan:
             self.turned = turned
             for name in Plan.__slots__:
                 setattr(turned, name, getattr(self, name))
-            turned.back, turned.pull = None, conjugated(self.pull)
+            turned.back, turned.pull, turned.less = None, conjugated(self.pull), {}
         return self.turned
+
+    def narrowed(self, asked: tuple[bool, ...]) -> tuple[Plan, list[int]]:
+        """The plan for some of the gradients, and which of the saved values it takes.
+
+        Parameters
+        ----------
+        asked : tuple of bool
+            For each gradient that is wanted, whether it is.
+        """
+        found = self.less.get(asked)
+        if found is None:
+            given = iter(asked)
+            plan = self.op.plan(tuple([want and next(given) for want in self.wanted]))
+            assert plan is not None
+            if self is not self.op.plan(self.wanted):
+                plan = plan.for_complex()
+            found = self.less[asked] = plan, [self.saves.index(save) for save in plan.saves]
+        return found
 
     def links(self, names: Sequence[str]) -> str:
         """The text of a node's links from the names of edges, inputs and result."""

@@ -28,8 +28,16 @@ def pull(node: Call, walk: Any, g: Any) -> Any:
         saved = open_arrays(node)
         xp = space_of(device)
         params = natives(node.params, device) if plan.uses_params else None
-    results = plan.pull(xp, g, saved, params)
     links = node.links
+    asked = None if walk.needed is None else tuple(
+        [edge.node in walk.needed for edge in links[: plan.edges]]
+    )  # fmt: skip
+    if asked is None or all(asked):
+        results = plan.pull(xp, g, saved, params)
+    else:  # gradients that lead to no target are not computed
+        some, taken = plan.narrowed(asked)
+        found = iter(some.pull(xp, g, [saved[place] for place in taken], params))
+        results = tuple([next(found) if ask else None for ask in asked])
     if not walk.keep and plan.saves:
         node.free()
     if anomalous():

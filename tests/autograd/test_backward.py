@@ -14,6 +14,7 @@ import devtensor as dt
 from devtensor.autograd.engine import Walk
 from devtensor.autograd.node import Call
 from devtensor.autograd.step import pull
+from devtensor.op import catalogue, derivative, op
 from devtensor.tensor import Constant
 from samples import cases, law, tracked
 from sides import SIDES, leaf, nested
@@ -944,3 +945,43 @@ def test_the_latest_node_goes_first_wherever_gradients_come_from(lib):
     np.testing.assert_allclose(
         x.grad.tolist(), 6 * (1 + np.exp(4 * values)) + 24 * values * np.exp(4 * values)
     )
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_that_nobody_asks_for_are_not_computed(create_graph):
+    called = []
+
+    @op(public=False, promotes=None, oracle=None, examples=[((2,), (2,), (2,))])
+    def summed_of_three(xp, one, two, three, /, factor=1.0):
+        """The product of three tensors and a number."""
+        return one * two * three * factor
+
+    def rule(name):
+        others = [n for n in ("one", "two", "three") if n != name]
+
+        def call(xp, g, one, two, three, factor):
+            called.append(name)
+            given = {"one": one, "two": two, "three": three}
+            return g * given[others[0]] * given[others[1]] * factor
+
+        return call
+
+    try:
+        derivative(summed_of_three, **{name: rule(name) for name in ("one", "two", "three")})
+        for dtype in (dt.float64, dt.complex128):
+            tensors = [
+                dt.tensor([n + 1.0, n + 2.0], dtype=dtype, requires_grad=True) for n in range(3)
+            ]
+            out = summed_of_three(*tensors, factor=2.0)
+            for wanted in ([1], [0, 2], [2, 0, 1]):
+                called.clear()
+                found = dt.autograd.grad(
+                    out.abs().sum(), [tensors[i] for i in wanted], retain_graph=True,
+                    create_graph=create_graph,
+                )  # fmt: skip
+                assert called == [("one", "two", "three")[i] for i in sorted(wanted)]
+                for i, g in zip(wanted, found, strict=True):
+                    one, two = (t.detach() for j, t in enumerate(tensors) if j != i)
+                    assert g.tolist() == (one * two * 2).tolist()
+    finally:
+        catalogue.pop("summed_of_three", None)

@@ -70,6 +70,12 @@ def twice(s):
     return s.lib.autograd.grad(hidden.sum(), (x, weight), create_graph=True)
 
 
+def penalty(s):
+    x, weight = s(3, 4), s(6, 4)
+    (slope,) = s.lib.autograd.grad(s.F.linear(x, weight).tanh().sum(), x, create_graph=True)
+    return slope.pow(2)
+
+
 PROGRAMS = {
     "perceptron": lambda s: network(s)(s(3, 4, grad=False)),
     "images": images,
@@ -78,6 +84,7 @@ PROGRAMS = {
         s(2, 4, 8, 16), s(2, 4, 8, 16), s(2, 4, 8, 6), s(2, 1, 8, 8)
     ),
     "second gradients": twice,
+    "gradients of some": penalty,
     "within modules": lambda s: s.layer("Bilinear", 2, 2, 2).weight * network(s)(s(4)).sum(),
     "elman": lambda s: s.layer("RNN", 5, 3)(s(4, 2, 5))[0],
     "matrices": lambda s: (s(3, 4) @ s(4, 5), s(2, 3, 4) @ s(4, 5), s(3, 4) @ s(2, 4, 5)),
