@@ -26,7 +26,7 @@ _NAMES = """
 softmax softmax_slope log_softmax log_softmax_slope native_layer_norm norm_slopes fused_rms_norm
 native_group_norm native_batch_norm fixed_batch_norm variance deviation logsumexp linalg_vector_norm
 sum mean nansum prod amax amin max_all min_all max_dim min_dim aminmax argmax argmin count_nonzero
-all any squared_error centred
+all any squared_error logit_entropy centred
 """
 ROWS = frozenset(_NAMES.split())
 """Operations whose formulas go along rows: what they reduce may come back to each element."""

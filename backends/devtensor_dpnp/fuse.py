@@ -6,7 +6,7 @@ which note what is done with them; that is written in OpenCL C, and compiled onc
 Numbers in it are arguments of the kernel, so that other numbers need no other kernel.
 
 Small arrays are not worth a kernel of their own: what a result is, to the last bit, depends on the
-size of the arrays, but on nothing else.
+size of the arrays and on how they lie, but on nothing else.
 """
 
 from __future__ import annotations
@@ -210,7 +210,10 @@ def chosen(condition: Any, x1: Any, x2: Any) -> Any:
     """The standard's `where` of arrays in one place, one of which is large; or None."""
     arrays = [condition, x1, x2]
     queue = condition.sycl_queue
-    if any(x.dtype.name not in TYPES or x.sycl_queue != queue or not x.size for x in arrays):
+    for x in arrays:
+        if x.__class__ is not Array or x.dtype.name not in TYPES or x.sycl_queue != queue:
+            return None
+    if not (condition.size and x1.size and x2.size):
         return None
     return along(arrays, Formula(None).where, "where")
 

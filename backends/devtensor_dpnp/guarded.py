@@ -19,7 +19,7 @@ from devtensor.errors import OutOfMemoryError
 
 from .copies import into
 from .elementwise import BOOL, FUNCTIONS, operand
-from .fuse import chosen, large
+from .fuse import chosen, large, reduced
 from .launch import takes_source
 from .lookup import WRAP, alike, checked, read
 from .memory import FEW, contiguous, dense, forward, from_host
@@ -157,7 +157,11 @@ def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
         return dpnp.mean(dpnp.astype(x, np.float32), axis=axis, keepdims=keepdims).astype(
             np.float16
         )
-    return dpnp.mean(x, axis=axis, keepdims=keepdims)
+    found = None
+    if large(x):
+        over = tuple(axis) if isinstance(axis, list) else axis
+        found = reduced("mean", x, over, keepdims)
+    return dpnp.mean(x, axis=axis, keepdims=keepdims) if found is None else found
 
 
 def var(x: Any, /, *, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:

@@ -62,6 +62,8 @@ class Plan:
         self.queue = arrays[0].sycl_queue
         device = self.queue.sycl_device
         self.vectors = goes_alone(device)
+        if not self.vectors and LANES not in device.sub_group_sizes:
+            raise Untraceable("no such sub-groups")
         self.units, self.few = device.max_compute_units, FEW if device.is_cpu else FEW // 16
         self.dense = {n.place for n in trace.nodes if n.how == "given" and not self.fits(n)}
         self.made: list[tuple[Shape, Any]] = []

@@ -258,9 +258,11 @@ class Program:
         ]
 
     def start(self, g: int) -> str:
+        """Where to begin to go along a group."""
         return "low" if self.chunked and g == self.cut else "0"
 
     def end(self, g: int) -> str:
+        """Where to end."""
         return "high" if self.chunked and g == self.cut else f"n{g}"
 
     def rows_of(self) -> list[str]:
