@@ -117,6 +117,11 @@ class Members:
         """A part along a dimension, copied."""
         return catalogue["narrow_copy"].function(self, dim, start, length)
 
+    def unbind(self: Any, dim: int = 0) -> tuple[Tensor, ...]:
+        """The parts along a dimension, as views; to a subclass another call than the function's."""
+        parts: tuple[Tensor, ...] = catalogue["unbind"].function(self, dim)
+        return parts
+
     def new(self: Any, *data: Any, device: Any = None) -> Tensor:
         """A tensor of the same type and place, of a shape or of data, as older programs say it."""
         return constructed(data, self.dtype, device or self.device)

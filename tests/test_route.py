@@ -228,3 +228,22 @@ def test_a_function_of_ones_own_asks():
     assert dt.overrides.has_torch_function((made,))
     assert not dt.overrides.has_torch_function((dt.ones(1), 2))
     assert dt.overrides.is_tensor_like(made)
+
+
+@pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
+def test_a_method_that_libraries_tell_from_the_function(t):
+    """MONAI splits a batch's notes where `unbind` is a method, and calls the function for it."""
+    seen = []
+
+    class Noted(t.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if getattr(func, "__name__", "") == "unbind":
+                seen.append((func == t.unbind, func == t.Tensor.unbind))
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    x = t.arange(6.0).reshape(2, 3).as_subclass(Noted)
+    for parts in (t.unbind(x), x.unbind(), x.unbind(dim=0), [*x]):
+        assert [part.tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
+        assert all(type(part) is Noted for part in parts)
+    assert seen == [(True, False), *[(False, True)] * 3]

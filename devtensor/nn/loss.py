@@ -42,6 +42,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 class Loss(Module):
     """A layer that reduces what it computes to one number, or not."""
 
+    reduction: str  # also what programs find that ask a loss for the types of its attributes
+
     def __init__(
         self,
         size_average: bool | None = None,

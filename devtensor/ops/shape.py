@@ -1351,6 +1351,7 @@ def dsplit(input: Any, indices_or_sections: Any) -> Any:
     view=True,
     promotes=None,
     outputs=list,
+    method=False,
     examples=[((2, 3),), ((2, 3), {"dim": 1}), ((3,), {"dim": -1})],
 )
 def unbind(xp: Any, input: Any, /, dim: int = 0) -> Any:

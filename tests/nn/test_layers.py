@@ -1,5 +1,7 @@
 """Every layer against PyTorch's with equal weights: state, text, output, gradients."""
 
+import typing
+
 import numpy as np
 import pytest
 
@@ -719,3 +721,9 @@ def test_layers_refuse_sizes_that_differ(call, start):
             call(t)
         errors.append(str(caught.value)[:start])
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
+def test_types_of_a_losss_attributes_are_found_from_outside(t):
+    """fastai asks for them, in a namespace that has its own names only."""
+    assert typing.get_type_hints(t.nn.MSELoss(), globalns={}) == {"reduction": str}
