@@ -599,6 +599,19 @@ def test_blocks_are_not_handed_out_while_work_reads_them():
     assert float(z.sum()) == 7 << 16
 
 
+@pytest.mark.skipif(not runtime.DEVICES[0].is_cpu, reason="other devices do not wait for blocks")
+def test_a_processor_uses_few_blocks_again_and_again():
+    x = dt.ones(1 << 18, device="xpu")
+    dt.xpu.synchronize()
+    dt.xpu.empty_cache()
+    dt.xpu.reset_peak_memory_stats()
+    before = dt.xpu.memory_reserved()
+    for _ in range(50):
+        x + x
+    dt.xpu.synchronize()
+    assert dt.xpu.max_memory_reserved() - before <= pool.AHEAD << 20
+
+
 def test_out_of_memory_leaves_everything_usable():
     said = python(
         """
