@@ -16,7 +16,7 @@ if ABSENT:
 
 import dpnp  # noqa: E402
 
-from devtensor_dpnp import copies, guarded, memory, runtime  # noqa: E402
+from devtensor_dpnp import copies, guarded, memory, moves, runtime  # noqa: E402
 
 QUEUE = runtime.QUEUES[-1]
 SHAPES = [(50,), (5, 60), (3, 4, 50), (2, 3, 4, 30), (2, 3, 2, 3, 2, 9), (2, 1, 2, 1, 2, 1, 2, 9)]
@@ -70,7 +70,7 @@ def test_copies_into_parts(shape):
 
 @pytest.mark.parametrize("few", [1, memory.FEW])
 def test_moved_joined_and_turned_arrays(few, monkeypatch):
-    for room in (copies, guarded, memory):
+    for room in (copies, guarded, memory, moves):
         monkeypatch.setattr(room, "FEW", few)
     for shape in SHAPES[:3]:
         host, ours = numbers(shape, "float32"), there(numbers(shape, "float32"))
@@ -84,7 +84,7 @@ def test_moved_joined_and_turned_arrays(few, monkeypatch):
             (99, 0),
         ):
             for part in (slice(None), slice(None, None, 2)):
-                found = guarded.roll(ours[part], step, axis=axis)
+                found = moves.roll(ours[part], step, axis=axis)
                 np.testing.assert_array_equal(found.asnumpy(), np.roll(host[part], step, axis))
                 assert found._array_obj.usm_data is not ours._array_obj.usm_data
         for axis in range(host.ndim):
@@ -116,3 +116,61 @@ def test_reshaped_copies():
         found.append([piece.cpu().numpy() for piece in pieces])
     for here, result in zip(*found, strict=True):
         np.testing.assert_array_equal(result, here)
+
+
+@pytest.mark.parametrize("few", [1, memory.FEW])
+def test_repeated_and_dropped_elements(few, monkeypatch):
+    for room in (copies, memory, moves):
+        monkeypatch.setattr(room, "FEW", few)
+    for shape in SHAPES[:3]:
+        host, ours = numbers(shape, "int32"), there(numbers(shape, "int32"))
+        for counts in ((2,), (1, 3), (2, 1, 3, 1), (0, 2)):
+            found = moves.tile(ours, counts)
+            np.testing.assert_array_equal(found.asnumpy(), np.tile(host, counts))
+        for k in (0, 2, -3, 99) if len(shape) > 1 else ():
+            for name in ("tril", "triu"):
+                for x, given in ((host, ours), (host.mT, dpnp.matrix_transpose(ours))):
+                    found = getattr(moves, name)(given, k=k)
+                    np.testing.assert_array_equal(found.asnumpy(), getattr(np, name)(x, k))
+
+
+CASTS = ["bool", "uint8", "int16", "int64", "float16", "float32"]
+
+
+@pytest.mark.parametrize("dtype", CASTS)
+def test_other_types(dtype, monkeypatch):
+    monkeypatch.setattr(guarded, "FEW", 1)
+    random = np.random.default_rng(0)
+    x = random.integers(0, 2 if dtype == "bool" else 1 << 7, (3, 50))
+    x = x.astype(dtype) - (np.array(100, dtype) if dtype[0] in "if" else np.array(0, dtype)) / 1
+    x = x.astype(dtype)
+    if dtype[0] == "f":
+        x[0, :4] = -0.0, 0.75, -1.5, 300.5
+    if dtype == "int64":
+        x[0, :2] = np.iinfo(dtype).max, np.iinfo(dtype).min
+    for other in CASTS:
+        for part in (slice(None), slice(None, None, 2)):
+            with np.errstate(all="ignore"):
+                here = x[:, part]
+                if dtype[0] == "f" and other[0] == "u":
+                    here = here.astype(np.int64)  # as PyTorch does on every device
+                wanted = here.astype(other)
+            found = guarded.astype(there(x)[:, part], np.dtype(other))
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found.asnumpy(), wanted)
+
+
+def test_writing_to_parts():
+    for shape, key in (((100, 200), (slice(1, -1), slice(2, -3))), ((3, 90, 90), (1,)),
+                       ((2, 100, 200), (..., slice(None, None, 2)))):  # fmt: skip
+        host, ours = np.zeros(shape, "f4"), there(np.zeros(shape, "f4"))
+        values = numbers(host[key].shape, "f4")
+        host[key], ours[key] = values, there(values)
+        np.testing.assert_array_equal(ours.asnumpy(), host)
+        ours[key] = there(values.astype("i4"))
+        ours[key] = there(values[:1] if values.ndim > 1 else values)  # broadcast
+        host[key] = values[:1]
+        np.testing.assert_array_equal(ours.asnumpy(), host)
+    x = there(np.arange(30000.0))
+    x[1:] = x[:-1]
+    assert x[:3].asnumpy().tolist() == [0, 0, 1] and float(x[-1]) == 29998

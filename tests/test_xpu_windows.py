@@ -1,7 +1,6 @@
 """Windows on xpu: convolutions and pools by kernels of our own, beside the cpu's results."""
 
 import os
-from itertools import product
 
 import numpy as np
 import pytest
@@ -54,7 +53,7 @@ def compare(function, *arrays, atol=0.0):
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "complex64"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
 def test_convolutions(dims, dtype):
     forth, back = getattr(F, f"conv{dims}d"), getattr(F, f"conv_transpose{dims}d")
     sizes = SIZES[:dims]
@@ -87,18 +86,25 @@ def images(dims, dtype):
     return x, missing, low
 
 
+STEPS = [(2, 2, 0, 1, True), (3, 2, 1, 1, False), (2, 1, 1, 2, False), (3, 1, 0, 2, True)]
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_pools(dims, dtype):
     largest, mean = getattr(F, f"max_pool{dims}d"), getattr(F, f"avg_pool{dims}d")
     atol = 2e-3 if dtype == "float16" else 2e-6
     for x in images(dims, dtype):
-        for k, s, p, d, ceil in product((2, 3), (1, 2), (0, 1), (1, 2), (False, True)):
+        for k, s, p, d, ceil in STEPS:
             compare(lambda x: largest(x, k, s, p, d, ceil, True), x)  # noqa: B023
             with dt.no_grad():  # keeps no places
                 compare(lambda x: largest(x.detach(), k, s, p, d, ceil), x)  # noqa: B023
     x = images(dims, dtype)[0]
-    for k, s, p, ceil, border in product((2, 3), (1, 4), (0, 1), (False, True), (False, True)):
+    for k, s, p, ceil, border in [
+        (2, 2, 0, False, True),
+        (3, 1, 1, True, False),
+        (2, 4, 1, True, True),
+    ]:
         compare(lambda x: mean(x, k, s, p, ceil, border), x, atol=atol)  # noqa: B023
         if dims > 1:
             compare(lambda x: mean(x, k, s, p, ceil, border, -3), x, atol=atol)  # noqa: B023
@@ -110,13 +116,13 @@ def test_pools_that_divide_images(dims, dtype):
     largest = getattr(F, f"adaptive_max_pool{dims}d")
     mean = getattr(F, f"adaptive_avg_pool{dims}d")
     atol = 4e-3 if dtype == "float16" else 2e-6
-    for count in (1, 2, 3, 5, 9):
+    for count in (1, 3, 5, 9):
         for x in images(dims, dtype):
             compare(lambda x: largest(x, count, True), x)  # noqa: B023
         compare(lambda x: mean(x, count), images(dims, dtype)[0], atol=atol)  # noqa: B023
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
 def test_pools_of_whole_numbers(dtype):
     x = RANDOM.integers(0 if dtype == "uint8" else -100, 100, (2, 3, 7, 6)).astype(dtype)
     compare(lambda x: F.max_pool2d(x, 3, 2, 1, 1, True, True), x)

@@ -64,9 +64,13 @@ WHOLE = {  # processors stop at x / 0, and at the smallest number / -1
     ("remainder", "i"): f"b == 0 || b == -1 ? 0 : a % b + ({UNLIKE} ? b : 0)",
     ("floor_divide", "i"): f"b == 0 ? 0 : b == -1 ? -a : a / b - ({UNLIKE})",
     ("remainder", "u"): "b == 0 ? 0 : a % b",
+    ("bitwise_left_shift", "i"): "(ulong)b < 8 * sizeof(a) ? a << b : 0",
+    ("bitwise_left_shift", "u"): "b < 8 * sizeof(a) ? a << b : 0",
+    ("bitwise_right_shift", "i"): "a >> ((ulong)b < 8 * sizeof(a) ? b : 8 * sizeof(a) - 1)",
+    ("bitwise_right_shift", "u"): "b < 8 * sizeof(a) ? a >> b : 0",
     ("floor_divide", "u"): "b == 0 ? 0 : a / b",
 }
-"""Those of whole numbers by the kind of these, too."""
+"""Those of whole numbers by the kind of these, too; bits can be moved out altogether."""
 ELEMENTS = {0: ("const $T {0}0 = {1}[0];", "{0}0"), 1: ("", "{1}[k]"), None: ("", "{1}[k * {2}]")}
 """By the step from one to the next in a row: what is read before it, and what within it."""
 

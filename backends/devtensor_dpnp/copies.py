@@ -21,13 +21,13 @@ from .native import fresh, run, wrap
 LEAD = 5
 """How many dimensions the kernel has beside that of rows."""
 ROWS = """
-__kernel void $NAME(__global $T* restrict out, __global const $T* restrict x, const ulong rows,
+__kernel void $NAME(__global $R* restrict out, __global const $T* restrict x, const ulong rows,
                     const ulong run, const ulong n, const long first, const long to,
                     const long from, $SIZES) {
     ulong r = get_global_id(0) * run, end = min(r + run, rows), rest = r;
     $START
     for (; r < end; r++) {
-        __global $T* restrict o = out + $THERE;
+        __global $R* restrict o = out + $THERE;
         __global const $T* restrict p = x + first + $HERE;
         for (ulong k = 0; k < n; k++) $COPY;
         $NEXT
@@ -36,17 +36,21 @@ __kernel void $NAME(__global $T* restrict out, __global const $T* restrict x, co
 """Numbers `d` count how often the dimensions before that of rows have been gone through."""
 
 
-def written(simple: bool) -> tuple[str, str]:
-    """The source and the name of the kernel, which is `simple` if elements follow each other."""
+def written(simple: bool, value: str = "") -> tuple[str, str]:
+    """The source and the name of the kernel, which is `simple` if elements follow each other.
+
+    A `value` says what becomes of an element.
+    """
     dims = range(LEAD)
+    to, at = ("k", "k") if simple else ("(long)k * to", "(long)k * from")
     parts = {
-        "NAME": "copy_rows" if simple else "copy_elements",
+        "NAME": f"{'convert' if value else 'copy'}_{'rows' if simple else 'elements'}",
         "SIZES": ", ".join([f"const ulong n{d}, const long t{d}, const long f{d}" for d in dims]),
         "START": " ".join([f"ulong d{d} = rest % n{d}; rest /= n{d};" for d in reversed(dims)]),
         "THERE": " + ".join([f"(long)d{d} * t{d}" for d in dims]),
         "HERE": " + ".join([f"(long)d{d} * f{d}" for d in dims]),
         "NEXT": " ".join([f"if (++d{d} < n{d}) continue; d{d} = 0;" for d in reversed(dims)]),
-        "COPY": "o[k] = p[k]" if simple else "o[(long)k * to] = p[(long)k * from]",
+        "COPY": f"o[{to}] = {(value or '{}').format(f'p[{at}]')}",
     }
     source = ROWS
     for place, text in parts.items():
@@ -55,14 +59,25 @@ def written(simple: bool) -> tuple[str, str]:
 
 
 def copy(a: Any, out: Any) -> bool:
-    """Copy an inner array into another one of its shape and type; False if dpnp does it as well."""
+    """Copy an inner array into another one of its shape; False if dpnp does it as well.
+
+    Numbers of other types become those of `out` as in C.
+    """
     sizes, (to, steps) = joined(a.shape, out.strides, a.strides)
     if not sizes or len(sizes) > LEAD + 1 or sizes[-1] < SHORT or not takes_source(a):
         return False
-    if min(map(abs, steps)) < abs(steps[-1]) or min(to) < to[-1]:
+    if min([abs(s) for s in steps if s], default=1) < abs(steps[-1]) or min(to) < to[-1]:
         return False  # elements of columns follow each other
-    source, name = written(steps[-1] == to[-1] == 1)
-    function = kernel(a.sycl_queue, source, name, T=np.dtype(WIDTHS[a.dtype.itemsize]))
+    if a.dtype == out.dtype:
+        source, name = written(steps[-1] == to[-1] == 1)
+        types = dict.fromkeys("TR", np.dtype(WIDTHS[a.dtype.itemsize]))
+    else:
+        value = "{} != 0" if out.dtype == np.bool_ else "($R){}"
+        if a.dtype.kind == "f" and out.dtype.kind in "iu":
+            value = "($R)(long){}"  # what does not fit loses its high bits
+        source, name = written(steps[-1] == to[-1] == 1, value)
+        types = {"T": a.dtype, "R": out.dtype}
+    function = kernel(a.sycl_queue, source, name, **types)
     rows, lead = prod(sizes[:-1]), LEAD + 1 - len(sizes)
     length = max(1, run_of(a.sycl_queue) // sizes[-1])
     # The memory of an array that goes backwards starts where its last element is.
@@ -86,8 +101,8 @@ SHORT = 4
 """Elements of rows below which nothing is won."""
 
 
-def copied(x: Any) -> Any:
-    """A copy in row order, or None."""
+def copied(x: Any, dtype: Any = None) -> Any:
+    """A copy in row order, of a type, or None."""
     a = x._array_obj
-    out = fresh(a.shape, a.dtype, a.sycl_queue)
+    out = fresh(a.shape, a.dtype if dtype is None else dtype, a.sycl_queue)
     return wrap(out) if copy(a, out) else None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from math import copysign
+from math import copysign, prod
 from typing import Any
 
 import dpnp
@@ -25,7 +25,7 @@ from dpnp.tensor import _tensor_elementwise_impl as implementation
 from .arithmetic import LIMIT, passed
 from .native import Array, fresh, ordered, run, stretched, wrap
 from .runtime import PLACES
-from .views import item_of
+from .views import item_of, part_of
 
 BOOL = np.dtype(bool)
 REALS, COMPLEX, SIGNED, UNSIGNED = "fd", "FD", "bhil", "BHIL"
@@ -126,15 +126,16 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
                 return slow(x1, x2)
             if second:
                 a, b = b, a
-        shape, made = a.shape, BOOL if truth else dtype
+        shape, size, made = a.shape, a.size, BOOL if truth else dtype
         if shape != b.shape:
             try:
                 shape = np.broadcast_shapes(shape, b.shape)
             except ValueError:
                 return slow(x1, x2)  # which says what is wrong
-        if 0 in shape:
+            size = prod(shape)
+        if not size:
             return slow(x1, x2)
-        if a.size >= LIMIT or b.size >= LIMIT:
+        if size >= LIMIT:
             found = passed(name, a, b, shape, made, queue)
             if found is not None:
                 return found
@@ -282,3 +283,4 @@ def install() -> None:
     Array.__neg__ = lambda self: FUNCTIONS["negative"](self)
     Array.__abs__ = lambda self: FUNCTIONS["abs"](self)
     Array.__getitem__ = item_of(Array.__getitem__)
+    Array.__setitem__ = part_of(Array.__setitem__)

@@ -17,15 +17,15 @@ from dpnp.tensor import _tensor_impl as implementation
 
 from devtensor.errors import OutOfMemoryError
 
-from .copies import into
+from .copies import copied, into
 from .elementwise import BOOL, FUNCTIONS, operand
 from .fuse import chosen, large, reduced
-from .launch import takes_source
+from .launch import TYPES, takes_source
 from .lookup import WRAP, alike, checked, read
 from .memory import FEW, contiguous, dense, forward, from_host
 from .native import Array, fresh, run, seen, stretched, together, wrap
 from .runtime import DOUBLE, ORDER, PLACES, QUEUES
-from .views import expand_dims, reshape
+from .views import expand_dims
 
 __all__ = [
     "all",
@@ -38,7 +38,6 @@ __all__ = [
     "isdtype",
     "matmul",
     "mean",
-    "roll",
     "stack",
     "std",
     "take",
@@ -55,6 +54,10 @@ __all__ = [
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """The numbers of `x` as another type; of complex ones the real parts, as in PyTorch."""
+    if x.size >= FEW and x.dtype != dtype and {str(x.dtype), str(np.dtype(dtype))} <= set(TYPES):
+        found = copied(x, np.dtype(dtype))
+        if found is not None:
+            return found
     if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
         x = x != 0 if dtype == np.bool_ else dpnp.real(x)
     if x.dtype.kind == "f" and np.dtype(dtype) in NARROW:
@@ -251,27 +254,6 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
         into(a, part)
         start += a.shape[axis]
     return wrap(out)
-
-
-def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
-    """Elements moved on along dimensions, those at the end to the beginning."""
-    if axis is None:
-        return reshape(roll(reshape(x, (x.size,)), shift, axis=0), x.shape)
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    shifts = shift if isinstance(shift, tuple) else (shift,) * len(axes)
-    a, queue = x._array_obj, x.sycl_queue
-    if x.size < FEW or len(shifts) != len(axes):
-        return dpnp.roll(x, shift, axis)
-    for n, d in zip(shifts, axes, strict=True):
-        before, n = (slice(None),) * (d % a.ndim), n % a.shape[d]
-        out = fresh(a.shape, a.dtype, queue)
-        for here, there in ((slice(-n, None), slice(n)), (slice(-n), slice(n, None))):
-            if n:
-                into(a[(*before, here)], out[(*before, there)])
-        if not n:
-            into(a, out)
-        a = out
-    return wrap(a)
 
 
 def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:

@@ -19,6 +19,7 @@ from . import (
     extremes,
     guarded,
     memory,
+    moves,
     order,
     products,
     reductions,
@@ -33,7 +34,7 @@ _names: dict[str, Any] = {
     name: elementwise.without_mkl(getattr(dpnp, name)) for name in f"{STANDARD} {OWN}".split()
 }
 _names.update(elementwise.FUNCTIONS)
-for _module in (guarded, extras_index, extremes, memory, order, reductions, special, views):
+for _module in (guarded, extras_index, extremes, memory, moves, order, reductions, special, views):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names.update(linalg=products.linalg, fft=products.fft)
 

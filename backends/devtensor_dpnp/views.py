@@ -10,10 +10,15 @@ import dpnp
 
 from devtensor.ops import shape as common
 
+from .copies import into
 from .memory import FEW, contiguous
 from .native import Array, in_rows, seen, stretched, wrap
 
 __all__ = ["broadcast_to", "expand_dims", "permute_dims", "reshape", "squeeze"]
+
+
+BASIC = {int, slice, type(None), type(...)}
+"""The parts of keys that show views."""
 
 
 def plain(x: Any) -> Any:
@@ -100,16 +105,33 @@ def item_select(xp: Any, input: Any, /, index: int) -> Any:
         return common.item_select.kernel(xp, input, index)  # which says what is wrong
 
 
+def part_of(before: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    """Writing of large arrays to numbers and slices by our own copies, and all else as `before`."""
+
+    def setitem(self: Any, key: Any, value: Any) -> None:
+        if value.__class__ is Array and value.size >= FEW:
+            keys = key if key.__class__ is tuple else (key,)
+            one = value._array_obj
+            if all([k.__class__ in BASIC for k in keys]) and one.dtype == self.dtype:
+                part = self._array_obj[key]
+                other = part.usm_data is not one.usm_data and part.sycl_queue == one.sycl_queue
+                if other and part.shape == one.shape:
+                    into(one, part)
+                    return
+        before(self, key, value)
+
+    return setitem
+
+
 def item_of(before: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Indexing with numbers and slices at once, and with all else as `before`."""
-    basic = {int, slice, type(None), type(...)}
 
     def getitem(self: Any, key: Any) -> Any:
         if key.__class__ is tuple:
             for k in key:
-                if k.__class__ not in basic:
+                if k.__class__ not in BASIC:
                     return before(self, key)
-        elif key.__class__ not in basic:
+        elif key.__class__ not in BASIC:
             return before(self, key)
         return wrap(self._array_obj[key])
 
