@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import devtensor as dt
 from devtensor.nn._functional_resize import kernel
@@ -34,7 +35,7 @@ def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: boo
             choices.append((place.clamp(0, n - 1).to(dt.int64), exists, weight))
         steps.append(choices)
     flat = input.flatten(2)
-    total = None
+    total: Any = 0  # a sum from 0 on, so what lies outside is 0 and never -0
     for corner in itertools.product(*steps):
         index, exists, weight = corner[0]
         for n, (place, real, share) in zip(sizes[1:], corner[1:], strict=True):
@@ -42,9 +43,9 @@ def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: boo
         weight = dt.where(exists, weight, dt.zeros_like(weight))
         index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
         part = flat.gather(2, index) * weight.reshape(batch, 1, -1).to(input.dtype)
-        total = part if total is None else total + part
-    assert total is not None
-    return total.reshape(batch, channels, *grid.shape[1:-1])
+        total = total + part
+    made: Tensor = total.reshape(batch, channels, *grid.shape[1:-1])
+    return made
 
 
 def inside(x: Tensor, n: int, padding_mode: str, align: bool) -> Tensor:

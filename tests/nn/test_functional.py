@@ -250,3 +250,10 @@ def test_the_shelf_is_complete():
     ]
     missing = [name for name in names if not hasattr(F, name)]
     assert not missing
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_what_lies_outside_an_image_is_zero_without_a_sign(mode):
+    grid = dt.tensor([[[[-4.0, 0.0], [3.0, 3.0], [0.0, 0.0]]]])
+    sampled = F.grid_sample(-dt.ones(1, 1, 4, 4), grid, mode=mode, align_corners=False)
+    assert sampled.signbit().tolist() == [[[[False, False, True]]]]

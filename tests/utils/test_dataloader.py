@@ -347,5 +347,6 @@ def test_other_loaders_borrow_the_iterators(kind):
                 return None
 
         assert list(where._SingleProcessDataLoaderIter(Loader())) == [6, 8], t
+    assert ours._utils.worker.get_worker_info() is None
     assert ours.DataLoader([1])._dataset_kind == ours.dataloader._DatasetKind.Map
     assert ours.DataLoader(Stream(2, 1))._dataset_kind == ours.dataloader._DatasetKind.Iterable
