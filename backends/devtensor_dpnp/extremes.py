@@ -1,6 +1,7 @@
 """Where the largest and the smallest number stand: the first NaN, as in PyTorch and NumPy.
 
-dpnp finds any of several NaNs; `tests/test_xpu.py` tells when it no longer does.
+dpnp finds any of several NaNs; `tests/test_xpu.py` tells when it no longer does. Large arrays take
+kernels that go along rows: this one takes 13 times NumPy's time.
 """
 
 from __future__ import annotations

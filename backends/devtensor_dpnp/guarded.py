@@ -151,7 +151,8 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     return product_of(dpnp.tensordot, x1, x2, axes=axes)
 
 
-# ---- dpnp adds half precision up in half precision, which overflows
+# ---- dpnp adds half precision up in half precision, which overflows; large means take it 4 to 15
+# times as long as NumPy
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
