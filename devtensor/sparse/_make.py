@@ -109,9 +109,7 @@ def sparse_coo_tensor(
     return made
 
 
-def spdiags(
-    diagonals: Tensor, offsets: Any, shape: Sequence[int], layout: Any = None
-) -> Any:
+def spdiags(diagonals: Tensor, offsets: Any, shape: Sequence[int], layout: Any = None) -> Any:
     """Make a sparse matrix of its diagonals (``torch.sparse.spdiags``).
 
     Parameters
