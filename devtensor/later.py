@@ -11,6 +11,7 @@ __all__ = ["find"]
 
 MODULES = {
     "_C",
+    "_tensor_str",
     "_utils",
     "_dynamo",
     "__config__",

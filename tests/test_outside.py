@@ -74,6 +74,12 @@ def test_texts_of_values(t):
 
     printing = import_module(f"{t.__name__}._tensor_str")
     assert printing._tensor_str(t.tensor([[1, 2], [3, 40]]), 1) == "[[ 1,  2],\n  [ 3, 40]]"
+    assert t._tensor_str is printing
+    before = printing.get_printoptions()
+    with printing.printoptions(precision=2, sci_mode=False):
+        assert str(t.tensor([1.2345, 1e-9])) == "tensor([1.23, 0.00])"
+    assert printing.get_printoptions() == before
+    assert before == dict(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
     assert printing.PRINT_OPTS.threshold == 1000
 
 
