@@ -37,6 +37,7 @@ MODULES = {
     "onnx",
     "overrides",
     "profiler",
+    "quasirandom",
     "return_types",
     "nested",
     "signal",

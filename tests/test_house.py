@@ -111,6 +111,7 @@ FLOORS = [
     [
         "distributions",
         "masked",
+        "quasirandom",
         "signal",
         "array_api",
         "neighbours.einops",

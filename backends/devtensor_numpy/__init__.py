@@ -14,6 +14,7 @@ from devtensor.dtype import OF, dtype
 from . import namespace, quick
 from .extras_shape import root
 from .kernels import KERNELS, WRITERS
+from .quasirandom import Sobol
 
 __all__ = ["NumPy"]
 
@@ -46,6 +47,8 @@ class NumPy(Backend):
     xp: Any = namespace
     array_types = (np.ndarray, np.generic)
     kernels, writers = KERNELS, WRITERS
+
+    sobol = Sobol
 
     def __init__(self) -> None:
         keep_freed_memory()
