@@ -52,6 +52,8 @@ BROADCAST = [
 
 
 LAYOUTS = ("subtract", "float32"), ("less", "int16")
+EVERY = ("equal", "maximum", "bitwise_and")
+"""Of these all types, of the others two: compilers take their time."""
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_two_operands_in_one_pass(name, monkeypatch):
 
     monkeypatch.setattr(elementwise, "passed", counted)
     random = np.random.default_rng(0)
-    for dtype in TYPES:
+    for dtype in TYPES if name in EVERY else TYPES[2:]:
         for shapes in BROADCAST if (name, dtype) in LAYOUTS else BROADCAST[:1]:
             one, two = [np.asarray(numbers(random, shape, dtype)) for shape in shapes]
             if np.dtype(dtype).kind == "f" and one.size > 3:
@@ -134,8 +136,10 @@ def pairs(x):
     return x, there(x)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "float16", "float32", "int64", "complex128"])
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order, dtype",
+    zip(ORDERS, ["float32", "bool", "float16", "int64", "complex128"], strict=True),
+)
 def test_reading_at_places(dtype, order):
     random = np.random.default_rng(0)
     for shape in ((6,), (4, 6), (3, 2, 4), (2, 3, 1, 4)):
@@ -168,9 +172,9 @@ KEYS = [
 ]
 
 
-@pytest.mark.parametrize("key", KEYS, ids=str)
-@pytest.mark.parametrize("dtype", ["bool", "int32", "float32", "complex64"])
-def test_keys(key, dtype):
+@pytest.mark.parametrize("place", range(len(KEYS)))
+def test_keys(place):
+    key, dtype = KEYS[place], ["bool", "int32", "float32", "complex64"][place % 4]
     random = np.random.default_rng(0)
     x = random.integers(0, 3, (3, 4, 3, 2)).astype(dtype)
     theirs = tuple([np.asarray(p, np.int64) if isinstance(p, list) else p for p in key])
@@ -184,7 +188,7 @@ def test_keys(key, dtype):
             np.testing.assert_array_equal(found, HERE.put(x, theirs, values, add))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "float16", "float32", "int64", "complex64"])
+@pytest.mark.parametrize("dtype", ["bool", "float16", "int64", "complex64"])
 def test_writing_along_a_dimension(dtype):
     random = np.random.default_rng(0)
     for shape, dim in (((7,), 0), ((5, 70), 0), ((5, 3), 1), ((2, 4, 3), 1), ((70, 1, 3), 2)):

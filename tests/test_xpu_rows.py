@@ -161,8 +161,11 @@ def test_arrays_that_go_backwards(way):
         assert np.array_equal(total.asnumpy(), array.asnumpy().sum(0))
 
 
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("way", ["vectors", "parts"], indirect=True)
+@pytest.mark.parametrize(
+    "way, dtype",
+    [*(("vectors", t) for t in TYPES), ("parts", "float16"), ("parts", "int64")],
+    indirect=["way"],
+)
 def test_types(way, dtype):
     random = np.random.default_rng(2)
     numbers = random.integers(0 if dtype in ("bool", "uint8") else -9, 9, (3, 67)).astype(dtype)
