@@ -138,7 +138,7 @@ def pairs(x):
 
 @pytest.mark.parametrize(
     "order, dtype",
-    zip(ORDERS, ["float32", "bool", "float16", "int64", "complex128"], strict=True),
+    [*zip(ORDERS, ["float32", "bool", "float16", "int64", "complex128"], strict=True)],
 )
 def test_reading_at_places(dtype, order):
     random = np.random.default_rng(0)
