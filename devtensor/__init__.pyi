@@ -692,6 +692,7 @@ from devtensor import nested as nested
 from devtensor import onnx as onnx
 from devtensor import overrides as overrides
 from devtensor import profiler as profiler
+from devtensor import quasirandom as quasirandom
 from devtensor import return_types as return_types
 from devtensor import signal as signal
 from devtensor import sparse as sparse
