@@ -199,15 +199,22 @@ def median(
     The other arguments are those of :func:`sum`.
     """
     input = cast(input, dtype)
+    kind = input.dtype
+    if kind.kind in ("int", "bool"):
+        input = input.to(dt.float32)
     if not input.is_floating_point():
-        raise ValueError(f"median expects a floating point dtype, got {input.dtype}")
+        raise ValueError(f"median expects a floating point dtype, got {kind}")
     if not input.ndim:
         input = input.reshape(1)
         mask = mask if mask is None else mask.reshape(1)
     if mask is not None and bool((input.isnan() & mask).any()):
         raise ValueError("median of NaN is not defined: no element that counts may be NaN")
     found: Tensor = filled(input, mask, math.nan).nanmedian(dim, keepdim).values
-    return found
+    if not kind.is_floating_point and bool(found.isnan().any()):
+        raise ValueError(
+            f"masked median expects no fully masked out rows if dtype is {kind}, which has no NaN"
+        )
+    return found.to(kind)
 
 
 def norm(
@@ -247,7 +254,7 @@ def var(
         correction = 1 if unbiased is None or unbiased else 0
     elif unbiased is not None:
         raise RuntimeError("Only one of correction and unbiased can be given")
-    if dtype is None and input.dtype.kind in ("int", "bool"):
+    if dtype is None and input.dtype.kind == "int":
         dtype = dt.float32
     input = cast(input, dtype)
     number = count(input, dim, True, mask)

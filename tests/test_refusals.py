@@ -321,6 +321,63 @@ def test_one_change(case):
     assert not wrong, "\n".join(wrong)
 
 
+# ---- types that PyTorch refuses by a rule, or says that it has no kernel for
+
+MATRICES = {
+    "float16 int64": "cholesky det eigh eigvals inv qr svd",
+    "bfloat16 bool": "cholesky_ex matrix_rank pinv slogdet svdvals",
+}
+TYPED = {
+    **{
+        f"linalg.{name}": (kinds, lambda m, x, name=name: getattr(m.linalg, name)(x))
+        for kinds, names in MATRICES.items() for name in names.split()
+    },
+    "linalg.solve": ("float16 int64", lambda m, x: m.linalg.solve(x, x)),
+    "linalg.vecdot": ("bool int64", lambda m, x: m.linalg.vecdot(x, x)),
+    "histc": ("bool int64", lambda m, x: m.histc(x)),
+    "round": ("int64 uint8", lambda m, x: m.round(x, decimals=2)),
+    "div": ("bool", lambda m, x: m.div(x, x, rounding_mode="floor")),
+    "searchsorted": ("bool complex64", lambda m, x: m.searchsorted(x, x)),
+    "kthvalue": ("bool complex64", lambda m, x: m.kthvalue(x, 1)),
+    "max": ("complex64", lambda m, x: m.max(x, 0)),
+    "scatter_reduce": (
+        "complex64",
+        lambda m, x: x.scatter_reduce(0, m.zeros_like(x, dtype=m.int64), x, "amax"),
+    ),
+    "index_reduce": (
+        "complex64", lambda m, x: x.index_reduce(0, m.tensor([0, 1]), x, "amin")
+    ),
+    "normal": ("complex64", lambda m, x: m.normal(x, x)),
+    "normal into": ("float32", lambda m, x: m.normal(x, x, out=x.to(m.int64))),
+    "bernoulli into": ("float32", lambda m, x: m.bernoulli(x, out=x.to(m.complex64))),
+    "masked.var": ("bool", lambda m, x: m.masked.var(x, 0)),
+    "hardtanh": ("bool", lambda m, x: m.nn.functional.hardtanh(x)),
+    "relu6": ("bool", lambda m, x: m.nn.functional.relu6(x)),
+    "pdist": ("complex64 int64", lambda m, x: m.nn.functional.pdist(x)),
+    "mse_loss": ("int64 bool", lambda m, x: m.nn.functional.mse_loss(x, x)),
+    "cross_entropy": ("int64", lambda m, x: m.nn.functional.cross_entropy(x, x)),
+    "binary_cross_entropy_with_logits": (
+        "int64", lambda m, x: m.nn.functional.binary_cross_entropy_with_logits(x, x)
+    ),
+    "embedding_bag": (
+        "int64", lambda m, x: m.nn.functional.embedding_bag(m.tensor([[0]]), x)
+    ),
+    "scaled_dot_product_attention": (
+        "complex64", lambda m, x: m.nn.functional.scaled_dot_product_attention(x, x, x)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_the_errors_for_types_are_pytorchs(name):
+    kinds, call = TYPED[name]
+    for kind in kinds.split():
+        ours, theirs = (
+            outcome(call, (m, m.ones(2, 2).to(getattr(m, kind))), {}) for m in (dt, torch)
+        )
+        assert type(ours) is type(theirs) and useful(ours), (kind, ours, theirs)
+
+
 # ---- other things than tensors
 
 OTHER = (None, "a word", object(), [0.5])

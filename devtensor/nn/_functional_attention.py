@@ -227,6 +227,11 @@ def embedding_bag(
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
+    if not weight.is_floating_point():
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have one of the following scalar types: "
+            f"Half, BFloat16, Float, Double; but got {weight.dtype.legacy} instead"
+        )
     if per_sample_weights is not None:
         if per_sample_weights.shape != input.shape:
             raise ValueError(

@@ -65,6 +65,10 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     """Give the p-norm distances of all pairs of rows: shape (n * (n - 1) / 2,)."""
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.is_floating_point():
+        raise RuntimeError(
+            f"pdist only supports floating-point dtypes, got {input.dtype}; use .float()"
+        )
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     rows, columns = dt.triu_indices(input.shape[0], input.shape[0], 1, device=input.device)

@@ -53,6 +53,7 @@ derivative(gate, input=lambda xp, g, control: xp.gate(g, control))
 @op(
     elementwise=True,
     accepts=("float", "int"),
+    refusal="Bool and complex inputs not supported for hardtanh",
     home="nn",
     method=False,
     examples=[((2, 3),), ((2, 3), -0.5, 0.25), (ints(6, low=-4),)],
@@ -85,6 +86,7 @@ derivative(
 @op(
     elementwise=True,
     accepts=("float", "int"),
+    refusal="Bool and complex inputs not supported for hardtanh",
     home="nn",
     method=False,
     examples=[(fixed([-1.0, 0.5, 3.0, 7.0]),), (ints(6, low=-4, high=9),)],

@@ -195,7 +195,8 @@ def require_attention(query: Any, key: Any, value: Any, mask: Any) -> None:
             f"{query.dtype} key.dtype: {key.dtype} and value.dtype: {value.dtype} instead."
         )
     if not query.is_floating_point():
-        raise RuntimeError(
+        refusal = NotImplementedError if query.is_complex() else RuntimeError
+        raise refusal(
             f"expected scalar type Float but found {kind_of(query).legacy}; convert with .float()"
         )
     if mask is not None and kind_of(mask).kind != "bool" and mask.dtype != query.dtype:

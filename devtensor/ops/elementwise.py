@@ -318,10 +318,10 @@ def div(xp, input, other, /, *, rounding_mode=None):
         For another `rounding_mode`, and if integers are divided by 0 and rounded.
     """
     if rounding_mode is not None:
-        if kind(input) == "complex":
+        if kind(input) in ("complex", "bool"):
             raise NotImplementedError(
-                f"\"div_{rounding_mode}\" not implemented for '{of(input.dtype).legacy}': complex "
-                "quotients cannot be rounded"
+                f"\"div_{rounding_mode}_cpu\" not implemented for '{of(input.dtype).legacy}': only "
+                "quotients of real numbers are rounded; convert with .to()"
             )
         return rounded_quotient(xp, input, other, rounding_mode)
     if kind(input) in ("int", "bool"):
@@ -1200,8 +1200,9 @@ def round(xp, input, /, *, decimals=0):
     if decimals == 0:
         return xp.round(input)
     if kind(input) == "int":
-        raise RuntimeError(
-            f"round is not implemented for integers with decimals={decimals}: convert with .float()"
+        raise NotImplementedError(
+            f"\"round_cpu\" not implemented for '{of(input.dtype).legacy}' with "
+            f"decimals={decimals}: convert with .float()"
         )
     if decimals > 0:
         return xp.round(input * 10.0**decimals) / 10.0**decimals

@@ -1106,12 +1106,23 @@ def _scatter_reduce_rule(
 derivative(scatter_reduce_at, together=_scatter_reduce_rule)
 
 
+def _require_order(name: str, reduce: str, input: Any) -> None:
+    """Raise NotImplementedError if complex numbers, which have no order, are to be compared."""
+    if reduce in ("amax", "amin") and input.is_complex():
+        raise NotImplementedError(
+            f"\"{name}_{reduce}\" not implemented for '{input.dtype.legacy}': complex numbers have "
+            "no order"
+        )
+
+
 def _reduce_arguments(input: Any, dim: int, index: Any, src: Any, reduce: str) -> int:
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
         )
-    return _scatter_arguments(input, dim, index, _tensor(src, "scatter_reduce"))
+    dim = _scatter_arguments(input, dim, index, _tensor(src, "scatter_reduce"))
+    _require_order("scatter_reduce", reduce, input)
+    return dim
 
 
 @composite(
@@ -1160,6 +1171,7 @@ def _reduced_parts(
             f"{reduce}."
         )
     dim = _part_arguments(input, dim, index, source, "index_reduce", RuntimeError)
+    _require_order("index_reduce", reduce, input)
     if not input.ndim:
         return dim, reshape(index, ()), reshape(source, ())
     line = (1,) * dim + (-1,) + (1,) * (input.ndim - dim - 1)
@@ -1977,6 +1989,12 @@ def searchsorted(
     shape = sorted_sequence.shape
     if not isinstance(input, Tensor):
         input = tensor_of(input, sorted_sequence.device)
+    kinds = {sorted_sequence.dtype.kind, input.dtype.kind}
+    if "complex" in kinds or kinds == {"bool"}:
+        raise NotImplementedError(
+            f"\"searchsorted_out_cpu\" not implemented for '{input.dtype.legacy}': numbers with an "
+            "order are sorted"
+        )
     if not input.ndim and len(shape) != 1:
         raise RuntimeError(
             "torch.searchsorted(): input value can be a scalar only when boundaries tensor "

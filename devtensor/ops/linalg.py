@@ -69,19 +69,38 @@ def require_matrices(name: str, input: Any, square: bool = True) -> None:
     require_float(name, input)
 
 
+UNASKED = ("linalg.eigh", "linalg.eigvalsh", "linalg.solve_triangular", "cholesky_inverse")
+"""Functions that leave it to their kernel to refuse integers."""
+ASKING = (
+    "linalg.inv",
+    "linalg.slogdet",
+    "linalg.pinv",
+    "torch.linalg.lstsq",
+    "torch.linalg.matrix_rank",
+)
+"""Functions that do not leave it to their kernel to refuse half precision."""
+
+
 def require_float(name: str, input: Any) -> None:
-    """Raise RuntimeError unless `input` has single or double precision."""
+    """Raise RuntimeError or NotImplementedError unless `input` has single or double precision."""
     dtype = kind_of(input)
-    if dtype.kind not in ("float", "complex"):
+    inexact = dtype.kind in ("float", "complex")
+    if not inexact and name not in UNASKED:
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {dtype.legacy}; "
             "convert it with .float()"
         )
-    if dtype.itemsize == 2:
+    if inexact and dtype.itemsize > 2:
+        return
+    if name in ASKING:
         raise RuntimeError(
             f"{name}: Low precision dtypes not supported. Got {dtype.legacy}; convert it with "
             ".float()"
         )
+    raise NotImplementedError(
+        f"\"{name.replace('.', '_')}_cpu\" not implemented for '{dtype.legacy}': convert with "
+        ".float()"
+    )
 
 
 @contextmanager
@@ -2233,20 +2252,25 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     Parameters
     ----------
     x, y : Tensor
-        Of one dtype; they broadcast.
+        Of one dtype, float or complex; they broadcast.
     dim : int, optional
         The dimension to sum.
 
     Raises
     ------
     RuntimeError
-        If shapes do not broadcast or dtypes differ.
+        If shapes do not broadcast, dtypes differ or are those of integers.
     """
     if x.dtype != y.dtype:
         raise RuntimeError(
             "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
             f"{x.dtype} "
             f"and y of type {y.dtype} instead"
+        )
+    if not (x.is_floating_point() or x.is_complex()):
+        raise RuntimeError(
+            "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
+            f"{x.dtype.legacy}; use (x * y).sum({dim})"
         )
     return ((x.conj() if x.is_complex() else x) * y).sum(dim)
 

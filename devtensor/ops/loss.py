@@ -145,7 +145,6 @@ def mse_loss(
 @op(
     public=False,
     accepts=("float", "complex"),
-    refusal="mse is not implemented for integers: convert with .float()",
     node="MseLossBackward0",
     examples=[
         ((2, 3), (2, 3)),
@@ -615,6 +614,11 @@ def cross_entropy(
     reduction = how_to_reduce(reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if input.shape == target.shape and target.dtype.kind in ("int", "bool"):
+        raise RuntimeError(
+            "Expected floating point type for target with class probabilities, got "
+            f"{kind_of(target).legacy}"
+        )
     if not input.is_floating_point():
         raise NotImplementedError(
             f'"log_softmax" not implemented for {kind_of(input).legacy}: convert with .float()'
@@ -938,7 +942,6 @@ def binary_cross_entropy_with_logits(
 @op(
     public=False,
     accepts=("float",),
-    refusal='"log_sigmoid" not implemented for integers: convert with .float()',
     node="BinaryCrossEntropyWithLogitsBackward0",
     examples=[
         ((2, 3), unit(2, 3)),

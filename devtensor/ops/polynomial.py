@@ -102,7 +102,7 @@ def define(name: str, family: Family) -> None:
 
     def kernel(xp: Any, input: Any, n: Any, /) -> Any:
         degree = xp.trunc(n) + xp.zeros_like(input)
-        degree = xp.where(degree < 2**63, degree, -xp.ones_like(degree))  # no larger ones count
+        degree = xp.where(degree < 2.0**63, degree, -xp.ones_like(degree))  # no larger ones count
         x = input + xp.zeros_like(degree)
         below, here = xp.ones_like(x), family.first(x)
         found = xp.where(degree == 0, below, xp.where(degree < 0, xp.zeros_like(x), here))

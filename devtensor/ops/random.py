@@ -562,9 +562,16 @@ def normal(
             )
         values = (float(_number(mean)), float(_number(std)))
         return _drawn("normal", (size,), "normal", values, dtype, {**place, "generator": generator})
+    if isinstance(std, Tensor) and std.is_complex():
+        raise RuntimeError(
+            f"normal expects standard deviation to be non-complex, got std of {std.dtype}; use "
+            "std.real"
+        )
     _check_kind("normal", tensors[0].dtype)
     shape = together([x.shape for x in tensors])
     out = {"out": place.pop("out", None)}
+    if out["out"] is not None:
+        _check_kind("normal", out["out"].dtype)
     if _place("normal", place) or dtype is not None:
         raise TypeError("normal() takes neither dtype nor device where mean or std is a tensor")
     real, many, _ = parts(tensors[0].dtype, "uniform", ())
@@ -670,9 +677,9 @@ def _below(xp: Any, p: Any, seed: int, offset: int) -> Any:
 
 
 @op(promotes=None, public=False, node="BernoulliBackward0", oracle=None)
-def bernoulli_at(xp: Any, input: Any, /, seed: int, offset: int) -> Any:
+def bernoulli_at(xp: Any, input: Any, /, seed: int, offset: int, dtype: Any) -> Any:
     """1 with the probabilities `input`, else 0."""
-    return xp.astype(_below(xp, input, seed, offset), input.dtype)
+    return xp.astype(_below(xp, input, seed, offset), dtype)
 
 
 derivative(bernoulli_at, input=lambda xp, g: xp.zeros_like(g))
@@ -725,11 +732,13 @@ def bernoulli(
         dtype = input.dtype if out is None else None
         return _drawn("bernoulli", (tuple(input.shape),), "bernoulli", (float(p),), dtype, place)
     _check_probabilities(input)
+    dtype = input.dtype if out is None else out.dtype
+    _check_kind("bernoulli", dtype)
     return _reserved(
         _source("bernoulli", generator),
         input.numel(),
         width("uniform", (), input.dtype),
-        lambda **counter: bernoulli_at(input, **counter, **kept),
+        lambda **counter: bernoulli_at(input, **counter, dtype=dtype, **kept),
     )
 
 

@@ -650,6 +650,7 @@ def unpicked(
     promotes=None,
     public=False,
     accepts=ORDERED,
+    refusal="max(): does not support complex input",
     outputs=("values", "indices"),
     node="MaxBackward0",
     oracle=lambda torch, x, dim, keepdim: torch.max(x, dim, keepdim),
@@ -668,6 +669,7 @@ derivative(max_dim, input=unpicked)
     promotes=None,
     public=False,
     accepts=ORDERED,
+    refusal="min(): does not support complex input",
     outputs=("values", "indices"),
     node="MinBackward0",
     oracle=lambda torch, x, dim, keepdim: torch.min(x, dim, keepdim),
@@ -972,7 +974,6 @@ def bincount(xp, input, weights=None, /, minlength=0):
     exact_out=True,
     promotes=None,
     accepts=("float",),
-    refusal="histogram is not implemented for integers: convert input with .float()",
     examples=[
         ((20,), {"bins": 5}),
         ((20,), {"bins": 4, "min": -1, "max": 1}),

@@ -174,6 +174,7 @@ derivative(topk, input=_unsorted)
     exact_out=True,
     apart=True,
     promotes=None,
+    accepts=("float", "int"),
     outputs=("values", "indices"),
     examples=[
         (distinct(2, 5), {"k": 2}),
