@@ -1,7 +1,8 @@
 """`launch` without questions, for operations on groups, on mixed types, on nothing.
 
-What `devtensor.fast` writes a function for has some inputs of one type. Here are the others; they
-do what `launch` does when all inputs are plain tensors there, or numbers, and nobody watches.
+What `devtensor.fast` writes a function for has some inputs of one type. Here are the others, and
+the casts that make several types one. They do what `launch` does when all inputs are plain tensors,
+or numbers, and nobody watches.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from devtensor.autograd.saved import record, watch
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.expected import check_parameters
-from devtensor.launch import made, view
-from devtensor.op import EMPTY, Op
+from devtensor.launch import made, target_of, view
+from devtensor.op import EMPTY, Op, catalogue
 from devtensor.operands import TRACKS, known, several, takes
 from devtensor.plan import LATER
 from devtensor.route import PLAIN
@@ -166,3 +167,53 @@ def brisk_factory(op: Op) -> Callable[..., Tensor | None]:
         return made(result, device, mode)
 
     return quickly
+
+
+TARGETS: dict[Any, Any] = {}
+"""The types found, by the operation's rule and by what its operands are."""
+
+
+def in_one_type(op: Op, given: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of a call with its tensors in one type; None if more is to be asked.
+
+    The cast is a launch of the common kind, after which the operation itself is one, too.
+    """
+    if op.promotes is None or unwatched() is None:
+        return None
+    device = None
+    inputs: list[Any] = []
+    key: list[Any] = [op.promotes, dtypes.get_default_dtype()]
+    for name in op.inputs:
+        x = given.get(name)
+        kind = x.__class__
+        if PLAIN[kind]:
+            if x._device is not device:
+                if device is not None:
+                    return None
+                device = x._device
+            array = x._array
+            key += array.dtype, not array.ndim
+        elif kind is float or kind is int or (x is None and name in op.defaults):
+            key.append(kind)
+        else:
+            return None
+        inputs.append(x)
+    if device is None:
+        return None
+    if op.refuses is not None:
+        op.refuses(*inputs)
+    kinds = tuple(key)
+    target = TARGETS.get(kinds)
+    if target is None:
+        target = TARGETS[kinds] = target_of(op, [x for x in inputs if x is not None])
+    if op.accepts is not None and target.kind not in op.accepts:
+        return None
+    if target.kind == "int" and int in kinds:  # of bools: powers know a number by its tensor's type
+        return None
+    cast = catalogue["cast"].function
+    changed = {
+        name: cast(x, target)
+        for name, x in zip(op.inputs, inputs, strict=True)
+        if PLAIN[x.__class__] and dtypes.of(x._array.dtype) is not target
+    }
+    return {**given, **changed} if changed else None

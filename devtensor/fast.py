@@ -26,13 +26,13 @@ from devtensor.autograd.write import (
     write_result,
     write_straight,
 )
-from devtensor.brisk import brisk, brisk_factory, follow
+from devtensor.brisk import brisk, brisk_factory, follow, in_one_type
 from devtensor.device import device as Device
 from devtensor.dtype import NUMBERS
 from devtensor.expected import check_parameters
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
-from devtensor.operands import SCALARS, TRACKS, known, scalar, several, takes
+from devtensor.operands import SCALARS, TRACKS, known, scalar, several, takes, typed
 from devtensor.options import create, into
 from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
@@ -164,6 +164,9 @@ def fallback(op: Op) -> Function:
     defaults = {**op.defaults, **op.params}
 
     def slow(given: dict[str, Any]) -> Any:
+        cast = in_one_type(op, given)
+        if cast is not None:
+            return op.function(**cast)
         # What has its default may have been given by another name.
         return call(
             **{
@@ -197,6 +200,9 @@ def operator_fallback(op: Op, lead: str) -> Function:
                 "~ (operator.invert) is only implemented on integer and Boolean-type tensors, not "
                 f"on {first.dtype!r} of shape {list(first.shape)}"
             )
+        cast = in_one_type(op, given)
+        if cast is not None:
+            return op.function(**cast)
         return call(*inputs) if all(map(operand, inputs)) else NotImplemented
 
     return slow
@@ -210,7 +216,7 @@ SHARED: dict[str, Any] = {
     "RECORD": RECORD, "Tensor": Tensor, "_follow": follow, "_get_ident": get_ident,
     "_mode": MODE.get, "_new": new, "_plain": PLAIN, "_refs": sys.getrefcount, "_reuse": reuse,
     "_scalar": scalar, "_scalars": SCALARS, "_several": several, "_tick": tick,
-    "_tracks": TRACKS, "_viewed": viewed, "_wrap": wrap,
+    "_tracks": TRACKS, "_typed": typed, "_viewed": viewed, "_wrap": wrap,
 }  # fmt: skip
 """Globals of the written functions. Names of parameters begin with no underscore."""
 

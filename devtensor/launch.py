@@ -192,9 +192,7 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
         members = [i for i in members if op.inputs[i] in op.among]  # type: ignore[assignment]
     joined = [inputs[i] for i in members if inputs[i] is not None]
     as_they_are = op.promotes is None and all(isinstance(x, Tensor) for x in joined)
-    target = None if as_they_are else common_dtype(joined)
-    if op.promotes == "float" and target is not None and target.kind in ("int", "bool"):
-        target = dtypes.get_default_dtype()
+    target = None if as_they_are else target_of(op, joined)
     accept(op, joined, target)
     result: list[Any] = []
     for i, x in enumerate(inputs):
@@ -248,8 +246,16 @@ def tensor_like(op: Op, place: int, value: Any, device: Device) -> Any:
     )
 
 
-def common_dtype(inputs: Sequence[Any]) -> dtypes.dtype | None:
+def target_of(op: Op, inputs: Sequence[Any]) -> dtypes.dtype | None:
     """The type in which an operation on these inputs is computed, by PyTorch's rules."""
+    target = common_dtype(inputs)
+    if op.promotes == "float" and target is not None and target.kind in ("int", "bool"):
+        target = dtypes.get_default_dtype()
+    return target
+
+
+def common_dtype(inputs: Sequence[Any]) -> dtypes.dtype | None:
+    """The type that inputs have in common, by PyTorch's rules."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     return dtypes.common(
         [x.dtype for x in tensors if x._array.ndim],

@@ -8,6 +8,7 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.device import device as Device
 from devtensor.op import Op
+from devtensor.space import native
 from devtensor.tensor import Tensor, constant, wrap
 
 SCALARS: dict[Any, Tensor] = {}
@@ -60,6 +61,13 @@ def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
             array = device.backend.xp.asarray(array)
         outs.append(wrap(array, device, edge))
     return outs
+
+
+def typed(dtype: Any, device: Device) -> Any:
+    """The native form of a type that is asked for; TypeError if it needs a second look."""
+    if dtype.kind == "complex" or dtype is dtypes.bfloat16:
+        raise TypeError
+    return native(dtype, device)
 
 
 class takes(dict[Any, bool]):

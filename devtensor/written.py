@@ -44,7 +44,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         shown = ", ".join(f"{n!r}: {n}" for n in inputs)
         yield f" if _named or not {name}:"
         yield f"  if {name}: return _general({', '.join(inputs)}, *{name}, **_named)"
-        yield f"  return _slow({{{shown}, **_named}})"
+        yield f"  if [*_named] != [{name!r}]: return _slow({{{shown}, **_named}})"
+        yield f"  {name} = _named[{name!r}],"
         yield f" if len({name}) == 1 and not hasattr({name}[0], '__index__'): {name} = {name}[0]"
     elif order is None:
         shown = ", ".join((*inputs, *op.positional, "_surplus"))
@@ -55,8 +56,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         asked = ["out is not None"]
         # Another name of an input leaves the input itself missing, which is seen below.
         asked += [f"{a} is not MISSING" for a, n in op.others.items() if n in params]
-        asked += [f"{n} is not None" for n in params if "dtype" in n]
-        asked += [f"{n} is MISSING" for n in params if "dtype" not in n and op.params[n] is EMPTY]
+        asked += [f"{n} is MISSING" for n in params if op.params[n] is EMPTY]
         yield f" if {' or '.join(asked)}: {slow}"
     yield f" if {lead}.__class__ is not Tensor and not _plain[{lead}.__class__]: {slow}"
     k = inputs.index(lead)
@@ -102,14 +102,17 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield " elif _m.plain and _m.thread == _get_ident(): _o_node = _m.edge"
     yield f" else: {slow}"
     arguments = [f"_a{i}" for i in range(count)]
-    arguments += [f"{name}={name}" for name in params if "dtype" not in name]
+    typed_by = [name for name in params if "dtype" in name]
+    arguments += [
+        f"{n}=None if {n} is None else _typed({n}, _d)" if n in typed_by else f"{n}={n}"
+        for n in params
+    ]
     yield " _k = _here"
     yield " if _k[0] is not _d: _k = _use_device(_d)"
     plain = f"_k({', '.join(f'_a{i}' for i in range(count))})"
     deep = ""
     if params:
-        default = " and ".join(f"{n} is default_{n}" for n in params if "dtype" not in n)
-        yield f" if {default or 'True'}:"
+        yield f" if {' and '.join(f'{n} is default_{n}' for n in params)}:"
         deep = " "
     yield f"{deep} _k = _k[2]"
     if op.elementwise and order is None:
@@ -155,7 +158,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f" else: _p = {packed}"
         packed = "_p"
     if op.rules:
-        check = " and _tracks[_r.dtype]" if op.promotes is None else ""
+        check = " and _tracks[_r.dtype]" if op.promotes is None or typed_by else ""
         uses = packed if op.view or not params else f"{packed} if _plan.uses_params else PARAMS"
         yield f" if _tracked{check}:"
         shape = "_r.shape"
