@@ -160,11 +160,17 @@ def scaled_dot_product_attention(
         require_batches((*query.shape[:-1], key.shape[-2]), attn_mask.shape)
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     given = (query, key, value) if attn_mask is None else (query, key, value, attn_mask)
-    keep = dropout_p > 0 or any([x.requires_grad for x in given])
+    drops = dropout_p > 0
     result, weights = attention(
-        query, key, value, attn_mask, scale=scale, is_causal=is_causal, keep=keep
+        query,
+        key,
+        value[..., :0] if drops else value,
+        attn_mask,
+        scale=scale,
+        is_causal=is_causal,
+        keep=drops or any([x.requires_grad for x in given]),
     )
-    if dropout_p > 0:
+    if drops:
         result = without_some(weights, dropout_p) @ value
     return result if heads is None else result.flatten(-4, -3)
 
