@@ -40,7 +40,7 @@ class Dpnp(Backend):
 
         self.runtime = runtime
         from . import copies, elementwise, memory, pool
-        from .kernels import KERNELS
+        from .kernels import KERNELS, WRITERS
         from .namespace import namespace
 
         pool.install()
@@ -48,7 +48,7 @@ class Dpnp(Backend):
         self.memory, self.pools, self.into = memory, pool.POOLS, copies.into
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
-        self.kernels = KERNELS  # type: ignore[misc]
+        self.kernels, self.writers = KERNELS, WRITERS  # type: ignore[misc]
         self.array_types = (runtime.dpnp.ndarray,)
         # Two threads that are the first to call one of dpnp's parts wait for each other forever.
         one = runtime.dpnp.eye(2, dtype="f4")

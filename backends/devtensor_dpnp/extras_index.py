@@ -10,6 +10,7 @@ import numpy as np
 
 from .launch import takes_source
 from .lookup import TRUST, WRAP, Middle, alike, checked, joint, taken, write
+from .masks import alone, chosen, nonzero, replace
 from .memory import forward, host_view, ordered, to_host, view_as_real
 
 __all__ = ["bincount", "get", "index_add", "put", "scatter", "scatter_add"]
@@ -62,7 +63,7 @@ def indices(x: Any, key: Any) -> tuple[Any, list[tuple[int, Any]]]:
                     f"boolean index of shape {list(part.shape)} does not match the indexed array's "
                     f"{list(x.shape)} at dimension {source}"
                 )
-            for where in dpnp.nonzero(part):
+            for where in nonzero(part):
                 basic.append(slice(None))
                 found.append((place, where))
                 source, place = source + 1, place + 1
@@ -101,6 +102,9 @@ def get(x: Any, key: Any, /, *, look: str = WRAP) -> Any:
     IndexError
         If an index is out of range, or the arrays do not broadcast.
     """
+    mask = alone(x, key)
+    if mask is not None:
+        return chosen(x, *mask)
     seen, found = indices(x, key)
     if not found:
         return seen
@@ -156,8 +160,13 @@ def gathered(seen: Any, found: list[tuple[int, Any]]) -> Any:
     return dpnp.permute_dims(seen, (*dims, *rest))[tuple(arrays)]
 
 
-def put(x: Any, key: Any, values: Any, accumulate: bool = False, /, *, look: str = WRAP) -> Any:
+def put(
+    x: Any, key: Any, values: Any, accumulate: bool = False, /, *, look: str = WRAP,
+    here: bool = False,
+) -> Any:  # fmt: skip
     """A copy of `x` with `values` at a key, or added there, however often an index is repeated.
+
+    If `here` is true it is `x` itself, which lies in row order, and changes only if all is well.
 
     Raises
     ------
@@ -166,8 +175,12 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /, *, look: str
     ValueError
         If `values` do not broadcast to what the key selects.
     """
-    out = x.copy(order="C")
-    if takes_source(x) and put_at(out, key, values, accumulate, look):
+    out = x if here else x.copy(order="C")
+    mask = alone(x, key)
+    if mask is not None:
+        replace(out, *mask, cast(values, x.dtype), accumulate)
+        return out
+    if takes_source(x) and put_at(out, key, values, accumulate, look, here):
         return out
     places = dpnp.arange(x.size, dtype=np.int64, sycl_queue=x.sycl_queue).reshape(x.shape)
     places = get(places, key, look=look)
@@ -180,12 +193,18 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /, *, look: str
     return out
 
 
-def put_at(out: Any, key: Any, values: Any, accumulate: bool, look: str) -> bool:
-    """Write at a key into an array that lies in order; False if this is not the way to do it."""
+def put_at(out: Any, key: Any, values: Any, accumulate: bool, look: str, first: bool) -> bool:
+    """Write at a key into an array that lies in order; False if this is not the way to do it.
+
+    If `first` is true, indices are looked at before something is written.
+    """
     seen, found = indices(out, key)
     if not found or seen._array_obj.usm_data is not out._array_obj.usm_data:
         return False
     shape, pairs = together(found), [(index, seen.shape[d]) for d, index in found]
+    if first:
+        checked(pairs, look)
+        look = TRUST
     seen, axis, arrays = adjacent(seen, found)
     middle, places = joint(seen, axis, arrays, look)
     if not middle.joins:
@@ -220,11 +239,16 @@ def along(x: Any, index: Any, dim: int, look: str) -> Any:
     return places
 
 
-def scattered(x: Any, dim: int, index: Any, src: Any, add: bool, look: str) -> Any:
+def scattered(
+    x: Any, dim: int, index: Any, src: Any, add: bool, look: str, here: bool
+) -> Any:  # fmt: skip
     """A copy of `x` with `src` at, or added at, ``[i, index[i, j], ...]`` along `dim`."""
-    out = x.copy(order="C")
+    out = x if here else x.copy(order="C")
     if not index.size:
         return out
+    if here:
+        checked([(index, x.shape[dim])], look)
+        look = TRUST
     src = dpnp.broadcast_to(cast(src, x.dtype), index.shape)
     if alike(x.shape, index.shape, dim) and takes_source(x):
         count, inner = index.shape[dim], prod(index.shape[dim + 1 :])
@@ -239,27 +263,36 @@ def scattered(x: Any, dim: int, index: Any, src: Any, add: bool, look: str) -> A
     return out
 
 
-def scatter(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
+def scatter(
+    x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP, here: bool = False
+) -> Any:  # fmt: skip
     """A copy of `x` with the elements of `src` at ``[i, index[i, j], ...]`` along `dim`."""
-    return scattered(x, dim, index, src, False, look)
+    return scattered(x, dim, index, src, False, look, here)
 
 
-def scatter_add(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
+def scatter_add(
+    x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP, here: bool = False
+) -> Any:  # fmt: skip
     """A copy of `x` to which `src` is added at ``[i, index[i, j], ...]`` along `dim`."""
-    return scattered(x, dim, index, src, True, look)
+    return scattered(x, dim, index, src, True, look, here)
 
 
-def index_add(x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP) -> Any:
+def index_add(
+    x: Any, dim: int, index: Any, src: Any, /, *, look: str = WRAP, here: bool = False
+) -> Any:  # fmt: skip
     """A copy of `x` to whose parts `index`, a vector, along `dim` those of `src` are added."""
-    out = x.copy(order="C")
+    out = x if here else x.copy(order="C")
     shape = (*x.shape[:dim], index.shape[0], *x.shape[dim + 1 :])
     src = dpnp.broadcast_to(cast(src, x.dtype), shape)
     if takes_source(x):
+        if here:
+            checked([(index, x.shape[dim])], look)
+            look = TRUST
         middle, pairs = Middle(out, dim), [(index, x.shape[dim])]
         write(middle, index, src, index.size, middle.inner, False, True, pairs, look)
         return out
     key = (*[slice(None)] * dim, index)
-    return put(x, key, src, True, look=look)
+    return put(x, key, src, True, look=look, here=here)
 
 
 # ---- adding up: dpnp has nothing like NumPy's `add.at`

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from .pool import Raw
+from .pool import POOLS, Raw
 from .runtime import OPENCL, ORDER, PLACES, dpctl, refuse_fork
 
 try:  # dpctl after 0.22
@@ -61,12 +61,11 @@ def kernel(queue: Any, source: str, name: str, **types: Any) -> Any:
 
 
 def start(array: Any) -> Any:
-    """The memory of an array from its first element on.
+    """The memory of one of dpctl's arrays from its first element on.
 
     The attribute `data` of dpnp's arrays says that it is that, but kernels are given the start of
     the whole allocation.
     """
-    array = array._array_obj
     memory = array.usm_data
     return memory if memory._pointer == array._pointer else Raw(array)
 
@@ -77,7 +76,7 @@ def launch(
     args: list[Any],
     size: tuple[int, ...],
     group: tuple[int, ...] | None = None,
-) -> None:
+) -> Any:
     """Run a kernel after all that dpnp has been asked for.
 
     Parameters
@@ -90,17 +89,30 @@ def launch(
         How many work items; the last number is what ``get_global_id(0)`` counts.
     group : tuple of int, optional
         How many of them make a group.
+
+    Returns
+    -------
+    SyclEvent or None
+        Its end.
     """
     if 0 in size:
-        return
+        return None
     refuse_fork()
     if len(args) != function.num_args:  # dpctl would take the missing ones from the last call
         raise TypeError(f"the kernel takes {function.num_args} arguments, not {len(args)}")
-    memory = [a if isinstance(a, ctypes._SimpleCData) else start(a) for a in args]
+    arrays, given = [], []
+    for a in args:
+        if isinstance(a, ctypes._SimpleCData):
+            given.append(a)
+        else:
+            arrays.append(a._array_obj)
+            given.append(start(a._array_obj))
     order = ORDER[queue]
     together = None if group is None else list(group)
-    event = queue.submit_async(function, memory, list(size), together, order.submitted_events)
-    order.add_event_pair(queue._submit_keep_args_alive(memory, [event]), event)
+    event = queue.submit_async(function, given, list(size), together, order.submitted_events)
+    order.add_event_pair(event, event)
+    POOLS[PLACES[queue]].hold(event, arrays)
+    return event
 
 
 __all__ = [

@@ -115,7 +115,7 @@ def to_host(x: Any) -> Any:
 
         queue = x.sycl_queue
         queue.wait()
-        queue.memcpy(found.reshape(-1).view(np.uint8), start(x), found.nbytes)
+        queue.memcpy(found.reshape(-1).view(np.uint8), start(x._array_obj), found.nbytes)
     return found
 
 

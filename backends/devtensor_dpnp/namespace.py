@@ -18,6 +18,7 @@ from . import (
     extras_index,
     extremes,
     guarded,
+    masks,
     memory,
     moves,
     order,
@@ -34,7 +35,18 @@ _names: dict[str, Any] = {
     name: elementwise.without_mkl(getattr(dpnp, name)) for name in f"{STANDARD} {OWN}".split()
 }
 _names.update(elementwise.FUNCTIONS)
-for _module in (guarded, extras_index, extremes, memory, moves, order, reductions, special, views):
+for _module in (
+    guarded,
+    extras_index,
+    extremes,
+    masks,
+    memory,
+    moves,
+    order,
+    reductions,
+    special,
+    views,
+):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names.update(linalg=products.linalg, fft=products.fft)
 

@@ -9,8 +9,9 @@ All of dpnp's functions get the memory of their results by calling ``dpctl.memor
 
 Nothing may be handed out again that a kernel still reads or writes: dpnp fills new memory without
 waiting for anything. So a block comes back when its `Lease` is gone, which the arrays over it hold,
-and which dpnp holds for each kernel until it has run. (If a block were an object with memory of its
-own, dpnp would hold just that memory, not the object, which would then come back too early.)
+and which dpnp holds for each kernel until it has run, as `Pool.held` does for kernels of our own.
+(If a block were an object with memory of its own, dpnp would hold just that memory, not the object,
+which would then come back too early.)
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from dpnp.memory import MemoryUSMDevice as Shown
 
 from devtensor.errors import OutOfMemoryError
 
-from .runtime import DEVICES, PLACES, refuse_fork
+from .runtime import DEVICES, PLACES, Forked, dpctl, refuse_fork
 
 Raw: Any = memory.MemoryUSMDevice
+DONE = dpctl.event_status_type.complete
 SMALL = 1 << 14
 """Bytes below which memory is not kept: to make a block out of kept memory takes longer."""
 STEP = 512
@@ -52,6 +54,9 @@ class Pool:
     ----------
     limit : int
         Bytes that are kept at most while no array uses them.
+    held : deque
+        The ends of kernels that may still run, with what lies behind their memory, in order. dpctl
+        would let a thread wait for each end, which takes longer than most kernels.
     """
 
     def __init__(self, index: int) -> None:
@@ -66,10 +71,28 @@ class Pool:
         # Blocks come back whenever Python collects them, also in the middle of `take`: appending
         # to a deque needs no lock.
         self.returned: deque[tuple[Any, int]] = deque()
-        self.lock = Lock()
+        self.held: deque[tuple[Any, list[Any]]] = deque()
+        self.lock, self.turn = Lock(), Lock()
+
+    def hold(self, end: Any, arrays: list[Any]) -> None:
+        """Keep the memory of dpctl's arrays until the event `end`."""
+        # Not the memory itself: that nobody else holds it tells whether it can be written over.
+        self.held.append((end, [(m := a.usm_data).reference_obj or m for a in arrays]))
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hold no longer what was for kernels that have run."""
+        held = self.held
+        if held and not Forked.here and self.turn.acquire(blocking=False):
+            try:
+                while held and held[0][0].execution_status == DONE:
+                    held.popleft()
+            finally:
+                self.turn.release()
 
     def settle(self) -> None:
         """Count what has come back, and keep it while there is room; the lock is held."""
+        self.let_go()
         returned = self.returned
         while returned:
             raw, size = returned.popleft()

@@ -18,3 +18,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **spread.KERNELS,
     **fuse.kernels(index.KERNELS),
 }
+WRITERS: dict[str, Callable[..., None]] = index.WRITERS
+"""Those that write into their first array: `Backend.writers`."""
