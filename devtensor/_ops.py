@@ -8,6 +8,7 @@ from typing import Any
 
 from devtensor.aten import find
 from devtensor.library import _operators
+from devtensor.op import catalogue
 
 __all__ = ["OpOverload", "OpOverloadPacket", "namespace"]
 
@@ -56,6 +57,8 @@ class OpOverloadPacket:
         found: Any = _operators.get(self._qualified_op_name)
         if found is None and self.namespace == "aten":
             found = find(name)
+        if found is None and self.namespace == "devtensor" and name in catalogue:
+            found = catalogue[name].function
         if not callable(found):
             raise AttributeError(
                 f"'_OpNamespace' '{self.namespace}' object has no attribute '{name}': no operator "

@@ -66,7 +66,6 @@ ABSENT = {
     "onnx": "nothing writes ONNX files here; save the state_dict and export it from PyTorch",
     "package": "save the state_dict by torch.save, and the code as a Python package",
     "quantization": QUANTIZED,
-    "utils._python_dispatch": "there is no dispatcher; use torch.overrides.TorchFunctionMode",
     "utils.cpp_extension": "what is compiled for PyTorch runs on its tensors alone",
     "utils.data.datapipes": "write a Dataset or an IterableDataset",
     "utils.mobile_optimizer": COMPILER,

@@ -1,4 +1,4 @@
-"""Blocks that are told of every launch, those of the way back among them."""
+"""Blocks that are told of every launch, or asked, those of the way back among them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from devtensor.autograd.engine import running
 from devtensor.autograd.mode import Block, Mode, current
 from devtensor.autograd.node import Node
 
-__all__ = ["Watch", "step", "through"]
+__all__ = ["Beneath", "Watch", "servers", "step", "through"]
 
 
 class Watch(Block):
@@ -65,6 +65,20 @@ class Watch(Block):
     def call_custom(self, name: str, args: Any, kwargs: Any, call: Callable[[], Any]) -> Any:
         """Make a call of a user's own operator, whose qualified name and arguments are told."""
         return call()
+
+
+class Beneath(Block):
+    """A block in which the innermost mode of launches is not asked, and nobody is told of them."""
+
+    kind = "dispatch"
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+
+def servers() -> tuple[Any, ...]:
+    """Who is asked what launches do, the outermost first."""
+    return current().servers
 
 
 def step() -> Node | None:

@@ -97,6 +97,8 @@ FLOORS = [
         "_utils",
         "_tensor_str",
         "aten",
+        "calls",
+        "dispatch",
         "dispatched",
         "foreach",
         "func",

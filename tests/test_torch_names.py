@@ -430,8 +430,6 @@ def test_what_is_asked_of_machines_that_are_not_here():
     assert not dt.mps.is_available() and dt.cuda.memory is dt.cuda.random is dt.cuda
     with pytest.raises(NotImplementedError, match="ask nvidia-smi"):
         dt.cuda.utilization()
-    with pytest.raises(NotImplementedError, match="TorchFunctionMode"):
-        counterpart("torch.utils._python_dispatch").TorchDispatchMode()
 
 
 @BOTH
@@ -448,23 +446,3 @@ def test_choices_and_loops(lib):
     assert many[0] == 3 and many[1].tolist() == [8.0, 8.0]
     with pytest.raises(RuntimeError, match="Expect cond_fn and body_fn to be callable"):
         lib.while_loop(1, lambda i: (i,), (lib.tensor(0),))
-
-
-@BOTH
-def test_a_checkpoint_with_a_policy_has_the_same_gradients(lib):
-    checkpoint = part(lib, "utils.checkpoint")
-    contexts = checkpoint.create_selective_checkpoint_contexts
-
-    def policy(ctx, op, *args, **kwargs):
-        return checkpoint.CheckpointPolicy.PREFER_RECOMPUTE
-
-    x = lib.ones(2, 3, requires_grad=True)
-    for given in (policy, [lib.ops.aten.mm.default]):
-        x.grad = None
-        checkpoint.checkpoint(
-            lambda x: (x @ x.T).sin().sum(), x, use_reentrant=False,
-            context_fn=lambda given=given: contexts(given),
-        ).backward()  # fmt: skip
-        assert x.grad[0, 0].item() == pytest.approx(4 * np.cos(3.0), rel=1e-5)
-    with pytest.raises(TypeError, match="must be either a function or a list of ops"):
-        contexts(1)

@@ -44,7 +44,7 @@ class Entry:
     ----------
     kind : str
         ``"grad"``, ``"inference"``, or what a watcher is: ``"hooks"``, ``"ledger"``, ``"watch"``,
-        ``"cast"``, ``"function"``, ``"anomaly"``.
+        ``"cast"``, ``"function"``, ``"anomaly"``, ``"dispatch"``.
     value : object
         What the block sets.
     owner : frame or None
@@ -122,6 +122,8 @@ class Mode:
         What is told of every launch: the ledgers that are open, and casts, which note nothing.
     functions : tuple
         The objects that are asked what functions do.
+    servers : tuple
+        The objects that are asked what launches do.
     anomaly : bool
         Whether nodes remember the line that made them.
     watched : bool
@@ -147,6 +149,7 @@ class Mode:
         "ledgers",
         "plain",
         "recording",
+        "servers",
         "setter",
         "thread",
         "watched",
@@ -158,6 +161,7 @@ class Mode:
         hooks: Any = None
         ledgers: tuple[Any, ...] = ()
         functions: tuple[Any, ...] = ()
+        servers: tuple[Any, ...] = ()
         setter: Entry | None = None
         for entry in stack:
             kind, value = entry.kind, entry.value
@@ -179,13 +183,17 @@ class Mode:
                 functions = functions[:-1] if value is None else (*functions, value)
             elif kind == "anomaly":
                 anomaly = value
+            elif value is not None:  # a server, which is told, too
+                servers, ledgers, watched = (*servers, value), (*ledgers, value), True
+            else:  # what is beneath one
+                servers, ledgers, functions, watched = servers[:-1], (), (), len(servers) > 1
         self.grad, self.inference, self.setter = grad, inference, setter
         self.recording = grad and not inference
         self.edge = INFERENCE if inference else None
         self.hooks, self.ledgers, self.anomaly = hooks, ledgers, anomaly
-        self.functions, self.watched = functions, watched
+        self.functions, self.servers, self.watched = functions, servers, watched
         self.bound, self.thread = bound, thread
-        self.plain = hooks is None and not (ledgers or functions or anomaly or bound)
+        self.plain = hooks is None and not (ledgers or functions or servers or anomaly or bound)
 
     @property
     def line(self) -> str:

@@ -19,7 +19,7 @@ from devtensor.autograd.view import (
     requires_grad,
     retain,
 )
-from devtensor.launch import common_device, promote, run
+from devtensor.launch import answer, common_device, promote
 from devtensor.op import Op, catalogue
 from devtensor.route import PLAIN
 from devtensor.space import kernel_for, natives, space_of
@@ -114,9 +114,9 @@ def write(op: Op, inputs: list[Any], params: dict[str, Any]) -> Tensor:
             if place >= 0 and not part:
                 refuse_inference(op, name, operands[place])
     arrays = [None if x is None else x._array for x in operands]
-    writer = writer_of(op, arrays, target)
+    writer = None if mode.servers else writer_of(op, arrays, target)
     if writer is None:
-        result = run(op, arrays, params, device)
+        result = answer(op, operands, arrays, params, device, mode)
         check_result(op, result, target)
     memory = memory_of(target)
     for book in mode.ledgers:
