@@ -1,7 +1,7 @@
 """Copies of arrays, and what is put together of such.
 
 dpnp computes for each element where it comes from and where it goes, which takes 3 to 30 times as
-long as NumPy. Here a work item goes along rows.
+long as NumPy. Here a work item goes along rows, or a piece of a long one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from dpnp.tensor import _tensor_impl as implementation
 
 from .arithmetic import joined, run_of
-from .launch import kernel, launch, signed, takes_source, whole
+from .launch import kernel, launch, move, signed, takes_source, whole
 from .lookup import WIDTHS
 from .memory import FEW
 from .native import fresh, run, wrap
@@ -22,14 +22,18 @@ LEAD = 5
 """How many dimensions the kernel has beside that of rows."""
 ROWS = """
 __kernel void $NAME(__global $R* restrict out, __global const $T* restrict x, const ulong rows,
-                    const ulong run, const ulong n, const long first, const long to,
-                    const long from, $SIZES) {
-    ulong r = get_global_id(0) * run, end = min(r + run, rows), rest = r;
+                    const ulong run, const ulong n, const ulong width, const ulong pieces,
+                    const long first, const long to, const long from, $SIZES) {
+    ulong r = get_global_id(0) * run, end = min(r + run, rows), rest = r / pieces;
+    ulong piece = r % pieces;
     $START
     for (; r < end; r++) {
-        __global $R* restrict o = out + $THERE;
-        __global const $T* restrict p = x + first + $HERE;
-        for (ulong k = 0; k < n; k++) $COPY;
+        ulong begin = piece * width, count = min(width, n - begin);
+        __global $R* restrict o = out + $THERE + (long)begin * to;
+        __global const $T* restrict p = x + first + $HERE + (long)begin * from;
+        for (ulong k = 0; k < count; k++) $COPY;
+        if (++piece < pieces) continue;
+        piece = 0;
         $NEXT
     }
 }"""
@@ -63,6 +67,9 @@ def copy(a: Any, out: Any) -> bool:
 
     Numbers of other types become those of `out` as in C.
     """
+    if a.dtype == out.dtype and a.flags.c_contiguous and out.flags.c_contiguous:
+        move(a, out)
+        return True
     sizes, (to, steps) = joined(a.shape, out.strides, a.strides)
     if not sizes or len(sizes) > LEAD + 1 or sizes[-1] < SHORT or not takes_source(a):
         return False
@@ -78,15 +85,17 @@ def copy(a: Any, out: Any) -> bool:
         source, name = written(steps[-1] == to[-1] == 1, value)
         types = {"T": a.dtype, "R": out.dtype}
     function = kernel(a.sycl_queue, source, name, **types)
-    rows, lead = prod(sizes[:-1]), LEAD + 1 - len(sizes)
-    length = max(1, run_of(a.sycl_queue) // sizes[-1])
+    width = max(run_of(a.sycl_queue), PIECE)
+    pieces, lead = -(-sizes[-1] // width), LEAD + 1 - len(sizes)
+    rows = prod(sizes[:-1]) * pieces
+    length = max(1, width // sizes[-1])
     # The memory of an array that goes backwards starts where its last element is.
     first = sum([(1 - n) * s for n, s in zip(sizes, steps, strict=True) if s < 0])
-    numbers: list[Any] = [whole(rows), whole(length), whole(sizes[-1])]
+    numbers: list[Any] = [whole(n) for n in (rows, length, sizes[-1], width, pieces)]
     numbers += map(signed, (first, to[-1], steps[-1]))
     for n, t, s in zip(sizes[:-1], to, steps, strict=False):
         numbers += [whole(n), signed(t), signed(s)]
-    numbers[6:6] = [whole(1), signed(0), signed(0)] * lead
+    numbers[8:8] = [whole(1), signed(0), signed(0)] * lead
     launch(a.sycl_queue, function, [wrap(out), wrap(a), *numbers], (-(-rows // length),))
     return True
 
@@ -99,6 +108,8 @@ def into(a: Any, out: Any) -> None:
 
 SHORT = 4
 """Elements of rows below which nothing is won."""
+PIECE = 1 << 8
+"""Elements of a row that a work item copies at least, if there are more."""
 
 
 def copied(x: Any, dtype: Any = None) -> Any:

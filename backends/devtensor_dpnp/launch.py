@@ -97,7 +97,6 @@ def launch(
     """
     if 0 in size:
         return None
-    refuse_fork()
     if len(args) != function.num_args:  # dpctl would take the missing ones from the last call
         raise TypeError(f"the kernel takes {function.num_args} arguments, not {len(args)}")
     arrays, given = [], []
@@ -107,9 +106,22 @@ def launch(
         else:
             arrays.append(a._array_obj)
             given.append(start(a._array_obj))
-    order = ORDER[queue]
     together = None if group is None else list(group)
-    event = queue.submit_async(function, given, list(size), together, order.submitted_events)
+    return after(queue, arrays, queue.submit_async, function, given, list(size), together)
+
+
+def move(a: Any, out: Any) -> None:
+    """Copy the bytes of an inner array in row order over another one of its size."""
+    queue = a.sycl_queue
+    count = a.size * a.itemsize
+    after(queue, [a, out], queue.memcpy_async, start(out), start(a), count)
+
+
+def after(queue: Any, arrays: list[Any], submit: Any, *given: Any) -> Any:
+    """Ask for work on inner arrays after all other work; its end."""
+    refuse_fork()
+    order = ORDER[queue]
+    event = submit(*given, order.submitted_events)
     order.add_event_pair(event, event)
     POOLS[PLACES[queue]].hold(event, arrays)
     return event
@@ -121,6 +133,7 @@ __all__ = [
     "integer",
     "kernel",
     "launch",
+    "move",
     "signed",
     "single",
     "takes_source",

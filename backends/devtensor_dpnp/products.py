@@ -12,8 +12,8 @@ from . import guarded
 from .memory import dense
 
 NAMES = """
-cholesky cross det diagonal eigh eigvalsh inv matrix_norm matrix_power matrix_rank matrix_transpose
-outer pinv qr slogdet solve svd svdvals trace vector_norm
+cholesky cross det diagonal eig eigh eigvals eigvalsh inv matrix_norm matrix_power matrix_rank
+matrix_transpose outer pinv qr slogdet solve svd svdvals trace vector_norm
 """
 VIEWS = ("diagonal", "matrix_transpose")
 
