@@ -43,6 +43,7 @@ COMPILER = "nothing is compiled here: programs run as they are"
 QUANTIZED = "there are no quantized types; compute in float16 or bfloat16"
 ALONE = "devtensor trains in one process; start the program without torchrun"
 ABSENT = {
+    "_C._functorch": "torch.func has vmap, for functions of tensors",
     "_dynamo": COMPILER,
     "_export": COMPILER,
     "_functorch": COMPILER,
