@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import cache
 
 import numpy as np
 import pytest
@@ -396,11 +397,11 @@ def busy(seconds, index=0):
     return runtime.ORDER[queue].submitted_events[-1]
 
 
-def waits(function):
-    """Whether a call waits for the work under way."""
+def waits(function, seconds=0.15):
+    """Whether a call waits for the work under way, which takes so long."""
     function()  # compiles what it needs
     QUEUE.wait()
-    event = busy(0.15)
+    event = busy(seconds)
     function()
     waited = event.execution_status == dpctl.event_status_type.complete
     QUEUE.wait()
@@ -776,6 +777,7 @@ def test_elementwise_beside_numpy(name):
             )
 
 
+@cache
 def formulas():
     """The first example of each operation for which a kernel is written from its formula."""
     found = {}
@@ -1152,6 +1154,7 @@ def test_guards():
     assert sorted(permuted) == list(range(100)) and list(permuted) != list(range(100))
 
 
+@cache
 def firsts():
     """The first example of each operation."""
     found = {}
@@ -1171,7 +1174,8 @@ def test_which_operations_wait(name):
 
     if name in " ".join(MUST_WAIT.values()).split():
         return  # it may: some wait for some numbers alone
-    assert not all(waits(call) for _ in range(3))
+    # A machine that is busy itself may be so slow that the work is done before the call returns.
+    assert not all(waits(call, seconds) for seconds in (0.03, 0.15, 0.5))
 
 
 def test_every_operation_that_waits_is_one_that_exists():
