@@ -93,6 +93,11 @@ def readable(x: Any) -> bool:
     return backend is None or backend.data
 
 
+def various(x: Any) -> bool:
+    """Whether a tensor or array has a value to each example of a `vmap`."""
+    return bool(getattr(getattr(x, "_array", x), "many", False))
+
+
 def written_by(target: Any, *values: Any) -> None:
     """Refuse, within `vmap`, to write what each example has into what they share.
 

@@ -14,7 +14,7 @@ from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.operands import was_number
-from devtensor.ops.arguments import readable, require_tensors
+from devtensor.ops.arguments import readable, require_tensors, various
 from devtensor.ops.results import with_out
 from devtensor.tensor import Tensor, on_tensor
 
@@ -423,7 +423,7 @@ derivative(fmod, input=lambda g: g, other=lambda xp, g, input, other: -g * xp.tr
 
 
 def power_base_rule(xp: Any, g: Any, input: Any, exponent: Any) -> Any:
-    if not getattr(exponent, "shape", ()):
+    if not (getattr(exponent, "shape", ()) or various(exponent)):
         number = float if kind_or_number(exponent) != "complex" else complex
         value = number(exponent) if readable(exponent) else None
         if value in (0, 1, 2):

@@ -1648,7 +1648,9 @@ def _fits(input: Any, mask: Any, value: Any) -> None:
     """Refuse a value that the type of `input` cannot hold."""
     if isinstance(value, Number):
         converted(value, of(input.dtype))
-    elif isinstance(value, Tensor) and value.is_complex() and not value.ndim:
+    elif (
+        isinstance(value, Tensor) and value.is_complex() and not (value.ndim or input.is_complex())
+    ):
         converted(value.item(), of(input.dtype))
 
 

@@ -150,6 +150,12 @@ INSIDE = {
     ),
     "where": lambda lib, f, x: f.vmap(lambda a: lib.where(a > 0, a, a.exp()))(x),
     "masked_fill": lambda lib, f, x: f.vmap(lambda a: a.masked_fill(a > 0, 0.0))(x),
+    "masked_fill of complex": lambda lib, f, x: f.vmap(lambda a, v: a.masked_fill(x[0] > 0, v))(
+        x + 0j, x[:, 0] + 1j
+    ),
+    "slopes of powers": lambda lib, f, x: f.vmap(lambda a, e: f.vjp(lib.pow, a, e)[1](a))(
+        x.abs() + 1, x[:, 0].round()
+    ),
     "mask write": lambda lib, f, x: f.vmap(lambda a: lib.relu(a).index_put((a.argmax(),), a.sum()))(
         x
     ),
