@@ -79,6 +79,10 @@ class Backend:
         """`kernel`, made to run on device `index`; the place to enter a device's context."""
         return kernel
 
+    def spread(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """`kernel` as it is called on large arrays; the place to let threads share them."""
+        return kernel
+
     def array(self, data: Any, native: Any, index: int | None) -> Any:
         """An array of its own memory from numbers, nested sequences or a host (NumPy) array."""
         raise NotImplementedError
@@ -136,6 +140,14 @@ class Backend:
     def written(self, kernel: Any, arrays: Any) -> bool:
         """Write the kernel's result over the first array without another; False if it cannot be."""
         return False
+
+    def aimed(
+        self, array: Any, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """What a function gives; in it the kernel of the operation `name` may write its result over
+        `array`, and return that, if the result has its shape and type.
+        """
+        return function(*args, **kwargs)
 
     def in_rows(self, array: Any) -> bool:
         """Whether the elements lie one after another, in row order."""

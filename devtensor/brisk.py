@@ -180,11 +180,11 @@ def in_one_type(op: Op, given: dict[str, Any]) -> dict[str, Any] | None:
     """
     if op.promotes is None or unwatched() is None:
         return None
-    device = None
+    device: Any = None
     inputs: list[Any] = []
     key: list[Any] = [op.promotes, dtypes.get_default_dtype()]
     for name in op.inputs:
-        x = given.get(name)
+        x: Any = given.get(name)
         kind = x.__class__
         if PLAIN[kind]:
             if x._device is not device:
@@ -203,7 +203,7 @@ def in_one_type(op: Op, given: dict[str, Any]) -> dict[str, Any] | None:
     if op.refuses is not None:
         op.refuses(*inputs)
     kinds = tuple(key)
-    target = TARGETS.get(kinds)
+    target: Any = TARGETS.get(kinds)
     if target is None:
         target = TARGETS[kinds] = target_of(op, [x for x in inputs if x is not None])
     if op.accepts is not None and target.kind not in op.accepts:

@@ -62,11 +62,16 @@ def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
 
 
 def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], tuple[Any, ...]]:
-    """Finds an operation's kernels on a device, with parameters and without; the last are kept."""
+    """Finds an operation's kernels on a device; the last are kept.
 
-    def use(device: Device) -> tuple[Device, Function, Function]:
+    One for calls with parameters, one for those without, and that for large arrays.
+    """
+
+    def use(device: Device) -> tuple[Device, Function, Function, Function]:
+        plain = plain_for(op, device)
         # One object, so that threads never see half of it.
-        space["_here"] = found = device, kernel_for(op, device), plain_for(op, device)
+        found = device, kernel_for(op, device), plain, device.backend.spread(plain)
+        space["_here"] = found
         return found
 
     return use
@@ -232,7 +237,7 @@ def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
     space: dict[str, Any] = {
         **SHARED,
         "_op": op,
-        "_here": (None, None, None),
+        "_here": (None,),
         "_taken": None,
         "_plans": Plans(op),
         "_general": general(op),

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from devtensor.expected import parameters
 from devtensor.op import EMPTY, Op
 
+LARGE = 1 << 17
+"""Elements from which on threads may share them."""
+
 
 def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     """The source of an operation's function, line by line.
@@ -114,7 +117,7 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     if params:
         yield f" if {' and '.join(f'{n} is default_{n}' for n in params)}:"
         deep = " "
-    yield f"{deep} _k = _k[2]"
+    yield f"{deep} _k = _k[{f'2 if _a{k}.size < {LARGE} else 3' if op.elementwise else '2'}]"
     if op.elementwise and order is None:
         yield f"{deep} if _o_node is INFERENCE and _a{k}.size > 8191 and _refs({lead}) == DYING and {lead}._node is INFERENCE and {lead}._alias is None:"  # noqa: E501
         yield f"{deep}  _r = _reuse(_k, {lead}, _d, ({', '.join(arguments[:count])},))"

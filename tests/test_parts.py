@@ -9,7 +9,7 @@ import pytest
 import devtensor as dt
 import devtensor.nn.functional as F
 from devtensor.settings import usual_threads
-from devtensor_numpy.parts import BLAS, each, even, parts
+from devtensor_numpy.parts import BLAS, Shared, each, even, parts
 
 ENOUGH = 1 << 30
 
@@ -144,3 +144,42 @@ def test_the_same_numbers_from_any_number_of_threads(name, threads, monkeypatch)
         found.append((y.detach().numpy(), x.grad.numpy()))
     for one, many in zip(*found, strict=True):
         np.testing.assert_array_equal(many, one)
+
+
+PLAIN = {
+    "exp": lambda x: x.exp(),
+    "atan2": lambda x: x.atan2(x * x),
+    "add a number": lambda x: x + 2.5,
+    "less": lambda x: x < 0.25,
+    "of columns": lambda x: x.t().tan(),
+    "across": lambda x: x.hypot(x[0]),
+    "in place": lambda x: x.clone().sinh_(),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_functions_of_numpy_are_shared_where_the_array_is_large(name, threads, monkeypatch):
+    data = normal(500, 300)
+    function = PLAIN[name]
+    few = np.concatenate([function(dt.tensor(row, device="cpu")).numpy() for row in data[:, None]])
+    if name == "of columns":
+        few = np.tan(data).T
+    elif name == "across":
+        few = np.hypot(data, data[0])
+    monkeypatch.setattr("devtensor_numpy.parts.SHARE", 1)
+    threads(3)
+    for mode in (dt.enable_grad, dt.inference_mode):
+        with mode():
+            found = function(dt.tensor(data, device="cpu")).numpy()
+        np.testing.assert_array_equal(found, few)
+
+
+def test_short_steps_are_shared_where_the_array_is_very_large(threads, monkeypatch):
+    monkeypatch.setattr("devtensor_numpy.parts.SHARE", 1)
+    shared, data = Shared(np.add), normal(3000)
+    shared.least, shared.most = 2000, 500
+    threads(3)
+    np.testing.assert_array_equal(shared(data, data), data + data)
+    out = np.empty_like(data)
+    assert shared(data, np.float32(1), out=out) is out
+    np.testing.assert_array_equal(out, data + 1)

@@ -14,6 +14,7 @@ from devtensor.dtype import OF, dtype
 from . import namespace, quick
 from .extras_shape import root
 from .kernels import KERNELS, WRITERS
+from .parts import Shared
 from .quasirandom import Sobol
 
 __all__ = ["NumPy"]
@@ -148,10 +149,14 @@ class NumPy(Backend):
         """Whether several elements share one place in memory, as in an expanded array."""
         return 0 in array.strides and super().overlaps(array)
 
+    def spread(self, kernel: Any) -> Any:
+        """A function of NumPy's own goes through large arrays part by part, by threads."""
+        return Shared(kernel) if isinstance(kernel, np.ufunc) else kernel
+
     def reused(self, kernel: Any, arrays: Any, others: int) -> Any:
         """The result of a function of NumPy's own, written over a large array that nobody keeps."""
         first = arrays[0]
-        if others or first.nbytes < REUSED or not isinstance(kernel, np.ufunc):
+        if others or first.nbytes < REUSED or not isinstance(kernel, (np.ufunc, Shared)):
             return None
         flags = first.flags
         if not (flags.owndata and flags.writeable and flags.c_contiguous):
@@ -173,7 +178,7 @@ class NumPy(Backend):
         if kernel is np.negative and not first.flags.c_contiguous:
             return False
         try:
-            kernel(*arrays, out=first, casting="no")
+            self.spread(kernel)(*arrays, out=first, casting="no")
         except (TypeError, ValueError):  # another type, another shape, or not to be written
             return False
         return True

@@ -94,6 +94,55 @@ def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> Non
                     helper.result()
 
 
+STEPS = """
+absolute add bitwise_and bitwise_or bitwise_xor ceil divide equal fabs floor greater greater_equal
+invert isfinite isinf isnan left_shift less less_equal logical_and logical_not logical_or
+logical_xor maximum minimum multiply negative not_equal positive reciprocal right_shift rint sign
+signbit sqrt square subtract trunc
+"""
+"""Functions of NumPy's that take no longer than memory does."""
+WIDE = "cos exp exp2 log log2 sin tanh"
+"""Those that use wide registers; all others go from element to element."""
+SLOWEST = 8  # Their weight.
+LONG = 1 << 18  # Elements of a part for those that memory keeps waiting; eight parts are worth it.
+
+
+class Shared:
+    """A function of NumPy's own for large arrays, which threads share.
+
+    The parts are the same for any number of threads.
+    """
+
+    __slots__ = ("function", "least", "most", "weight")
+
+    def __init__(self, function: np.ufunc) -> None:
+        name, self.function = function.__name__, function
+        self.weight, self.most, self.least = SLOWEST, BLOCK, BLOCK
+        if name in STEPS.split():
+            self.weight, self.most, self.least = 1, LONG, 8 * LONG
+        elif name in WIDE.split():
+            self.weight = SLOW
+
+    def __call__(self, *arrays: Any, out: Any = None, **options: Any) -> Any:
+        function, shape = self.function, arrays[0].shape
+        if arrays[0].size < self.least:
+            return function(*arrays, out=out, **options)
+        for x in arrays if out is None else (*arrays, out):
+            if x.ndim and (x.shape != shape or not x.flags.c_contiguous):
+                return function(*arrays, out=out, **options)
+        flat = [x.reshape(-1) if x.ndim else x for x in arrays]
+        if out is None:
+            out = np.empty(shape, function(*[x[:1] if x.ndim else x for x in flat]).dtype)
+        target = out.reshape(-1)
+
+        def work(part: slice) -> None:
+            some = [x[part] if x.ndim else x for x in flat]
+            function(*some, out=target[part], **options)
+
+        by_parts(work, target.size, most=self.most, weight=self.weight)
+        return out
+
+
 class Blas:
     """The threads of the BLAS library that NumPy is linked with, where it can be told."""
 
