@@ -12,9 +12,9 @@ import devtensor as dt
 FOLDER = Path(__file__).parent.parent / "docs/examples"
 # What makes each program short enough for devices where every kernel is slow to start.
 SHORT = {
-    "char_gpt": ["--steps", "4"],
+    "char_gpt": ["--steps", "4", "--letters", "4"],
     "cnn_digits": ["--epochs", "1"],
-    "ddpm": ["--steps", "10"],
+    "ddpm": ["--steps", "10", "--judge-steps", "10"],
     "gan": ["--steps", "10"],
     "hessian": [],
     "lstm": ["--steps", "4"],

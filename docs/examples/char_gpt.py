@@ -84,6 +84,7 @@ def main(arguments=None):
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--letters", type=int, default=80, help="how many to write in the end")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
 
@@ -121,7 +122,7 @@ def main(arguments=None):
         )
     found = losses.mean().item()
     print(f"text not seen: {found:.3f} nats a character; trigrams {plain:.3f}")
-    written = model.write(test[:CONTEXT].unsqueeze(0), 80)[0, CONTEXT:].tolist()
+    written = model.write(test[:CONTEXT].unsqueeze(0), options.letters)[0, CONTEXT:].tolist()
     print("it writes:", repr("".join(alphabet[c] for c in written)))
     return found, plain
 

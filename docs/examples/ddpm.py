@@ -37,11 +37,11 @@ class Denoiser(nn.Module):
         return self.leave(x)
 
 
-def classifier(images, labels):
+def classifier(images, labels, steps):
     """A network that tells digits apart."""
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)).to(images.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(150):
+    for _ in range(steps):
         batch = torch.randint(len(labels), (64,), device=images.device)
         loss = F.cross_entropy(model(images[batch]), labels[batch])
         optimizer.zero_grad()
@@ -55,13 +55,14 @@ def main(arguments=None):
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--judge-steps", type=int, default=150, help="of the one that judges")
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
     device = options.device
 
     images, labels = (x.to(device) for x in digits())
     images = images.flatten(1).float() / 8 - 1
-    judge = classifier(images, labels)
+    judge = classifier(images, labels, options.judge_steps)
     level = torch.linspace(0, 1, STEPS + 1, device=device)
     kept = torch.cos((level + 0.01) / 1.01 * math.pi / 2) ** 2  # how much of the image is left
     alpha = (kept[1:] / kept[:-1]).clamp(min=0.05)
