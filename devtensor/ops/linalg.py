@@ -1575,7 +1575,7 @@ def linalg_cholesky(xp, A, /, *, upper=False):
     Returns
     -------
     Tensor
-        Lower triangular `L` with ``A = L @ L.mT``.
+        Lower triangular `L` with ``A = L @ L.mH``.
 
     Raises
     ------
@@ -2501,7 +2501,7 @@ SingularValues.__name__ = "svd"  # as PyTorch shows it
 @composite(method=True, examples=[((4, 3),)])
 @with_out()
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularValues:
-    """Singular values, ``input = U @ diag(S) @ V.mT``; `linalg.svd` is the newer name.
+    """Singular values, ``input = U @ diag(S) @ V.mH``; `linalg.svd` is the newer name.
 
     Parameters
     ----------
@@ -2519,7 +2519,7 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SingularVa
             input.new_zeros((*batch, m, m)), linalg_svdvals(input), input.new_zeros((*batch, n, n))
         )
     U, S, Vh = linalg_svd(input, full_matrices=not some)
-    return SingularValues(U, S, Vh.mT)
+    return SingularValues(U, S, Vh.mH)
 
 
 # ---- norms and distances ----
