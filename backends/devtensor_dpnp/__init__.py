@@ -39,13 +39,14 @@ class Dpnp(Backend):
         from . import runtime  # only now: a program that names no xpu does not import dpnp
 
         self.runtime = runtime
-        from . import copies, elementwise, memory, pool
+        from . import aim, copies, elementwise, memory, pool
         from .kernels import KERNELS, WRITERS
         from .namespace import namespace
 
         pool.install()
         elementwise.install()
-        self.memory, self.pools, self.into = memory, pool.POOLS, copies.into
+        self.memory, self.pools = memory, pool.POOLS
+        self.into, self.aim = copies.into, aim.aimed
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.kernels, self.writers = KERNELS, WRITERS  # type: ignore[misc]
@@ -198,6 +199,33 @@ class Dpnp(Backend):
             self.into(two, one)
         else:
             target[...] = value
+
+    def written(self, kernel: Any, arrays: Any) -> bool:
+        """The result of a kernel that writes each element where it has read it."""
+        first = arrays[0]
+        into = getattr(kernel, "into", None)
+        if into is None or self.overlaps(first):
+            return False
+        bound = getattr(kernel, "__self__", None)
+        if bound is None:
+            return bool(into(*arrays))
+        try:
+            made = into(bound, *arrays)
+        except Exception:  # to be said of the form that writes
+            return False
+        if made is not first:
+            if made.shape != first.shape or made.dtype != first.dtype:
+                return False
+            self.write(first, made)
+        return True
+
+    def aimed(
+        self, array: Any, name: str, function: Any, /, *args: Any, **kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Let the kernel of one operation write over an array."""
+        if self.overlaps(array):
+            return function(*args, **kwargs)
+        return self.aim(array, name, function, *args, **kwargs)
 
     # ---- memory
 

@@ -25,19 +25,20 @@ RUN = 1 << 12
 PASS = """
 __kernel void $NAME(__global $R* restrict out, __global const $T* restrict x,
                     __global const $T* restrict y, const ulong count, const ulong run,
-                    const ulong width, const ulong rows, const long x0, const long x1,
-                    const long x2, const long y0, const long y1, const long y2) {
+                    const ulong width, const ulong rows, const long o0, const long o1,
+                    const long o2, const long x0, const long x1, const long x2, const long y0,
+                    const long y1, const long y2) {
     ulong i = get_global_id(0) * run, end = min(i + run, count);
     ulong row = i / width, column = i % width, upper = row / rows, lower = row % rows;
     while (i < end) {
         ulong n = min(end - i, width - column);
-        __global $R* restrict o = out + i;
+        __global $R* restrict o = out + (long)upper * o0 + (long)lower * o1 + (long)column * o2;
         __global const $T* restrict p = x + (long)upper * x0 + (long)lower * x1 + (long)column * x2;
         __global const $T* restrict q = y + (long)upper * y0 + (long)lower * y1 + (long)column * y2;
         $FIRST
         for (ulong k = 0; k < n; k++) {
             $T a = $A, b = $B;
-            o[k] = $OP;
+            $O = $OP;
         }
         i += n;
         column = 0;
@@ -109,19 +110,24 @@ def run_of(queue: Any) -> int:
 @lru_cache(1024)
 def planned(
     queue: Any, name: str, dtype: Any, made: Any, shape: tuple[int, ...],
-    *operands: tuple[tuple[int, ...], tuple[int, ...]],
+    *places: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Any:  # fmt: skip
-    """The kernel for operands of these shapes and steps, its numbers and size; or None."""
+    """The kernel for a result and operands of these shapes and steps, its numbers, and its size;
+    None if there is none.
+    """
     formula = FORMULAS.get(name) or WHOLE.get((name, dtype.kind))
     if formula is None or str(dtype) not in TYPES or not OPENCL[PLACES[queue]]:
         return None
-    sizes, (x, y) = joined(shape, *[spread(shape, *operand) for operand in operands])
+    sizes, steps = joined(shape, *[spread(shape, *place) for place in places])
     if len(sizes) > 3:
         return None
     lead = 3 - len(sizes)
-    sizes, x, y = [1] * lead + sizes, [0] * lead + x, [0] * lead + y
+    sizes, (o, x, y) = [1] * lead + sizes, [[0] * lead + each for each in steps]
     source, named = PASS.replace("$OP", formula), f"pass_{name}"
     before = []
+    plain = o[2] == 1 or sizes[2] == 1
+    source = source.replace("$O ", "o[k] " if plain else "o[k * o2] ")
+    named += "" if plain else "_out"
     for place, letter, pointer, step in (("$A", "x", "p", x[2]), ("$B", "y", "q", y[2])):
         first, within = ELEMENTS.get(step, ELEMENTS[None])
         before.append(first.format(letter, pointer))
@@ -130,19 +136,25 @@ def planned(
     source = source.replace("$FIRST", " ".join(before)).replace("$NAME", named)
     count, length = prod(shape), run_of(queue)
     numbers: list[Any] = [whole(n) for n in (count, length, sizes[2], sizes[1])]
-    numbers += map(signed, (*x, *y))
+    numbers += map(signed, (*o, *x, *y))
     return kernel(queue, source, named, T=dtype, R=made), numbers, (-(-count // length),)
 
 
-def passed(name: str, a: Any, b: Any, shape: tuple[int, ...], made: Any, queue: Any) -> Any:
+def passed(
+    name: str, a: Any, b: Any, shape: tuple[int, ...], made: Any, queue: Any, out: Any = None
+) -> Any:  # fmt: skip
     """An operation of two inner arrays of one type, which broadcast to `shape`; None if it is not
     one of these, or their elements are strewn about.
+
+    It is written into the inner array `out`, if that is given, which may be one of the two.
     """
-    operands = (a.shape, a.strides), (b.shape, b.strides)
-    plan = planned(queue, name, a.dtype, made, shape, *operands)
+    if out is None:
+        out = fresh(shape, made, queue)
+    places = [(x.shape, x.strides) for x in (out, a, b)]
+    plan = planned(queue, name, a.dtype, made, shape, *places)
     if plan is None:
         return None
     run, numbers, size = plan
-    out = wrap(fresh(shape, made, queue))
-    launch(queue, run, [out, wrap(a), wrap(b), *numbers], size)
-    return out
+    found = wrap(out)
+    launch(queue, run, [found, wrap(a), wrap(b), *numbers], size)
+    return found

@@ -22,8 +22,9 @@ import dpnp.tensor as tensor
 import numpy as np
 from dpnp.tensor import _tensor_elementwise_impl as implementation
 
+from .aim import taken
 from .arithmetic import LIMIT, passed
-from .native import Array, fresh, ordered, run, stretched, wrap
+from .native import Array, apart, fresh, ordered, run, stretched, wrap
 from .runtime import PLACES
 from .views import item_of, part_of
 
@@ -96,6 +97,14 @@ def operand(value: Any, like: Any) -> Any:
 # ---- two operands
 
 
+def takes(target: Any, shape: tuple[int, ...], dtype: Any, *operands: Any) -> bool:
+    """Whether a result of operands can be written over an array as it is made."""
+    a = target._array_obj
+    if a.shape != shape or a.dtype != dtype or a.sycl_queue != operands[0].sycl_queue:
+        return False
+    return all([apart(a, b) for b in operands])
+
+
 def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]:
     """A function of two arrays, or of one and a number."""
     kernel = getattr(implementation, f"_{name}")
@@ -136,15 +145,41 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
         if not size:
             return slow(x1, x2)
         if size >= LIMIT:
-            found = passed(name, a, b, shape, made, queue)
+            target = taken(name)
+            out = None
+            if target is not None and takes(target, shape, made, a, b):
+                out = target._array_obj
+            found = passed(name, a, b, shape, made, queue, out)
             if found is not None:
-                return found
+                return found if out is None else target
         a, b = stretched(a, dtype, shape), stretched(b, dtype, shape)
         out = fresh(shape, made, queue)
         run(kernel, queue, a, b, out)
         return wrap(out)
 
+    def into(x1: Any, x2: Any, /) -> bool:
+        """Write the result over the first; False if that is not the way to do it."""
+        a, b = x1._array_obj, x2._array_obj
+        dtype, queue = a.dtype, a.sycl_queue
+        shape, lead = a.shape, a.ndim - b.ndim
+        if (
+            not a.size
+            or dtype.char not in types
+            or dtype != (BOOL if truth else b.dtype)
+            or b.dtype != dtype
+            or queue not in PLACES
+            or b.sycl_queue != queue
+            or lead < 0
+            or not all([n in (1, m) for n, m in zip(b.shape, shape[lead:], strict=True)])
+            or not apart(a, b)
+        ):
+            return False
+        if a.size < LIMIT or passed(name, a, b, shape, dtype, queue, a) is None:
+            run(kernel, queue, a, stretched(b, dtype, shape), a)
+        return True
+
     call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
+    call.into = into  # type: ignore[attr-defined]
     return call
 
 
@@ -168,7 +203,17 @@ def one(name: str, types: str, truth: bool = False) -> Callable[[Any], Any]:
         run(kernel, queue, a, out)
         return wrap(out)
 
+    def into(x: Any, /) -> bool:
+        """Write the result over `x`; False if that is not the way to do it."""
+        a = x._array_obj
+        queue = a.sycl_queue
+        if a.dtype.char not in types or truth or not a.size or queue not in PLACES:
+            return False
+        run(kernel, queue, a, a)
+        return True
+
     call.__name__, call.__doc__ = name, getattr(dpnp, name).__doc__
+    call.into = into  # type: ignore[attr-defined]
     return call
 
 

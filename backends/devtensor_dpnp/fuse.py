@@ -19,12 +19,13 @@ import numpy as np
 from devtensor.op import Op, catalogue
 from devtensor.ops.reduce import count
 
+from .aim import aimed, taken
 from .formula import ROWS, Formula
-from .launch import TYPES, launch, takes_source
+from .launch import TYPES, launch, signed, takes_source
 from .memory import ordered
-from .native import Array, fresh, wrap
-from .plans import Plan
-from .trace import Trace, Untraceable
+from .native import Array, apart, fresh, wrap
+from .plans import NUMBERS, Plan
+from .trace import Symbol, Trace, Untraceable
 
 LIMIT = 1 << 13
 """Elements from which on a kernel of its own is made for a formula."""
@@ -34,16 +35,66 @@ _formulas: dict[Any, Formula] = {}
 _plans: dict[Any, Any] = {}
 
 
-def run(plan: Plan, arrays: list[Any]) -> Any:
-    """What a formula gives for some arrays."""
-    queue = plan.queue
-    slots = [ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
-    slots += [wrap(fresh(shape, dtype, queue)) for shape, dtype in plan.made]
-    for function, given, size, group in plan.launches:
-        args = [slots[n] if c is None else c for n, c in given]
-        launch(queue, function, args, size, group)
-    results = [x if slot is None else slots[slot] for slot, x in plan.results]
-    return tuple(results) if plan.several else results[0]
+class Ready:
+    """A plan with the numbers of a formula.
+
+    Parameters
+    ----------
+    plan : Plan
+    numbers, results : list
+        Those of the formula; results are symbols, and other things.
+    """
+
+    __slots__ = ("launches", "plan", "rest")
+
+    def __init__(self, plan: Plan, numbers: list[Any], results: list[Any]) -> None:
+        def made(kind: str, value: Any) -> tuple[Any, Any]:
+            if kind == "array":
+                return value, None
+            return None, signed(value) if kind == "size" else NUMBERS[kind](numbers[value])
+
+        self.plan = plan
+        self.rest = [None if x.__class__ is Symbol else x for x in results]
+        self.launches = [
+            (function, [made(*argument) for argument in arguments], size, group)
+            for function, arguments, size, group in plan.launches
+        ]
+
+    def run(self, arrays: list[Any], targets: list[Any]) -> Any:
+        """What the formula gives for some arrays: new ones, or targets."""
+        plan = self.plan
+        queue = plan.queue
+        slots = [ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
+        slots += targets
+        slots += [wrap(fresh(shape, dtype, queue)) for shape, dtype in plan.made]
+        for function, given, size, group in self.launches:
+            args = [slots[n] if c is None else c for n, c in given]
+            launch(queue, function, args, size, group)
+        results = [
+            x if slot is None else slots[slot]
+            for slot, x in zip(plan.results, self.rest, strict=True)
+        ]
+        return tuple(results) if plan.several else results[0]
+
+
+def ready(
+    trace: Trace, results: list[Any], several: bool, arrays: list[Any], targets: list[Any]
+) -> Ready:  # fmt: skip
+    """The plan for a formula that has been written down; one for all that differ in numbers alone.
+
+    Raises
+    ------
+    Untraceable
+        If there is none.
+    """
+    shown = [(x.node.name, x.shape) if x.__class__ is Symbol else None for x in results]
+    given = tuple(map(signature, (*arrays, *targets)))
+    key = arrays[0].sycl_queue, trace.signature(), tuple(shown), several, given, len(targets)
+    plan = _plans.get(key)
+    if plan is None:
+        plan = Plan(trace, results, several, arrays, targets)
+        keep(key, plan)
+    return Ready(plan, trace.numbers, results)
 
 
 def formula_of(xp: Any) -> Formula:
@@ -73,6 +124,8 @@ class Fused:
         self.__name__ = op.name
 
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
+        target = taken(self.op.name)
+        targets = [] if target is None else [target]
         like, least = None, LIMIT if self.least is None else self.least
         for x in arrays:
             if x.__class__ is Array and x.size >= least and x.ndim:
@@ -80,7 +133,10 @@ class Fused:
                 break
         if like is None or not self.fits(like, arrays) or self.warns(like, params):
             return self.kernel(xp, *arrays, **params)
-        return self.run(xp, like, arrays, params)
+        if self.op.writes:
+            written = [arrays[n] for n in self.op.written]
+            targets = [x if x.__class__ is Array else None for x in written]  # not the host's
+        return self.run(xp, like, arrays, targets, params)
 
     def fits(self, like: Any, arrays: tuple[Any, ...]) -> bool:
         """Whether all arrays are of kinds that kernels know, and in one place."""
@@ -102,33 +158,40 @@ class Fused:
             return False
         return count(x.shape, params.get("dim")) <= params.get("correction", 0)
 
-    def run(self, xp: Any, like: Any, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    def run(
+        self, xp: Any, like: Any, arrays: tuple[Any, ...], targets: list[Any],
+        params: dict[str, Any],
+    ) -> Any:  # fmt: skip
         """Run the kernels that are the formula for arrays like these."""
         given = [x for x in arrays[: self.count] if x.__class__ is Array]
+        if targets and not can_be_written(targets, given):
+            targets = []
         key: Any
         try:
             key = (
                 self,
                 like.sycl_queue,
                 *[signature(x) for x in arrays],
+                *[("target", signature(x)) for x in targets],
                 *[(name, signature(x)) for name, x in params.items()],
             )
-            plan: Any = _plans.get(key)
+            found: Any = _plans.get(key)
         except TypeError:
-            key = plan = None
-        if plan is None:
+            key = found = None
+        if found is None:
             try:
-                plan = self.planned(xp, like, arrays, given, params)
+                found = self.planned(xp, like, arrays, given, targets, params)
             except (Untraceable, AttributeError, TypeError):
                 # A step without a counterpart, or an error of the caller's, which comes again.
-                plan = False
+                found = False
             if key is not None:
-                keep(key, plan)
-        return run(plan, given) if plan else self.kernel(xp, *arrays, **params)
+                keep(key, found)
+        return found.run(given, targets) if found else self.kernel(xp, *arrays, **params)
 
     def planned(
-        self, xp: Any, like: Any, arrays: tuple[Any, ...], given: list[Any], params: dict[str, Any]
-    ) -> Plan:
+        self, xp: Any, like: Any, arrays: tuple[Any, ...], given: list[Any], targets: list[Any],
+        params: dict[str, Any],
+    ) -> Ready:  # fmt: skip
         """Write the formula down for arrays like these."""
         trace = Trace(like.dtype, like.device)
         places = iter(range(len(given)))
@@ -138,7 +201,26 @@ class Fused:
         ]
         result = self.formula(formula_of(xp), *symbols, *arrays[self.count :], **params)
         several = isinstance(result, (tuple, list))
-        return Plan(trace, list(result) if several else [result], several, given)
+        return ready(trace, list(result) if several else [result], several, given, targets)
+
+    def into(self, xp: Any, *arrays: Any) -> Any:
+        """The result, in the memory of the first array where that is possible."""
+        return aimed(arrays[0], self.op.name, self, xp, *arrays)
+
+
+def can_be_written(targets: list[Any], given: list[Any]) -> bool:
+    """Whether kernels may write to arrays of some queue what they make of others, one by one."""
+    arrays = [x for x in targets if x is not None]
+    queue = given[0].sycl_queue
+    for n, x in enumerate(arrays):
+        if x.sycl_queue != queue:
+            return False
+        a = x._array_obj
+        if not all([apart(a, y._array_obj) for y in given]):
+            return False
+        if not all([apart(a, y._array_obj, False) for y in arrays[:n]]):
+            return False
+    return True
 
 
 def signature(x: Any) -> Any:
@@ -180,18 +262,18 @@ def along(arrays: list[Any], write: Callable[..., Any], *how: Any) -> Any:
     """What a formula gives for large arrays, or None; `how` tells it from other formulas."""
     like = arrays[0]
     key = like.sycl_queue, how, *map(signature, arrays)
-    plan: Any = _plans.get(key)
-    if plan is None:
+    found: Any = _plans.get(key)
+    if found is None:
         trace = Trace(like.dtype, like.device)
         symbols = [trace.given(place, x.dtype, x.shape) for place, x in enumerate(arrays)]
         try:
             result = write(*symbols)
             several = isinstance(result, tuple)
-            plan = Plan(trace, list(result) if several else [result], several, arrays)
+            found = ready(trace, list(result) if several else [result], several, arrays, [])
         except Untraceable:
-            plan = False
-        keep(key, plan)
-    return run(plan, arrays) if plan else None
+            found = False
+        keep(key, found)
+    return found.run(arrays, []) if found else None
 
 
 def copied(x: Any) -> Any:

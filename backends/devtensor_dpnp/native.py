@@ -69,6 +69,25 @@ def ordered(a: Any) -> bool:
     return True
 
 
+def span(a: Any) -> tuple[int, int]:
+    """The addresses between which the elements of an array lie."""
+    first = a._pointer
+    reach = [(n - 1) * s * a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
+    low = first + sum([r for r in reach if r < 0])
+    return low, first + sum([r for r in reach if r > 0]) + a.itemsize
+
+
+def apart(a: Any, b: Any, same: bool = True) -> bool:
+    """Whether what is written to `a`, element by element, changes nothing of `b` that is still to
+    be read: they lie apart, or if `same` are the same places in the same order.
+    """
+    if a._pointer == b._pointer and a.shape == b.shape and a.strides == b.strides:
+        return same
+    low, high = span(a)
+    start, end = span(b)
+    return high <= start or end <= low
+
+
 def run(kernel: Callable[..., Any], queue: Any, *given: Any) -> None:
     """Start one of dpnp's kernels after all that it has been asked for."""
     order = ORDER[queue]

@@ -20,6 +20,7 @@ NUMBERS = {
     "float": single, "double": double, "int": ctypes.c_int32, "uint": word,
     "long": signed, "ulong": whole,
 }  # fmt: skip
+"""What arguments of kernels are made with, by their types."""
 FEW = 1 << 16
 """Elements that a processor's core may as well go along alone; of a GPU it is a sixteenth."""
 CHUNK = 512
@@ -53,12 +54,17 @@ class Plan:
         Whether it gave a tuple.
     arrays : list
         The arrays that it was given.
+    targets : list
+        For some of the results, arrays in which they may be written.
     """
 
-    def __init__(self, trace: Trace, results: list[Any], several: bool, arrays: list[Any]) -> None:
+    def __init__(
+        self, trace: Trace, results: list[Any], several: bool, arrays: list[Any],
+        targets: list[Any],
+    ) -> None:  # fmt: skip
         if any(min(x._array_obj.strides, default=0) < 0 for x in arrays):
             raise Untraceable("backwards")  # their memory is said to start elsewhere
-        self.nodes, self.arrays, self.several = trace.nodes, arrays, several
+        self.nodes, self.arrays, self.several = trace.nodes, [*arrays, *targets], several
         self.queue = arrays[0].sycl_queue
         device = self.queue.sycl_device
         self.vectors = goes_alone(device)
@@ -69,25 +75,43 @@ class Plan:
         self.made: list[tuple[Shape, Any]] = []
         self.launches: list[Any] = []
         self.held: dict[Node, int] = {}
-        self.results: list[Any] = []
+        self.results: list[int | None] = []
         self.wanted: dict[Node, int] = {}
-        for x in results:
+        alone = self.one_by_one(results)
+        for k, x in enumerate(results):
             if x.__class__ is not Symbol:
                 if isinstance(x, Array):
                     raise Untraceable("a result from elsewhere")
-                self.results.append((None, x))
+                self.results.append(None)
                 continue
             if prod(x.shape) != prod(x.node.shape):
                 raise Untraceable("a broadcast result")
             node = x.node
             if node in self.wanted:  # each result has memory of its own
                 node = trace.made("{0}", Symbol(trace, node, node.shape), dtype=node.dtype).node
-            self.wanted[node] = self.new(x.shape, x.dtype)
-            self.results.append((self.wanted[node], None))
+            there = len(arrays) + k
+            if not (alone and k < len(targets) and self.takes(there, x, node)):
+                there = self.new(x.shape, x.dtype)
+            self.wanted[node] = there
+            self.results.append(there)
         if not self.wanted:
             raise Untraceable("no result")
         self.schedule()
         del self.nodes, self.arrays, self.held, self.wanted
+
+    def one_by_one(self, results: list[Any]) -> bool:
+        """Whether one kernel makes all results, each element of those of its place alone."""
+        shapes = {x.node.shape for x in results if x.__class__ is Symbol}
+        return len(shapes) == 1 and not any(n.axes or n.how == "place" for n in self.nodes)
+
+    def takes(self, slot: int, x: Symbol, node: Node) -> bool:
+        """Whether an array takes a result as it is."""
+        target = self.arrays[slot]
+        if target is None or target.shape != x.shape or target.dtype != x.dtype:
+            return False
+        steps = target._array_obj.strides
+        shown = [n for n in x.shape if n != 1] == [n for n in node.shape if n != 1]
+        return shown and all(n == 1 or s > 0 for n, s in zip(x.shape, steps, strict=True))
 
     def new(self, shape: Shape, dtype: Any) -> int:
         """The number of a new array."""
@@ -269,8 +293,4 @@ class Plan:
         """One more kernel."""
         source, name, arguments, size, group = program.write(chunks)
         function = kernel(self.queue, source, name)
-        given = [
-            (value, None) if kind == "array" else (None, NUMBERS[kind](value))
-            for kind, value in arguments
-        ]
-        self.launches.append((function, given, size, group))
+        self.launches.append((function, arguments, size, group))

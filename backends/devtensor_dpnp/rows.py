@@ -300,7 +300,7 @@ class Program:
     def write(self, chunks: int = 1) -> tuple[str, str, list[Any], Shape, Shape | None]:
         """The source, its kernel's name, the arguments, and how many work items there are.
 
-        Arguments are ("array", number), or a type and a number.
+        Arguments are ("array", which), (a type, which number of the trace), or ("size", a number).
         """
         self.chunked = chunks > 1
         self.cut = self.longest() if self.gone else 0
@@ -362,7 +362,7 @@ class Program:
                 longs[f"s{k}_c"] = prod(self.where[k].shape)
         for name, value in longs.items():
             texts.append(f"const long {name}")
-            arguments.append(("long", value))
+            arguments.append(("size", value))
         return texts, arguments
 
     def longest(self) -> int:

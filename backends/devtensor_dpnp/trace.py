@@ -38,7 +38,7 @@ class Node:
     Attributes
     ----------
     how : str
-        "given" of array number `place`; "number", which is `place`; "value", an expression;
+        "given" of array number `place`; "number" `place` of the trace's; "value", an expression;
         "place", along axis `place`; "best", what stands at the place that a reduction gave; or the
         name of a reduction over `axes`.
     needs : tuple of Node
@@ -73,11 +73,18 @@ class Trace:
         The type of the numbers that it contains.
     device : object
         What symbols say about where they are.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    numbers : list
+        What other formulas of the same nodes may have others of.
     """
 
     def __init__(self, dtype: Any, device: Any) -> None:
         self.dtype, self.device = dtype, device
         self.nodes: list[Node] = []
+        self.numbers: list[Any] = []
 
     def node(self, how: str, dtype: Any, shape: Shape, *more: Any, **named: Any) -> Node:
         """A new node, with a name of its own."""
@@ -101,7 +108,17 @@ class Trace:
             value = float(value)
         else:
             raise Untraceable(value)
-        return self.node("number", dtype, (), place=value)
+        self.numbers.append(value)
+        return self.node("number", dtype, (), place=len(self.numbers) - 1)
+
+    def signature(self) -> tuple[Any, ...]:
+        """What tells formulas apart that are calculated differently."""
+        return tuple(
+            [
+                (n.how, n.dtype.char, n.shape, n.text, n.axes, n.place, *[m.name for m in n.needs])
+                for n in self.nodes
+            ]
+        )
 
     def made(self, text: str, *operands: Any, dtype: Any = None) -> Symbol:
         """The result of an expression; `text` has {0}, {1} for the operands and {T} for their type.

@@ -355,14 +355,14 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
     if mode is None or not free_of_records(target, mode):
         return False
     if mode is RECORD:
-        for x in args:
-            if PLAIN[x.__class__] and requires_grad(x):
+        for x in (*args, *kwargs.values()):
+            if isinstance(x, Tensor) and requires_grad(x):
                 return False
     backend, array = target._device.backend, target._array
     if backend.overlaps(array):
         return False
     try:
-        made = function(*args, **kwargs)
+        made = backend.aimed(array, name.removesuffix("_"), function, *args, **kwargs)
     except Exception:  # to be said of the form that writes
         return False
     value = made._array
@@ -372,7 +372,8 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
         return False
     if value.dtype is not array.dtype and not dtypes.can_cast(made.dtype, target.dtype):
         return False
-    backend.write(array, value)
+    if value is not array:
+        backend.write(array, value)
     if target._node is not INFERENCE:
         memory_of(target).written(name, *users_place(3))
     return True
