@@ -54,10 +54,11 @@ def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mea
         np.exp(loss, out=loss)
         part = np.empty(loss.shape, loss.dtype)
         log_of_one_and(loss, part, np.empty(loss.shape, loss.dtype))
-        np.multiply(ours, y[some], out=part)
-        np.subtract(loss, part, out=loss)
-        np.maximum(ours, 0, out=part)
+        np.subtract(1, y[some], out=part)
+        np.multiply(part, ours, out=part)
         np.add(loss, part, out=loss)
+        np.minimum(ours, 0, out=part)
+        np.subtract(loss, part, out=loss)
         if kept is None:
             wide = np.float32 if is_half(loss.dtype) else None
             sums[some.start] = float(np.add.reduce(loss, dtype=wide))
@@ -141,6 +142,26 @@ def class_entropy(
     return reduce_classes(xp, loss, coefficient, reduction), probabilities
 
 
+def class_likelihood(
+    xp: Any,
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    /,
+    *,
+    dim: int,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+) -> Any:
+    """`class_likelihood`, the targets' numbers read at once."""
+    target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
+    if input.ndim == 2 and dim == 1:
+        read = input[np.arange(len(target)), target]
+    else:
+        read = np.squeeze(np.take_along_axis(input, np.expand_dims(target, dim), dim), dim)
+    return reduce_classes(xp, np.negative(read), coefficient, reduction)
+
+
 def class_slope(
     xp: Any,
     pull: Array,
@@ -175,5 +196,6 @@ KERNELS = {
     "squared_error": squared_error,
     "logit_entropy": logit_entropy,
     "class_entropy": class_entropy,
+    "class_likelihood": class_likelihood,
     "class_slope": class_slope,
 }

@@ -92,15 +92,23 @@ def max_windows(
             dilation=dilation, keep=keep,
         )  # fmt: skip
         return best.astype(input.dtype), which
-    if 0 < math.prod(shape) * math.prod(kernel) <= FEW:
-        index = spots(input.shape[-dims:], kernel, size, stride, padding, dilation)
-        if index is not None:
-            flat = input.reshape(math.prod(shape[:-dims]), -1).take(index, 1)
-            best = np.maximum.reduce(flat, 1)
-            which = flat.argmax(1).astype(np.min_scalar_type(math.prod(kernel) - 1))
-            if input.dtype.kind != "f" or not np.isnan(best).any():
-                return best.reshape(shape), which.reshape(shape)
     fill = -np.inf if input.dtype.kind == "f" else np.iinfo(input.dtype).min
+    if 0 < math.prod(shape) * math.prod(kernel) <= FEW:
+        index, padded = spots(input.shape[-dims:], kernel, size, stride, padding, dilation)
+        flat = input
+        if padded is not None:
+            flat = np.full((*shape[:-dims], *padded), fill, input.dtype)
+            flat[
+                last([slice(p, p + n) for p, n in zip(padding, input.shape[-dims:], strict=True)])
+            ] = input
+        flat = flat.reshape(math.prod(shape[:-dims]), -1).take(index, 1)
+        best = np.maximum.reduce(flat, 1)
+        # What is not a number, or no larger than what lies outside, is looked at in another way.
+        if (input.dtype.kind != "f" and padded is None) or (best > fill).all():
+            if not keep:
+                return best.reshape(shape), np.empty(0, np.uint8)
+            which = flat.argmax(1).astype(np.min_scalar_type(math.prod(kernel) - 1))
+            return best.reshape(shape), which.reshape(shape)
     where = (kernel, size, stride, padding, dilation, fill)
     found = elements(input, *where)
     best = np.array(next(found))
@@ -127,13 +135,12 @@ FEW = 1 << 12  # Elements of windows below which calls cost more than they do.
 @lru_cache(128)
 def spots(
     sizes: Sizes, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
-) -> Array | None:  # fmt: skip
-    """Where windows' elements are in a flattened plane; None if some are not there."""
-    reach = extent(kernel, size, stride, dilation)
-    if any(padding) or any(r > n for r, n in zip(reach, sizes, strict=True)):
-        return None
-    starts, offsets = plane(size, sizes, kernel, stride, padding, dilation)
-    return offsets[:, None] + starts.reshape(-1)
+) -> tuple[Array, Sizes | None]:  # fmt: skip
+    """Where windows' elements are in a flattened plane, and the size of that if it is padded."""
+    ends = [r - p for r, p in zip(extent(kernel, size, stride, dilation), padding, strict=True)]
+    whole = tuple([p + max(n, e) for p, n, e in zip(padding, sizes, ends, strict=True)])
+    starts, offsets = plane(size, whole, kernel, stride, (0,) * len(sizes), dilation)
+    return offsets[:, None] + starts.reshape(-1), None if whole == sizes else whole
 
 
 def take_larger(best: Array, which: Array, part: Array, k: int) -> None:
@@ -345,46 +352,7 @@ def avg_spread(
     return padded
 
 
-@lru_cache(512)
-def parts(sizes: Sizes, size: Sizes) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """From where to where the windows of `adaptive_avg` are, in each dimension."""
-    return tuple([tuple(common.shares(n, o)) for n, o in zip(sizes, size, strict=True)])
-
-
-def adaptive_avg(xp: Any, input: Array, /, *, size: Sizes) -> Array:
-    """`adaptive_avg`: small planes by a product of matrices."""
-    dims = len(size)
-    sizes = input.shape[-dims:]
-    found: Array | None = None
-    if 0 < math.prod(sizes) * math.prod(size) <= SMALL:
-        wide = input.astype(np.float32) if is_half(input.dtype) else input
-        matrix, count = members(sizes, parts(sizes, size), wide.dtype)
-        found = summed(wide, dims, matrix, size)
-    if found is None:
-        plain: Array = common.adaptive_avg.kernel(xp, input, size=size)
-        return plain
-    np.divide(found, count.reshape(size), out=found)
-    return found.astype(input.dtype, copy=False)
-
-
-def adaptive_avg_spread(xp: Any, g: Array, /, *, sizes: Sizes) -> Array:
-    """`adaptive_avg_spread`: small planes by a product of matrices."""
-    dims = len(sizes)
-    size = g.shape[-dims:]
-    found: Array | None = None
-    if 0 < math.prod(sizes) * math.prod(size) <= SMALL:
-        wide = g.astype(np.float32) if is_half(g.dtype) else g
-        matrix, count = members(sizes, parts(sizes, size), wide.dtype)
-        found = summed(wide / count.reshape(size), dims, matrix.T, sizes)
-    if found is None:
-        plain: Array = common.adaptive_avg_spread.kernel(xp, g, sizes=sizes)
-        return plain
-    return found.astype(g.dtype, copy=False)
-
-
 KERNELS = {
-    "adaptive_avg": adaptive_avg,
-    "adaptive_avg_spread": adaptive_avg_spread,
     "avg_spread": avg_spread,
     "avg_windows": avg_windows,
     "chosen": chosen,

@@ -12,7 +12,7 @@ from devtensor.ops.arguments import axis, over
 
 from ..quick import SHORT
 from ..quick import sum as add_up
-from .linalg import Array, is_half, ones
+from .linalg import FLOATS, Array, is_half, ones
 
 SMALL = 1 << 9  # With fewer elements NumPy's own sum is quicker.
 
@@ -59,6 +59,17 @@ def sum(
     if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None:
         return common.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
     return fast_sum(input, over(dim, input.ndim), keepdim)
+
+
+def nansum(
+    xp: Any, input: Array, /, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """`nansum`, which is a sum where that is finite."""
+    if input.dtype in FLOATS and dtype is None:
+        found = fast_sum(input, over(dim, input.ndim), keepdim)
+        if np.isfinite(found).all():
+            return found
+    return common.nansum.kernel(xp, input, dim, keepdim, dtype=dtype)
 
 
 def mean(
@@ -149,6 +160,7 @@ def recur(xp: Any, input: Array, factor: Array, /, dim: int) -> Array:
 KERNELS = {
     "sum": sum,
     "mean": mean,
+    "nansum": nansum,
     "prod": prod,
     "variance": variance,
     "deviation": deviation,
