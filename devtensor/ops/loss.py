@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from devtensor.dtype import int64, uint8
 from devtensor.example import fixed, ints, positive, unit
 from devtensor.op import composite, derivative, op
+from devtensor.ops.activation import logsigmoid
 from devtensor.ops.arguments import anywhere
+from devtensor.ops.create import ones_like, zeros_like
 from devtensor.ops.linalg import kind_of, require_batches
 
 if TYPE_CHECKING:
@@ -935,7 +937,7 @@ def binary_cross_entropy_with_logits(
     else:
         pos_weight = broadcast(input, pos_weight)[1]
         factor = (pos_weight - 1) * target + 1
-        loss = (1 - target) * input + factor * logit_entropy(input, input.detach() * 0 + 1, "none")
+        loss = (1 - target) * input - factor * logsigmoid(input)
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -954,10 +956,8 @@ def binary_cross_entropy_with_logits(
 )
 def logit_entropy(xp, input, target, /, reduction="mean"):
     """Cross entropy of scores of yes, reduced."""
-    positive_part = xp.maximum(input, xp.zeros_like(input))
-    return reduce_array(
-        xp, positive_part - input * target + xp.log1p(xp.exp(-xp.abs(input))), reduction
-    )
+    log_sigmoid = xp.minimum(input, xp.zeros_like(input)) - xp.log1p(xp.exp(-xp.abs(input)))
+    return reduce_array(xp, (1 - target) * input - log_sigmoid, reduction)
 
 
 def logit_entropy_rule(xp, g, input, target, input_shape, reduction, needs):
@@ -1003,7 +1003,7 @@ def hinge_embedding_loss(
         If `reduction` is another word.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
-    nothing = (input * target).detach() * 0
+    nothing = zeros_like((input * target).detach())
     unlike = (margin - input).clamp(min=0)
     loss = (unlike + nothing).where(target != 1, nothing) + (input + nothing).where(
         target != -1, nothing
@@ -1043,8 +1043,7 @@ def soft_margin_loss(
         If `reduction` is another word.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
-    z = target * input
-    return reduced(logit_entropy(z, z.detach() * 0 + 1, "none"), reduction)
+    return reduced(-logsigmoid(target * input), reduction)
 
 
 # ---- distributions ----
@@ -1158,9 +1157,9 @@ def poisson_nll_loss(
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         above = target > 1
-        safe = target.where(above, target * 0 + 1)
+        safe = target.where(above, ones_like(target))
         stirling = safe * safe.log() - safe + 0.5 * (2 * math.pi * safe).log()
-        loss = loss + stirling.where(above, stirling * 0)
+        loss = loss + stirling.where(above, zeros_like(stirling))
     return reduced(loss, reduction)
 
 
@@ -1207,7 +1206,7 @@ def gaussian_nll_loss(
     if isinstance(var, float):
         if var < 0:
             raise ValueError(f"var has negative entry/entries: {var}")
-        var = input.detach() * 0 + var
+        var = var * ones_like(input)
     elif anywhere(var < 0):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
@@ -1281,7 +1280,7 @@ def cosine_embedding_loss(
     products = (input1 * input2).sum(-1)
     squares = (input1.square().sum(-1) + 1e-12) * (input2.square().sum(-1) + 1e-12)
     cosine = products / squares.sqrt()
-    nothing = cosine.detach() * 0
+    nothing = zeros_like(cosine)
     alike, unlike = 1 - cosine, (cosine - margin).clamp(min=0)
     return reduced(
         alike.where(target == 1, nothing) + unlike.where(target == -1, nothing), reduction
@@ -1481,7 +1480,7 @@ def multilabel_margin_loss(
     scores, places = input.reshape(-1, classes), target.reshape(-1, classes)
     listed = (places == -1).long().cumsum(1) == 0
     safe = places * listed
-    right = (scores.detach() * 0).scatter_add(1, safe, listed.to(scores.dtype)) > 0
+    right = zeros_like(scores).scatter_add(1, safe, listed.to(scores.dtype)) > 0
     gap = (1 - scores.gather(1, safe).unsqueeze(2) + scores.unsqueeze(1)).clamp(min=0)
     counted = listed.unsqueeze(2) & ~right.unsqueeze(1)
     loss = (gap * counted).sum((1, 2)) / classes

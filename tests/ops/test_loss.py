@@ -47,6 +47,27 @@ def test_of_two_tensors(name, reduction):
             )
 
 
+@pytest.mark.parametrize(
+    "name", [*PAIRS, "soft_margin_loss", "hinge_embedding_loss", "nll", "weighted"]
+)
+def test_of_what_is_infinite(name):
+    inputs = np.tile([np.inf, -np.inf, np.nan, 0.0, -2.0, 1.0], 4)
+    targets = np.repeat([1.0, -1.0, 0.0, 0.25], 6)
+
+    def loss(m, x, y):
+        if name == "nll":
+            return m.nn.functional.gaussian_nll_loss(x, y, 0.5, reduction="none")
+        if name == "weighted":
+            return m.nn.functional.binary_cross_entropy_with_logits(
+                x, y, pos_weight=y + 1, reduction="none"
+            )
+        return getattr(m.nn.functional, name)(x, y, reduction="none")
+
+    same(loss, inputs, targets, grad=False)
+    if "hinge" in name:
+        same(loss, targets, inputs, grad=False)
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_numbers_and_nothing(reduction):
     for name in (

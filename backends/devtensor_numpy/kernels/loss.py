@@ -11,7 +11,8 @@ from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from ..near import log_of_one_and
 from ..parts import BLOCK, SLOW, by_parts
-from .linalg import Array, is_half, ones, sum_of_squares
+from ..quick import ones
+from .linalg import Array, is_half, sum_of_squares
 from .powers import NEAR, within
 
 
