@@ -354,10 +354,9 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
     mode, target = unwatched(), args[0]
     if mode is None or not free_of_records(target, mode):
         return False
-    if mode is RECORD:
-        for x in (*args, *kwargs.values()):
-            if isinstance(x, Tensor) and requires_grad(x):
-                return False
+    given = (*args, *kwargs.values())
+    if mode is RECORD and any([isinstance(x, Tensor) and requires_grad(x) for x in given]):
+        return False
     backend, array = target._device.backend, target._array
     if backend.overlaps(array):
         return False
