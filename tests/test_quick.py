@@ -145,7 +145,7 @@ def test_digits_near_zero(name, least, kind, wide, close):
 @pytest.mark.parametrize("length", [2, 3, 64, 5000])
 def test_sums_of_rows(kind, length):
     x = np.random.default_rng(0).integers(-9, 9, (3, 700, length)).astype(kind)
-    for axis in (2, -1, (2,), (1, 2), 1):
+    for axis in (2, -1, (2,), (1, 2), 1, 0, (1, 0), (0, -1), (2, 0, 1), None):
         for keep in (True, False):
             found = quick.sum(x, axis=axis, keepdims=keep)
             wanted = x.sum(axis=axis, keepdims=keep, dtype=found.dtype)

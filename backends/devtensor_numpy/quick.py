@@ -7,6 +7,7 @@ without dimensions.
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,14 @@ Array = np.ndarray[Any, Any]
 def number(value: float, dtype: np.dtype[Any]) -> Array:
     """A number as an array without dimensions, with which NumPy calculates faster."""
     return np.asarray(value, dtype)
+
+
+@lru_cache(64)
+def ones(count: int, dtype: np.dtype[Any]) -> Array:
+    """A vector of ones that nobody writes to."""
+    vector = np.ones(count, dtype)
+    vector.flags.writeable = False
+    return vector
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
@@ -94,8 +103,8 @@ def full_like(x: Any, fill_value: Any, /, *, dtype: Any = None, device: Any = No
 
 # ---- reductions ----
 
-MANY = 1 << 12  # Elements from which on the way to add them up matters.
-SHORT = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
+MANY = 1 << 9  # Elements from which on NumPy takes longer to add them up than BLAS.
+LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _add: Any = np.add.reduce
 _multiply: Any = np.multiply.reduce
@@ -107,14 +116,42 @@ _and: Any = np.logical_and.reduce
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum, in row order whatever the order of the numbers is."""
-    if x.size >= MANY and 1 < x.shape[-1] <= SHORT and dtype is None and x.dtype in FLOATS:
-        last = x.ndim - 1
-        if axis in (last, -1, (last,)) and last and x.flags.c_contiguous:
-            # NumPy takes 5 to 20 times as long.
-            rows = x.reshape(-1, x.shape[-1]).dot(np.ones(x.shape[-1], x.dtype))
-            return rows.reshape((*x.shape[:-1], 1) if keepdims else x.shape[:-1])
+    if x.size >= MANY and dtype is None and x.dtype in FLOATS and x.flags.c_contiguous:
+        made = by_ones(x, axis, keepdims)
+        if made is not None:
+            return made
     out = _add(x, axis, dtype, None, keepdims)
     return out if out.ndim < 2 or out.flags.c_contiguous else np.array(out, order="C")
+
+
+def by_ones(x: Array, axis: Any, keepdims: bool) -> Array | None:
+    """The sum over all, the first or the last dimensions, as a product with ones; else None."""
+    ndim, shape = x.ndim, x.shape
+    listed = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    where = sorted([d + ndim if d < 0 else d for d in listed])
+    if not where or where[0] < 0 or where[-1] >= ndim or where[-1] - where[0] != len(where) - 1:
+        return None
+    kept = [1] * len(where) if keepdims else []
+    if len(where) == ndim:
+        return sum_all(x.reshape(-1)).reshape(kept)
+    if where[-1] == ndim - 1:
+        length = math.prod(shape[where[0] :])
+        if length > LONG:
+            return None
+        return x.reshape(-1, length).dot(ones(length, x.dtype)).reshape(*shape[: where[0]], *kept)
+    if where[0]:
+        return None
+    count = math.prod(shape[: len(where)])
+    return ones(count, x.dtype).dot(x.reshape(count, -1)).reshape(*kept, *shape[len(where) :])
+
+
+def sum_all(flat: Array) -> Array:
+    """The sum of a flat array, by rows."""
+    whole = flat.size - flat.size % LONG
+    if not whole:
+        return np.asarray(_add(flat))
+    total = _add(flat[:whole].reshape(-1, LONG).dot(ones(LONG, flat.dtype)))
+    return np.asarray(total + _add(flat[whole:]))
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
@@ -152,22 +189,23 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
     return x.argmin(axis, keepdims=keepdims)
 
 
-def cumulative_sum(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
-    """The sums so far."""
-    if include_initial or not by_steps(x, axis, dtype):
-        return np.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
-    return accumulated(np.add, x, axis)
+def cumulative(name: str, function: np.ufunc) -> Any:
+    """The array API's function of that name, for what a function of two makes of all so far."""
+    usual = getattr(np, name)
+
+    def call(
+        x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+    ) -> Any:
+        if include_initial or not by_steps(x, axis, dtype):
+            return usual(x, axis=axis, dtype=dtype, include_initial=include_initial)
+        return accumulated(function, x, axis)
+
+    call.__name__ = name
+    return call
 
 
-def cumulative_prod(
-    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-) -> Any:
-    """The products so far."""
-    if include_initial or not by_steps(x, axis, dtype):
-        return np.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
-    return accumulated(np.multiply, x, axis)
+cumulative_sum = cumulative("cumulative_sum", np.add)
+cumulative_prod = cumulative("cumulative_prod", np.multiply)
 
 
 def by_steps(x: Any, axis: int | None, dtype: Any) -> bool:

@@ -13,7 +13,8 @@ from devtensor.ops import activation as common
 
 from ..choice import BITS
 from ..parts import BLOCK, SLOW, by_parts
-from .linalg import FLOATS, Array, is_half, ones
+from ..quick import ones
+from .linalg import FLOATS, Array, is_half
 from .powers import NEAR, powers, within
 
 ROW = 1 << 13

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..parts import each, parts
-from .linalg import Array, is_half, ones
+from ..quick import ones
+from .linalg import Array, is_half
 from .powers import FAR, within
 
 

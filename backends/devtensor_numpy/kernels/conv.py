@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..parts import each
-from .linalg import Array, is_half, ones
+from ..quick import ones
+from .linalg import Array, is_half
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW = 48  # Columns of an image below which several images make one product.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import numpy as np
 from devtensor.ops import linalg as common
 from devtensor.ops.arguments import over
 from devtensor.ops.linalg import require_product, rows_of
+
+from ..quick import ones
 
 Array = np.ndarray[Any, Any]
 
@@ -64,14 +65,6 @@ def outer_sum(xp: Any, left: Array, right: Array, /) -> Array:
         count = rows_of(left)
         left, right = left.reshape(count, left.shape[-1]), right.reshape(count, right.shape[-1])
     return product(left.T, right)
-
-
-@lru_cache(64)
-def ones(count: int, dtype: np.dtype[Any]) -> Array:
-    """A vector of ones that nobody writes to."""
-    vector = np.ones(count, dtype)
-    vector.flags.writeable = False
-    return vector
 
 
 def row_sum(xp: Any, input: Array, /) -> Array:

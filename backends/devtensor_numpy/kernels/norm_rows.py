@@ -9,7 +9,8 @@ import numpy as np
 from devtensor.ops import norm as common
 
 from ..parts import BLOCK as CACHED
-from .linalg import Array, ones
+from ..quick import ones
+from .linalg import Array
 from .sums import by_blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,46 +9,11 @@ import numpy as np
 from devtensor.ops import reduce as common
 from devtensor.ops.arguments import axis, over
 
-from ..quick import SHORT
 from ..quick import sum as add_up
-from .linalg import FLOATS, Array, is_half, ones
+from .linalg import FLOATS, Array, is_half
 
-SMALL = 1 << 9  # With fewer elements NumPy's own sum is quicker.
-
-
-def fast_sum(x: Array, where: tuple[int, ...], keepdim: bool) -> Array:
-    """The sum of floats over some dimensions."""
-    ndim = x.ndim
-    if x.size < SMALL or x.dtype.kind != "f" or not x.flags.c_contiguous or not where:
-        return add_up(x, axis=where, keepdims=keepdim)
-    where = tuple(sorted(where))
-    shape = x.shape
-    if len(where) == ndim:
-        total = sum_all(x.reshape(-1))
-        return total.reshape((1,) * ndim) if keepdim else total
-    kept = (
-        tuple([1 if d in where else n for d, n in enumerate(shape)])
-        if keepdim
-        else tuple([n for d, n in enumerate(shape) if d not in where])
-    )
-    if where[0] == ndim - len(where):  # The last dimensions.
-        length = math.prod(shape[where[0] :])
-        if length <= SHORT:
-            return np.matmul(x.reshape(-1, length), ones(length, x.dtype)).reshape(kept)
-    elif where[-1] == len(where) - 1:  # The first ones.
-        count = math.prod(shape[: len(where)])
-        return np.matmul(ones(count, x.dtype), x.reshape(count, -1)).reshape(kept)
-    return add_up(x, axis=where, keepdims=keepdim)
-
-
-def sum_all(flat: Array) -> Array:
-    """The sum of a flat array, by rows."""
-    size = flat.size
-    whole = size - size % SHORT
-    if not whole:
-        return np.asarray(np.add.reduce(flat))
-    total = np.add.reduce(np.matmul(flat[:whole].reshape(-1, SHORT), ones(SHORT, flat.dtype)))
-    return np.asarray(total + np.add.reduce(flat[whole:]))
+MANY = 1 << 12  # Numbers of which a product is made by columns.
+COLUMNS = 1 << 9  # Of which the product of many numbers is made.
 
 
 def sum(
@@ -58,7 +22,7 @@ def sum(
     """`sum`."""
     if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None:
         return common.sum.kernel(xp, input, dim, keepdim, dtype=dtype)
-    return fast_sum(input, over(dim, input.ndim), keepdim)
+    return add_up(input, axis=over(dim, input.ndim), keepdims=keepdim)
 
 
 def nansum(
@@ -66,7 +30,7 @@ def nansum(
 ) -> Any:
     """`nansum`, which is a sum where that is finite."""
     if input.dtype in FLOATS and dtype is None:
-        found = fast_sum(input, over(dim, input.ndim), keepdim)
+        found = add_up(input, axis=over(dim, input.ndim), keepdims=keepdim)
         if np.isfinite(found).all():
             return found
     return common.nansum.kernel(xp, input, dim, keepdim, dtype=dtype)
@@ -79,7 +43,7 @@ def mean(
     if input.dtype.kind != "f" or input.dtype.itemsize == 2 or dtype is not None or not input.size:
         return common.mean.kernel(xp, input, dim, keepdim, dtype=dtype)
     where = over(dim, input.ndim)
-    total = fast_sum(input, where, keepdim)
+    total = add_up(input, axis=where, keepdims=keepdim)
     return total * input.dtype.type(1 / common.count(input.shape, where))
 
 
@@ -89,9 +53,9 @@ def variance(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: boo
     number = common.count(input.shape, where)
     if input.dtype.kind != "f" or is_half(input.dtype) or number <= correction or not input.ndim:
         return common.variance.kernel(xp, input, dim, correction, keepdim)
-    away = np.subtract(input, fast_sum(input, where, True) / number)
+    away = np.subtract(input, add_up(input, axis=where, keepdims=True) / number)
     np.square(away, out=away)
-    return fast_sum(away, where, keepdim) / input.dtype.type(number - correction)
+    return add_up(away, axis=where, keepdims=keepdim) / input.dtype.type(number - correction)
 
 
 def deviation(xp: Any, input: Array, /, dim: Any, correction: float, keepdim: bool) -> Array:
@@ -106,10 +70,10 @@ def prod(
     size = input.size
     if is_half(input.dtype) and dtype is None:
         return prod(xp, input.astype(np.float32), dim, keepdim).astype(input.dtype)
-    if dim is not None or keepdim or input.dtype.kind != "f" or size < SHORT or dtype is not None:
+    if dim is not None or keepdim or input.dtype.kind != "f" or size < MANY or dtype is not None:
         return common.prod.kernel(xp, input, dim, keepdim, dtype=dtype)
-    flat, whole = input.reshape(-1), size - size % SMALL
-    columns = np.multiply.reduce(flat[:whole].reshape(-1, SMALL), 0)
+    flat, whole = input.reshape(-1), size - size % COLUMNS
+    columns = np.multiply.reduce(flat[:whole].reshape(-1, COLUMNS), 0)
     return np.asarray(np.multiply.reduce(columns) * np.multiply.reduce(flat[whole:]))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from devtensor.ops import norm as common
 
 from ..parts import by_parts
-from ..quick import number
-from .linalg import Array, is_half, ones
+from ..quick import number, ones
+from .linalg import Array, is_half
 
 BLOCK = 1 << 19  # Elements worked on at a time: with three such blocks the third cache is not full.
 LONG = 1 << 12  # The longest row that is added up in one go, for the sake of precision.
