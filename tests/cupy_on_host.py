@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 SOLVERS = """
-cholesky det eigh eigvalsh inv matrix_power pinv qr slogdet solve svd
+cholesky det eig eigh eigvals eigvalsh inv matrix_power pinv qr slogdet solve svd
 """
 TRANSFORMS = """
 fft ifft rfft irfft fft2 ifft2 fftn ifftn rfftn irfftn hfft ihfft

@@ -167,6 +167,16 @@ def test_bincount(library):
 # ---- extras: memory
 
 
+@pytest.mark.parametrize("library", [k for k in KINDS if k != "strict"], indirect=True)
+def test_eigenvalues_of_any_matrix(library):  # the standard of 2024 has none
+    matrices = np.array([[[2.0, 1.0], [4.0, -1.0]], [[0.0, 1.0], [-1.0, 0.0]]])
+    values, vectors = map(library.back, library.xp.linalg.eig(library(matrices)))
+    np.testing.assert_allclose(matrices @ vectors, values[:, None] * vectors, atol=1e-12)
+    alone = library.back(library.xp.linalg.eigvals(library(matrices)))
+    for found in (values, alone):
+        np.testing.assert_allclose(np.sort_complex(found), [[-2, 3], [-1j, 1j]], atol=1e-12)
+
+
 def test_sliding_window_is_a_view(library):
     x = library(np.arange(24.0).reshape(4, 6))
     for dim, size, step in ((0, 2, 1), (1, 3, 2), (1, 6, 1), (0, 1, 5)):

@@ -930,16 +930,6 @@ def test_matrix_products_of_expanded_tensors():
         assert dt.einsum("bij,bjk->bik", x, y).tolist() == [[[3, 3], [3, 3]]] * 5
 
 
-def test_eigenvalues_of_any_matrix():
-    x = dt.tensor([[2.0, 1.0], [4.0, -1.0]], device="xpu", requires_grad=True)
-    values, vectors = dt.linalg.eig(x)
-    assert dt.allclose((x + 0j) @ vectors, values * vectors, atol=1e-5)
-    for found in (values, dt.linalg.eigvals(x.detach())):
-        assert sorted(found.real.tolist()) == pytest.approx([-2, 3])
-    values.real.sum().backward()  # the trace
-    assert dt.allclose(x.grad, dt.eye(2, device="xpu"), atol=1e-5)
-
-
 def test_transforms_and_products_of_overlapping_windows():
     found = []
     for device in ("cpu", "xpu"):

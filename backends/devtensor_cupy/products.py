@@ -90,6 +90,27 @@ def eigvalsh(x: Any, /) -> Any:
         return cupy.linalg.eigvalsh(x, "L")
 
 
+def of_any(name: str, x: Any) -> Any:
+    """Eigenvalues of matrices that need not be Hermitian."""
+    solver = getattr(cupy.linalg, name, None)
+    if solver is None:
+        raise NotImplementedError(
+            f"linalg.{name}: CuPy {cupy.__version__} has none; update to 14, or use .cpu()"
+        )
+    with noticing():
+        return solver(x)
+
+
+def eig(x: Any, /) -> Any:
+    """The eigenvalues and eigenvectors of any matrices."""
+    return of_any("eig", x)
+
+
+def eigvals(x: Any, /) -> Any:
+    """The eigenvalues of any matrices."""
+    return of_any("eigvals", x)
+
+
 def pinv(x: Any, /, *, rtol: float | None = None) -> Any:
     """The pseudo-inverse matrices."""
     if rtol is None:
@@ -160,7 +181,8 @@ def outer(x1: Any, x2: Any, /) -> Any:
 
 
 linalg = SimpleNamespace(
-    cholesky=cholesky, cross=cross, det=det, diagonal=diagonal, eigh=eigh, eigvalsh=eigvalsh,
+    cholesky=cholesky, cross=cross, det=det, diagonal=diagonal, eig=eig, eigh=eigh,
+    eigvals=eigvals, eigvalsh=eigvalsh,
     inv=inv, matmul=cupy.matmul, matrix_norm=matrix_norm, matrix_power=matrix_power,
     matrix_rank=matrix_rank, matrix_transpose=guarded.matrix_transpose, outer=outer, pinv=pinv,
     qr=qr, slogdet=slogdet, solve=solve, svd=svd, svdvals=svdvals, tensordot=guarded.tensordot,
