@@ -195,7 +195,8 @@ class Dpnp(Backend):
         if value.dtype != target.dtype:
             value = self.xp.astype(value, target.dtype)
         one, two = target._array_obj, value._array_obj
-        if one.shape == two.shape and one.usm_data is not two.usm_data and one.size:
+        other = one.usm_data is not two.usm_data and one.size
+        if other and (one.shape == two.shape or not two.ndim):
             self.into(two, one)
         else:
             target[...] = value

@@ -13,10 +13,11 @@ import numpy as np
 from dpnp.tensor import _tensor_impl as implementation
 
 from .arithmetic import joined, run_of
+from .fuse import moved
 from .launch import kernel, launch, move, signed, takes_source, whole
 from .lookup import WIDTHS
 from .memory import FEW
-from .native import fresh, run, wrap
+from .native import fresh, run, stretched, wrap
 
 LEAD = 5
 """How many dimensions the kernel has beside that of rows."""
@@ -40,21 +41,25 @@ __kernel void $NAME(__global $R* restrict out, __global const $T* restrict x, co
 """Numbers `d` count how often the dimensions before that of rows have been gone through."""
 
 
-def written(simple: bool, value: str = "") -> tuple[str, str]:
-    """The source and the name of the kernel, which is `simple` if elements follow each other.
+WAYS = {(1, 1): ("rows", "k", "k"), (0, 1): ("one", "k", "0")}
+"""Kernels for some steps from one element to the next, there and here: where the elements are."""
+
+
+def written(step: int, to: int, value: str = "") -> tuple[str, str]:
+    """The source and the name of the kernel for elements that are `step` apart, to be `to` apart.
 
     A `value` says what becomes of an element.
     """
     dims = range(LEAD)
-    to, at = ("k", "k") if simple else ("(long)k * to", "(long)k * from")
+    way, there, here = WAYS.get((step, to), ("elements", "(long)k * to", "(long)k * from"))
     parts = {
-        "NAME": f"{'convert' if value else 'copy'}_{'rows' if simple else 'elements'}",
+        "NAME": f"{'convert' if value else 'copy'}_{way}",
         "SIZES": ", ".join([f"const ulong n{d}, const long t{d}, const long f{d}" for d in dims]),
         "START": " ".join([f"ulong d{d} = rest % n{d}; rest /= n{d};" for d in reversed(dims)]),
         "THERE": " + ".join([f"(long)d{d} * t{d}" for d in dims]),
         "HERE": " + ".join([f"(long)d{d} * f{d}" for d in dims]),
         "NEXT": " ".join([f"if (++d{d} < n{d}) continue; d{d} = 0;" for d in reversed(dims)]),
-        "COPY": f"o[{to}] = {(value or '{}').format(f'p[{at}]')}",
+        "COPY": f"o[{there}] = {(value or '{}').format(f'p[{here}]')}",
     }
     source = ROWS
     for place, text in parts.items():
@@ -76,13 +81,13 @@ def copy(a: Any, out: Any) -> bool:
     if min([abs(s) for s in steps if s], default=1) < abs(steps[-1]) or min(to) < to[-1]:
         return False  # elements of columns follow each other
     if a.dtype == out.dtype:
-        source, name = written(steps[-1] == to[-1] == 1)
+        source, name = written(steps[-1], to[-1])
         types = dict.fromkeys("TR", np.dtype(WIDTHS[a.dtype.itemsize]))
     else:
         value = "{} != 0" if out.dtype == np.bool_ else "($R){}"
         if a.dtype.kind == "f" and out.dtype.kind in "iu":
             value = "($R)(long){}"  # what does not fit loses its high bits
-        source, name = written(steps[-1] == to[-1] == 1, value)
+        source, name = written(steps[-1], to[-1], value)
         types = {"T": a.dtype, "R": out.dtype}
     function = kernel(a.sycl_queue, source, name, **types)
     width = max(run_of(a.sycl_queue), PIECE)
@@ -101,8 +106,9 @@ def copy(a: Any, out: Any) -> bool:
 
 
 def into(a: Any, out: Any) -> None:
-    """Copy an inner array into another one of its shape and type, and of other memory."""
-    if a.size < FEW or not copy(a, out):
+    """Copy an inner array into another one of its type and of other memory; it may broadcast."""
+    a = stretched(a, a.dtype, out.shape)
+    if a.size < FEW or not (copy(a, out) or moved(wrap(a), wrap(out))):
         run(implementation._copy_usm_ndarray_into_usm_ndarray, a.sycl_queue, a, out)
 
 

@@ -11,7 +11,7 @@ size of the arrays and on how they lie, but on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -258,10 +258,15 @@ def keep(key: Any, plan: Any) -> None:
     _plans[key] = plan
 
 
-def along(arrays: list[Any], write: Callable[..., Any], *how: Any) -> Any:
-    """What a formula gives for large arrays, or None; `how` tells it from other formulas."""
+def along(
+    arrays: list[Any], write: Callable[..., Any], *how: Any, targets: Sequence[Any] = ()
+) -> Any:
+    """What a formula gives for large arrays, or None; `how` tells it from other formulas.
+
+    It may be written in `targets`, which lie apart from the arrays.
+    """
     like = arrays[0]
-    key = like.sycl_queue, how, *map(signature, arrays)
+    key = like.sycl_queue, how, len(targets), *map(signature, (*arrays, *targets))
     found: Any = _plans.get(key)
     if found is None:
         trace = Trace(like.dtype, like.device)
@@ -269,17 +274,28 @@ def along(arrays: list[Any], write: Callable[..., Any], *how: Any) -> Any:
         try:
             result = write(*symbols)
             several = isinstance(result, tuple)
-            found = ready(trace, list(result) if several else [result], several, arrays, [])
+            found = ready(
+                trace, list(result) if several else [result], several, arrays, list(targets)
+            )
         except Untraceable:
             found = False
         keep(key, found)
-    return found.run(arrays, []) if found else None
+    return found.run(arrays, list(targets)) if found else None
 
 
 def copied(x: Any) -> Any:
     """A copy in row order: dpnp takes 6 to 30 times NumPy's time where elements lie otherwise."""
     found = along([x], lambda same: same.trace.made("{0}", same)) if large(x) else None
     return x.copy(order="C") if found is None else found
+
+
+def moved(x: Any, out: Any) -> bool:
+    """Copy a large array into one of its shape and type, apart from it; False if that cannot be."""
+
+    def write(same: Symbol) -> Symbol:
+        return same.trace.made("{0}", same)
+
+    return large(x) and along([x], write, targets=[out]) is out
 
 
 def reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Any:

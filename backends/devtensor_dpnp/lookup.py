@@ -134,8 +134,8 @@ def checked(pairs: Pairs, look: str = WRAP) -> None:
             raise IndexError(f"index {wrong} is out of bounds for axis of size {size}")
 
 
-def noted(queue: Any, pairs: Pairs, look: str) -> None:
-    """Wait for kernels that look at indices while they work.
+def noted(queue: Any, end: Any, pairs: Pairs, look: str) -> None:
+    """Wait for a kernel that looks at indices while it works, and for those before it.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def noted(queue: Any, pairs: Pairs, look: str) -> None:
     if look == TRUST:
         return
     note = NOTES.of(queue)[1]
-    queue.wait()
+    end.wait()
     if note.value:
         note.value = 0
         checked(pairs, look)
@@ -251,8 +251,8 @@ def taken(
     numbers: list[Any] = [whole(n) for n in (out.size, run, many, inner)]
     numbers += map(signed, middle.numbers(look))
     args = [out, middle.array, ordered(index), NOTES.of(queue)[0], *numbers]
-    launch(queue, function, args, (-(-out.size // run),))
-    noted(queue, pairs, look)
+    end = launch(queue, function, args, (-(-out.size // run),))
+    noted(queue, end, pairs, look)
     return out
 
 
@@ -280,8 +280,8 @@ def write(
     numbers: list[Any] = [whole(n) for n in (many, inner, run)]
     numbers += map(signed, middle.numbers(look))
     args = [out, ordered(src), ordered(index), NOTES.of(queue)[0], *numbers]
-    launch(queue, function, args, (middle.outer, -(-inner // run)))
-    noted(queue, pairs, look)
+    end = launch(queue, function, args, (middle.outer, -(-inner // run)))
+    noted(queue, end, pairs, look)
 
 
 ENOUGH = 64
