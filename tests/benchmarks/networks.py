@@ -7,10 +7,9 @@ they may.
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
 from statistics import median
+
+from beside import clock_of, libraries, parser, turns
 
 SECONDS = 0.06
 """In a block."""
@@ -178,44 +177,17 @@ NAMES = (
 )  # fmt: skip
 
 
-def compare(steps, rounds):
-    """Seconds of steps that take turns."""
-    counts = []
-    for step in steps:
-        step()
-        begun = time.perf_counter()
-        step()
-        counts.append(max(1, int(SECONDS / (time.perf_counter() - begun))))
-    times = [[] for _ in steps]
-    for _ in range(rounds):
-        for step, count, found in zip(steps, counts, times, strict=True):
-            begun = time.perf_counter()
-            for _ in range(count):
-                step()
-            found.append((time.perf_counter() - begun) / count)
-    return [median(found) for found in times]
-
-
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("names", nargs="*", default=NAMES)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    options = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-    import torch
-
-    import devtensor
-
-    libraries = (devtensor, torch)
-    for lib in libraries:
-        lib.set_num_threads(options.threads)
-    networks = [Networks(lib) for lib in libraries]
-    print(f"{options.threads} threads")
+    parsed = parser(__doc__.split(":")[0], 7)
+    parsed.add_argument("names", nargs="*", default=NAMES)
+    options = parsed.parse_args()
+    networks = [Networks(lib) for lib in libraries(options.threads)]
+    clock, measure = clock_of(options)
+    print(measure)
     for name in options.names:
-        ours, theirs = compare([getattr(of, name)() for of in networks], options.rounds)
+        steps = [getattr(of, name)() for of in networks]
+        ours, theirs = map(median, turns(steps, options.rounds, SECONDS, clock))
         print(
             f"{name:14} devtensor {ours * 1e3:8.2f} ms  torch {theirs * 1e3:8.2f} ms  "
             f"{ours / theirs:5.2f} x torch",

@@ -8,14 +8,13 @@ should have nothing else to do; ``--threads 1`` and ``--cpu`` measure the proces
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import os
-import time
 from pathlib import Path
 from statistics import median
 from types import ModuleType
+
+from beside import clock_of, libraries, parser
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PROGRAMS = {
@@ -69,21 +68,10 @@ def compare(name, arguments, rounds, clock):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--cpu", action="store_true", help="the processor's time")
-    options = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-    import torch
-
-    import devtensor
-
-    torch.set_num_threads(options.threads)
-    devtensor.set_num_threads(options.threads)
-    clock = time.process_time if options.cpu else time.perf_counter
-    print(f"{options.threads} threads, {'processor' if options.cpu else 'clock'} time")
+    options = parser(__doc__.splitlines()[0], 7).parse_args()
+    libraries(options.threads)
+    clock, measure = clock_of(options)
+    print(measure)
     for title, (name, arguments) in PROGRAMS.items():
         times = compare(name, arguments, options.rounds, clock)
         value = median(a / b for a, b in zip(times["devtensor"], times["torch"], strict=True))

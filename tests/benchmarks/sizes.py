@@ -2,15 +2,14 @@
 
 Each call, and then each call with its way back, by both libraries in turn in one process; a ratio
 is that of the shortest times. Both use as many threads as they may. The slowest ones are shown.
+``--threads 1 --cpu`` tells the kernels from what else the machine does.
 """
 
 from __future__ import annotations
 
-import argparse
-import math
-import os
-import time
 from statistics import median
+
+from beside import clock_of, libraries, parser, turns
 
 TARGET = 2.0
 SECONDS = 0.004
@@ -63,6 +62,26 @@ F.cross_entropy(x, i)|F.mse_loss(x, y)|F.smooth_l1_loss(x, y)|F.cosine_similarit
 F.binary_cross_entropy_with_logits(x, u)
 t.zeros(n, n)|t.arange(n * n)|t.rand(n, n)|t.randn(n, n)|t.randint(0, 10, (n, n))|t.randperm(n * n)
 x.half()|x.double()|x.long()|j + j|j // 3|j.sum(1)|b & b|b.sum(1)
+x % p|t.fmod(x, p)|t.hypot(x, y)|p.log2()|p.exp2()|x.floor()|x.tan()|x.atan()|x.sinh()|x.isnan()
+t.logaddexp(x, y)|u.logit()|p.lgamma()|p.digamma()|t.addcmul(x, x, y)|x.nan_to_num()|t.xlogy(x, p)
+F.hardsigmoid(x)|F.celu(x)|F.softshrink(x)|F.threshold(x, 0, 0)|F.glu(x)|F.prelu(x, v[:1])|x.std()
+x.mean()|x.max()|x.amin(0)|x.any(1)|x.norm()|x.cumprod(1)|x.cummax(1)[0]|x.logcumsumexp(1)
+x.count_nonzero()|x.nansum()|x.quantile(0.5, 1)|x.diff()|j.unique()|t.histc(x.detach(), 10)
+t.searchsorted(v.sort()[0], x)|x.clone()|x.repeat(2, 1)|x.view(-1)|x.t()|x.chunk(2)[0]
+x.unbind(0)[0]|x.triu()|x[1:, ::2]|x[..., 0]|x.index_select(0, i)|x.take(j)|x.scatter(1, j, y)
+x.index_fill(0, i, 0.0)|x.masked_select(b)|t.meshgrid(v, v, indexing="ij")[0]|t.tril_indices(n, n)
+t.eye(n)|t.full((n, n), 2.0)|t.linspace(0, 1, n)|t.zeros_like(x)|t.tensor([1.0, 2.0])
+t.bmm(x[None], y[None])|t.addmm(v, x, y)|v @ v|t.outer(v, v)|t.linalg.inv(x + n * t.eye(n))
+t.linalg.solve(x + n * t.eye(n), y)|t.cdist(x, y)|t.linalg.cholesky(x @ x.t() + n * t.eye(n))
+t.fft.rfft(x).abs()|t.fft.irfft(t.fft.rfft(x))|F.instance_norm(im)
+F.conv2d(im, w, stride=2, padding=1)|F.conv2d(im, w[:, :, :1, :1])|F.unfold(im, 3)
+F.adaptive_avg_pool2d(im, 1)|F.adaptive_max_pool2d(im, 2)|F.max_pool2d(im, 3, 2, 1)
+F.interpolate(im, scale_factor=2, mode="bilinear")|F.pad(im, (1, 1, 1, 1), mode="reflect")
+F.pixel_shuffle(im, 2)|F.scaled_dot_product_attention(x[None, None], y[None, None], y[None, None])
+F.nll_loss(x, i)|F.l1_loss(x, y)|F.huber_loss(x, y)|F.binary_cross_entropy(x.sigmoid(), u)
+F.kl_div(x, u, reduction="sum")|F.gaussian_nll_loss(x, y, p)|F.triplet_margin_loss(x, y, p)
+F.cross_entropy(x, i, label_smoothing=0.1)|F.cross_entropy(x, u)|F.pairwise_distance(x, y)|j * x
+j.float()|b.float()|(x > 0).sum()|j.exp()|x.sum(1, dtype=t.float64)|x.reshape(shape=(-1,))
 """
 
 
@@ -79,12 +98,7 @@ def made(lib, names, text, back):
     run = eval(f"lambda: {text}", names)
     leaves = [x for x in names.values() if getattr(x, "requires_grad", False)]
     if not back:
-
-        def forth():
-            with lib.no_grad():
-                return run()
-
-        return forth
+        return run
     result = run()
     if not result.requires_grad:
         return None
@@ -98,60 +112,35 @@ def made(lib, names, text, back):
     return both
 
 
-def seconds(functions, rounds):
-    """The shortest times of functions that take turns."""
-    counts = []
-    for function in functions:
-        function()
-        begun = time.perf_counter()
-        function()
-        counts.append(max(1, math.ceil(SECONDS / max(time.perf_counter() - begun, 1e-7))))
-    found = [math.inf] * len(functions)
-    for _ in range(rounds):
-        for place, (function, count) in enumerate(zip(functions, counts, strict=True)):
-            begun = time.perf_counter()
-            for _ in range(count):
-                function()
-            found[place] = min(found[place], (time.perf_counter() - begun) / count)
-    return found
-
-
-def compare(libraries, size, back, rounds):
+def compare(both, size, back, rounds, clock):
     """By call: the ratio, and both times."""
-    names = [inputs(lib, size) for lib in libraries]
+    names = [inputs(lib, size) for lib in both]
     found = {}
     for text in calls():
-        pair = [made(lib, x, text, back) for lib, x in zip(libraries, names, strict=True)]
-        if None not in pair:
-            ours, theirs = seconds(pair, rounds)
-            found[text] = (ours / theirs, ours, theirs)
+        pair = [made(lib, x, text, back) for lib, x in zip(both, names, strict=True)]
+        if None in pair:
+            continue
+        with both[0].set_grad_enabled(back), both[1].set_grad_enabled(back):
+            ours, theirs = map(min, turns(pair, rounds, SECONDS, clock))
+        found[text] = (ours / theirs, ours, theirs)
     return found
 
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--size", type=int, default=512, help="rows and columns")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--show", type=int, default=25, help="how many of the slowest")
-    options = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-    import torch
-
-    import devtensor
-
-    libraries = (devtensor, torch)
-    for lib in libraries:
-        lib.set_num_threads(options.threads)
+    parsed = parser(__doc__.split(":")[0], 5)
+    parsed.add_argument("--size", type=int, default=512, help="rows and columns")
+    parsed.add_argument("--show", type=int, default=25, help="how many of the slowest")
+    options = parsed.parse_args()
+    both = libraries(options.threads)
+    clock, measure = clock_of(options)
     for back in (False, True):
-        found = compare(libraries, options.size, back, options.rounds)
+        found = compare(both, options.size, back, options.rounds, clock)
         ratios = [ratio for ratio, _, _ in found.values()]
         above = sum(ratio > TARGET for ratio in ratios)
         print(
             f"{'there and back' if back else 'without gradients'}, {options.size} x {options.size},"
-            f" {options.threads} threads: median {median(ratios):.2f} x torch, {above} of "
+            f" {measure}: median {median(ratios):.2f} x torch, {above} of "
             f"{len(ratios)} above {TARGET:g}"
         )
         slowest = sorted(found.items(), key=lambda item: -item[1][0])
