@@ -1206,7 +1206,8 @@ def gaussian_nll_loss(
     if isinstance(var, float):
         if var < 0:
             raise ValueError(f"var has negative entry/entries: {var}")
-        var = ones_like(input) * var
+        everywhere: Tensor = ones_like(input) * var
+        var = everywhere
     elif anywhere(var < 0):
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
