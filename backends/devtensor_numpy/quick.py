@@ -154,6 +154,14 @@ def sum_all(flat: Array) -> Array:
     return np.asarray(total + _add(flat[whole:]))
 
 
+def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean."""
+    if x.dtype not in FLOATS:
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    total = sum(x, axis=axis, keepdims=keepdims)
+    return total / (x.size / total.size) if total.size else total
+
+
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """The product."""
     return _multiply(x, axis, dtype, None, keepdims)

@@ -60,7 +60,12 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
     TypeError
         If `dims` holds something else than integers.
     """
-    if dims.__class__ is int or hasattr(dims, "dtype") or not isinstance(dims, Iterable):
+    kind = dims.__class__
+    if kind is int or (
+        kind is not tuple
+        and kind is not list
+        and (hasattr(dims, "dtype") or not isinstance(dims, Iterable))
+    ):
         return (axis(dims, ndim),)
     found = tuple([axis(dim, ndim) for dim in dims])
     for place, dim in enumerate(found):
@@ -71,9 +76,9 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
 
 def over(dim: Any, ndim: int) -> tuple[int, ...]:
     """The dimensions to reduce: all for None or an empty sequence."""
-    if dim is None or (dim.__class__ is not int and isinstance(dim, Sequence) and not dim):
+    if dim is None:
         return tuple(range(ndim))
-    found = axes(dim, ndim)
+    found = axes(dim, ndim) if dim.__class__ is int or not isinstance(dim, Sequence) or dim else ()
     return found if ndim else ()
 
 

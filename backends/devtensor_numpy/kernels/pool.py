@@ -129,7 +129,7 @@ def max_windows(
     return best.reshape(shape), which.reshape(shape)
 
 
-FEW = 1 << 12  # Elements of windows below which calls cost more than they do.
+FEW = 1 << 13  # Elements of windows below which calls cost more than they do.
 
 
 @lru_cache(128)
