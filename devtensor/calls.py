@@ -7,6 +7,7 @@ the namespace ``torch.ops.devtensor``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from math import prod
 from typing import Any, NamedTuple
 
@@ -64,7 +65,10 @@ def called(op: Op, inputs: list[Any], params: Params) -> tuple[OpOverload, Call]
         return call.operation(), call
     if op.star is not None:
         given[op.star :] = [given[op.star :]]
-    if op.public and find(op.shown) is op.function:
+    found: Any = find(op.shown) if op.public else None
+    if unwrap(found) is unwrap(
+        op.function
+    ):  # which may have the casts of mixed precision before it
         args, kwargs = as_given(op, given, params, None)
         call = Call(f"{op.shown}.{form_of(op.shown, op, args, kwargs)}", args, kwargs)
         return call.operation(), call

@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.route import asking_first
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -96,6 +97,7 @@ def _check_tensor_all(cond: Tensor, message: Message = None) -> None:
     _check_tensor_all_with(RuntimeError, cond, message)
 
 
+@asking_first
 def _assert(condition: Any, message: Any) -> None:
     """Raise AssertionError if a condition does not hold."""
     if not condition:

@@ -344,6 +344,8 @@ def with_aliases(function: Function) -> Function:
                     refuse_wrong(args, kwargs)
                 kwargs["dtype"] = PYTHON.get(kind, kind)
         if routed((*args, *kwargs.values()) if kwargs else args):
+            if stars == ["args"] and args[-1].__class__ in (list, tuple):
+                args = (*args[:-1], *args[-1])  # operands in one sequence are told one by one
             return hand_over(call, args, kwargs)
         if flags and (kwargs or len(args) > first):
             for place, name in flags:

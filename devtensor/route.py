@@ -151,6 +151,18 @@ def hand_over(
     )
 
 
+def asking_first(function: Function) -> Function:
+    """A function of operations that asks its arguments and modes what it does, as those do."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if routed((*args, *kwargs.values()) if kwargs else args):
+            return hand_over(call, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 def converted(result: Any, cls: type) -> Any:
     """A result, and the tensors in it, as tensors of a subclass."""
     if isinstance(result, Tensor):

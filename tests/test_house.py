@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ["errors", "futures", "hooks", "size", "return_types", "torch_version"],
     ["example", "settings", "backends", "later", "refusal"],
-    ["compiler", "_dynamo", "cpu", "distributed", "fx", "hub", "multiprocessing", "nvtx"],
+    ["compiler", "_dynamo", "cpu", "distributed", "hub", "multiprocessing", "nvtx"],
     ["nested", "onnx"],
     ["dtype", "limits", "backend", "readings"],
     ["device"],
@@ -103,6 +103,7 @@ FLOORS = [
         "foreach",
         "func",
         "functional",
+        "fx",
         "jit",
         "library",
         "native",

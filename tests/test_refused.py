@@ -18,7 +18,6 @@ MODULES = {
     "jit": "freeze optimize_for_inference save load fork wait",
     "hub": "load list help load_state_dict_from_url download_url_to_file",
     "onnx": "export",
-    "fx": "Graph GraphModule Interpreter Node Proxy Tracer Transformer symbolic_trace",
     "library": "triton_op opcheck register_autocast",
     "distributed": "init_process_group all_reduce barrier broadcast all_gather new_group",
     "distributed.fsdp": "fully_shard FullyShardedDataParallel",
@@ -71,7 +70,7 @@ def test_marks_do_nothing():
         jit.ignore, jit.ignore(), jit.ignore(drop=True), jit.unused, jit.export, jit.interface,
         jit.script_if_tracing, jit._overload, compiler.disable, compiler.disable(recursive=False),
         compiler.allow_in_graph, compiler.compile, dt.compile, dt.compile(mode="max-autotune"),
-        dt.fx.wrap, jit.script, jit.trace, jit.trace_module, jit.script_method,
+        jit.script, jit.trace, jit.trace_module, jit.script_method,
     ):  # fmt: skip
         assert mark(function) is function
     assert not jit.is_scripting() and not jit.is_tracing()

@@ -1,5 +1,7 @@
 """Subclasses of Tensor, classes with ``__torch_function__``, and modes of functions."""
 
+import inspect
+
 import pytest
 
 import devtensor as dt
@@ -247,3 +249,27 @@ def test_a_method_that_libraries_tell_from_the_function(t):
         assert [part.tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
         assert all(type(part) is Noted for part in parts)
     assert seen == [(True, False), *[(False, True)] * 3]
+
+
+NAMED = {"weight", "target", "targets", "key", "value", "input2", "x2", "other", "indices"}
+
+
+FUNCTIONS = sorted(set(dt.nn.functional.__all__) & set(dir(torch.nn.functional)))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_of_networks_asks(name):
+    class Answer:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func.__name__
+
+    function = getattr(dt.nn.functional, name)
+    needed = [
+        p.name for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]  # fmt: skip
+    args = [Answer() if not i or one in NAMED else 1 for i, one in enumerate(needed)]
+    if name.startswith("threshold"):  # whose forms do not show their numbers
+        args = [Answer(), 1, 2]
+    assert isinstance(function(*args or [Answer()]), str)

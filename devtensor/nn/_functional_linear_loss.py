@@ -163,7 +163,7 @@ def linear_cross_entropy(
             f"linear_weight of 2 dimensions. Got reduction={reduction!r}, label_smoothing="
             f"{label_smoothing}, target.dtype={target.dtype}, linear_weight.ndim="
             f"{linear_weight.ndim}",
-            stacklevel=2,
+            stacklevel=3,
         )
     rows = linear_weight.flatten(0, -2)
     bias = None if linear_bias is None else linear_bias.flatten()

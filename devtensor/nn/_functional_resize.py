@@ -192,7 +192,7 @@ def upsample(
     """Resize; an old name of `interpolate`."""
     warnings.warn(
         "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
+        stacklevel=3,
     )
     return interpolate(input, size, scale_factor, mode, align_corners)
 

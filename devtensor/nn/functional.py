@@ -15,6 +15,7 @@ from devtensor.nn import (
     _functional_window,
 )
 from devtensor.op import catalogue, in_place
+from devtensor.route import asking_first
 
 # Functions of the whole package that are expected here too.
 SHARED = (
@@ -40,16 +41,20 @@ def gather() -> dict[str, Any]:
         _functional_resize,
         _functional_window,
     ):
-        shelf |= {name: getattr(module, name) for name in module.__all__}
+        shelf |= {name: asking_first(getattr(module, name)) for name in module.__all__}
     for name, entry in catalogue.items():
         if entry.home == "nn" or name in SHARED:
             shelf[name] = entry.function
-    shelf |= {name: getattr(_functional_forms, name) for name in _functional_forms.__all__}
+    forms = _functional_forms
+    shelf |= {name: asking_first(getattr(forms, name)) for name in forms.__all__}
     for name in ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold"):
         shelf[f"{name}_"] = in_place(shelf[name])
     for name in _functional_forms.INPLACE:
         if name in shelf:
             shelf[name] = _functional_forms.with_inplace(shelf[name])
+    for function in shelf.values():
+        if function.__module__.startswith("devtensor.nn."):
+            function.__module__ = __name__  # where it is found, also by pickle
     return shelf
 
 

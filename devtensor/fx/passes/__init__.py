@@ -1,0 +1,1 @@
+"""What works on graphs (``torch.fx.passes``)."""
