@@ -76,9 +76,9 @@ def axes(dims: Any, ndim: int) -> tuple[int, ...]:
 
 def over(dim: Any, ndim: int) -> tuple[int, ...]:
     """The dimensions to reduce: all for None or an empty sequence."""
-    if dim is None:
+    if dim is None or (dim.__class__ is not int and isinstance(dim, Sequence) and not dim):
         return tuple(range(ndim))
-    found = axes(dim, ndim) if dim.__class__ is int or not isinstance(dim, Sequence) or dim else ()
+    found = axes(dim, ndim)
     return found if ndim else ()
 
 
