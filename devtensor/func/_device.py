@@ -99,6 +99,7 @@ class BatchBackend:
     """What a backend is to its device, for batches; what is not here is the library's own."""
 
     host = False
+    writers = Backend.writers  # none: the library's take no batches
 
     def __init__(self, device: BatchDevice) -> None:
         self.place = device
@@ -140,7 +141,7 @@ class BatchBackend:
         steps: tuple[int, ...] = self.inner.strides(array.value)
         return steps[1:] if array.many else steps
 
-    in_rows = Backend.in_rows
+    in_rows, aimed = Backend.in_rows, Backend.aimed
 
     def shares(self, one: Any, two: Any) -> bool:
         """Whether two batches look at the same memory."""
