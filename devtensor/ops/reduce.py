@@ -106,6 +106,7 @@ def total(xp: Any, input: Any, where: tuple[int, ...], keepdim: bool, dtype: Any
         *EXAMPLES,
         ((0, 3),),
         ((0, 3), {"dim": 0}),
+        ((2, 3), {"dim": ()}),
         (ints(2, 3),),
         (bools(2, 3), {"dim": 0}),
         (ints(2, 3), {"dtype": float64}),
