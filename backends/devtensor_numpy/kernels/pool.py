@@ -208,7 +208,12 @@ def chosen_spread(
     if g.size:
         places = positions(which, sizes, kernel, stride, padding, dilation)
         places = in_all_planes(places, dims, math.prod(sizes))
-        np.add.at(result.reshape(-1), places, g.reshape(-1).astype(result.dtype, copy=False))
+        flat, values = result.reshape(-1), g.reshape(-1).astype(result.dtype, copy=False)
+        # Windows side by side choose an element once.
+        if all(s > (k - 1) * d for s, k, d in zip(stride, kernel, dilation, strict=True)):
+            flat[places] = values
+        else:
+            np.add.at(flat, places, values)
     return result.astype(g.dtype, copy=False)
 
 
