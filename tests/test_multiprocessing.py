@@ -68,3 +68,13 @@ def test_strategies_and_the_rest():
     public = {"Process", "Queue", "Pool", "Manager", "get_context", "set_start_method", "Lock"}
     public |= {"spawn", "start_processes", "SpawnContext", "ProcessContext", "cpu_count"}
     assert all(hasattr(mp, name) and hasattr(theirs, name) for name in public)
+
+
+def test_the_file_of_spawned_processes_is_found():
+    from devtensor.alias import counterpart
+
+    module = counterpart("torch.multiprocessing.spawn")
+    assert module.start_processes is dt.multiprocessing.start_processes
+    assert dt.multiprocessing.spawn is module.spawn and callable(module.spawn)
+    words = counterpart("torch.utils.data._utils.worker")._generate_state
+    assert len({tuple(words(7 << 40, worker)) for worker in range(5)}) == 5

@@ -174,12 +174,16 @@ def prepare(task: Task) -> None:
         task.init(task.number)
 
 
+def _generate_state(base_seed: int, worker_id: int) -> list[int]:
+    """Words that seed a worker's further generators, apart from the others' (PyTorch's name)."""
+    return [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32 & 0xFFFFFFFF]
+
+
 def seed_numpy(base_seed: int, number: int) -> None:
     """Seed the numbers of ``numpy.random``, which data sets use, apart from the others."""
     generators = numpy_random()
     if generators is not None:
-        words = [number, base_seed & 0xFFFFFFFF, base_seed >> 32 & 0xFFFFFFFF]
-        generators.seed(words)
+        generators.seed(_generate_state(base_seed, number))
 
 
 def numpy_random() -> Any:

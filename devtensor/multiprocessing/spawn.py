@@ -1,26 +1,17 @@
-"""Processes of the standard library (``torch.multiprocessing``); tensors go by value.
-
-PyTorch lets processes share a tensor's memory. Here each has its own, so what one writes the others
-do not see.
-"""
+"""Runs a function in several processes (``torch.multiprocessing.spawn``)."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from multiprocessing import *  # noqa: F403
 from multiprocessing.connection import wait
 from typing import Any
 
 __all__ = [
-    *multiprocessing.__all__,
     "ProcessContext",
     "ProcessExitedException",
     "ProcessRaisedException",
     "SpawnContext",
-    "get_all_sharing_strategies",
-    "get_sharing_strategy",
-    "set_sharing_strategy",
     "spawn",
     "start_processes",
 ]
@@ -173,25 +164,3 @@ def spawn(
 ) -> ProcessContext | None:
     """Run ``fn(i, *args)`` in `nprocs` processes; see :func:`start_processes`."""
     return start_processes(fn, args, nprocs, join, daemon, start_method)
-
-
-def get_all_sharing_strategies() -> set[str]:
-    """One: tensors go by value, in a file if they are large."""
-    return {"file_system"}
-
-
-def get_sharing_strategy() -> str:
-    """``"file_system"``."""
-    return "file_system"
-
-
-def set_sharing_strategy(new_strategy: str) -> None:
-    """Accept a strategy; tensors go by value.
-
-    Raises
-    ------
-    ValueError
-        If PyTorch has none of that name.
-    """
-    if new_strategy not in ("file_system", "file_descriptor"):
-        raise ValueError(f"there is no sharing strategy {new_strategy!r}")
