@@ -98,6 +98,18 @@ def test_astype_of_complex_numbers():
     assert quick.astype(x, x.dtype, copy=False) is x
 
 
+@pytest.mark.parametrize("kind", ["f4", "f2", "i8", "?", "c8"])
+def test_one_side_of_a_diagonal(kind):
+    random = np.random.default_rng(0)
+    for shape in ((3, 4), (2, 5, 3), (0, 3), (1, 1), (1100, 1000)):
+        x = (random.standard_normal(shape) * 9).astype(kind)
+        for k in (-7, -1, 0, 2, 7):
+            for name in ("tril", "triu"):
+                found, wanted = getattr(choice, name)(x, k=k), getattr(np, name)(x, k=k)
+                assert found.dtype == wanted.dtype
+                np.testing.assert_array_equal(found, wanted)
+
+
 LOOSE = np.random.default_rng(0).random((150, 200)) > 0.5
 
 

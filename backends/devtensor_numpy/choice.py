@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,33 @@ def by_bits(condition: Array, x1: Array, x2: Array) -> Array:
 
     by_parts(choose, condition.size, most=BLOCK)
     return out
+
+
+# ---- one side of a diagonal or zeros ----
+
+KEPT = 1 << 20  # Elements of the largest matrix of which the sides are kept.
+
+
+@lru_cache(16)
+def below(rows: int, columns: int, k: int) -> Array:
+    """Where a matrix of that size is on and below a diagonal."""
+    found = np.tri(rows, columns, k, bool)
+    found.flags.writeable = False
+    return found
+
+
+def sides(x: Array, k: int) -> Array:
+    """`below` for the matrices in an array."""
+    rows, columns = x.shape[-2:]
+    made = below if rows * columns <= KEPT else below.__wrapped__
+    return made(rows, columns, k)
+
+
+def tril(x: Any, /, *, k: int = 0) -> Any:
+    """Matrices without what is above a diagonal."""
+    return np.where(sides(x, k), x, np.zeros((), x.dtype))
+
+
+def triu(x: Any, /, *, k: int = 0) -> Any:
+    """Matrices without what is below a diagonal."""
+    return np.where(sides(x, k - 1), np.zeros((), x.dtype), x)
