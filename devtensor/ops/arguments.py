@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from devtensor.backend import owner
-from devtensor.tensor import Tensor
+from devtensor.tensor import Tensor, wrap
 
 
 def require_tensors(name: str, **given: Any) -> None:
@@ -103,18 +103,23 @@ def various(x: Any) -> bool:
     return bool(getattr(getattr(x, "_array", x), "many", False))
 
 
-def written_by(target: Any, *values: Any) -> None:
-    """Refuse, within `vmap`, to write what each example has into what they share.
+def written_by(target: Any, *values: Any) -> list[Any]:
+    """What is to be written into `target`; within `vmap`, what its examples share.
 
     Raises
     ------
     RuntimeError
-        If that would happen.
+        If that would be what each example has, into what they share.
     """
+    found = []
     for value in values:
-        place = value._device
-        if place is not target._device and hasattr(place, "refusal"):
-            raise place.refusal()
+        while value._device is not target._device and hasattr(value._device, "refusal"):
+            value._array.look()
+            if value._array.many:
+                raise value._device.refusal()
+            value = wrap(value._array.value, value._device.inner)
+        found.append(value)
+    return found
 
 
 def batched(*tensors: Tensor) -> bool:

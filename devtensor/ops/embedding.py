@@ -180,8 +180,8 @@ def embedding(
         )
     if max_norm is not None:
         # A view that wants no gradient: it may be written to in every mode.
-        written_by(weight, input)
-        embedding_renorm(weight.detach(), input, float(max_norm), float(norm_type))
+        (rows,) = written_by(weight, input)
+        embedding_renorm(weight.detach(), rows, float(max_norm), float(norm_type))
     look_up = embedding_at
     if sparse and weight.is_leaf and not batched(weight, input):
         look_up = embedding_of

@@ -772,7 +772,7 @@ def batch_norm(
     result, mean, _, var = native_batch_norm(input, weight, bias, eps)
     if running_mean is not None and 0 not in shape:
         count = math.prod(shape) // shape[1]
-        written_by(running_mean, mean)
+        mean, var = written_by(running_mean, mean, var)
         track_statistics(running_mean, running_var, mean, var, momentum, count)
     return result
 
@@ -873,6 +873,7 @@ def instance_norm(
         None if bias is None else bias.repeat(batch),
         eps=eps,
     )
+    mean, var = written_by(running_mean, mean, var)
     track_statistics(
         running_mean,
         running_var,

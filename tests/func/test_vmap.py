@@ -193,7 +193,23 @@ INSIDE = {
     "batch norm": lambda lib, f, x: f.vmap(
         lambda a: lib.nn.functional.batch_norm(a, None, None, training=True)
     )(x.reshape(1, 3, 4).repeat(2, 1, 1)),
+    "running statistics": lambda lib, f, x: slopes_and_statistics(lib, f, "batch_norm", x),
+    "of each image": lambda lib, f, x: slopes_and_statistics(lib, f, "instance_norm", x),
+    "statistics that are shared": lambda lib, f, x: f.vmap(
+        lambda a: lib.nn.functional.instance_norm(a, lib.zeros(3), lib.ones(3))
+    )(x.reshape(1, 1, 3, 4).float()),
 }
+
+
+def slopes_and_statistics(lib, f, name, x):
+    """Batched slopes of a normalization, which counts what it saw once."""
+    mean, var = lib.zeros(3, dtype=x.dtype), lib.ones(3, dtype=x.dtype)
+    norm = getattr(lib.nn.functional, name)
+
+    def pull(g):
+        return f.vjp(lambda a: norm(a, mean, var, None, None, True), lib.stack([x, x * x]))[1](g)
+
+    return f.vmap(pull)(lib.stack([x, -x, x + 1]).unsqueeze(1).expand(3, 2, 3, 4)), mean, var
 
 
 @pytest.mark.parametrize("name", INSIDE)
