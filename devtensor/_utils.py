@@ -7,6 +7,8 @@ from typing import Any
 
 import devtensor as dt
 import devtensor.dtype as dtypes
+from devtensor.accelerator import current_accelerator
+from devtensor.accelerator import get_device_module as _get_device_module
 from devtensor.serialization._rebuild import (
     _rebuild_parameter,
     _rebuild_parameter_with_state,
@@ -18,6 +20,8 @@ from devtensor.serialization._rebuild import (
 from devtensor.tensor import Tensor
 
 __all__ = [
+    "_get_available_device_type",
+    "_get_device_module",
     "_rebuild_parameter",
     "_rebuild_parameter_with_state",
     "_rebuild_sparse_tensor",
@@ -65,3 +69,9 @@ def _get_device_index(device: Any, optional: bool = False, allow_cpu: bool = Fal
             f"Expected a torch.device with a specified index or an integer, but got: {device}"
         )
     return dt.accelerator.current_device_index()
+
+
+def _get_available_device_type() -> str | None:
+    """The kind of device that is used beside the host; None if there is none."""
+    found = current_accelerator()
+    return None if found is None else found.type

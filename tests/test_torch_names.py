@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import time
 import weakref
 from collections import OrderedDict, deque, namedtuple
 from importlib import import_module
@@ -446,3 +447,42 @@ def test_choices_and_loops(lib):
     assert many[0] == 3 and many[1].tolist() == [8.0, 8.0]
     with pytest.raises(RuntimeError, match="Expect cond_fn and body_fn to be callable"):
         lib.while_loop(1, lambda i: (i,), (lib.tensor(0),))
+
+
+def test_modules_as_functions_by_older_names():
+    functorch = counterpart("functorch")
+    layer = dt.nn.Linear(2, 3)
+    x, v = dt.ones(4, 2), [dt.ones(3, 2), dt.arange(3.0)]
+    function, params = functorch.make_functional(layer)
+    assert [p.shape for p in params] == [(3, 2), (3,)] and function(params, x).equal(layer(x))
+    assert function(v, x).tolist() == [[2.0, 3.0, 4.0]] * 4
+    many, stacked, buffers = functorch.combine_state_for_ensemble([layer, dt.nn.Linear(2, 3)])
+    found = functorch.vmap(many, in_dims=(0, 0, None))(stacked, buffers, x)
+    assert found.shape == (2, 4, 3) and np.allclose(found[0].tolist(), layer(x).tolist())
+    assert isinstance(many, functorch.FunctionalModuleWithBuffers)
+    with pytest.raises(RuntimeError, match="`model` has buffers"):
+        functorch.make_functional(dt.nn.BatchNorm1d(2))
+    _, detached, buffers = functorch.make_functional_with_buffers(dt.nn.BatchNorm1d(2), True)
+    assert len(buffers) == 3 and not detached[0].requires_grad
+
+
+def test_small_names_that_tensordict_asks_for():
+    accessor = counterpart("torch.nn.utils._named_member_accessor")
+    layer = dt.nn.Linear(2, 1)
+    weight, ones = layer.weight, dt.ones(1, 2)
+    assert accessor.swap_tensor(layer, "weight", ones) is weight and layer.weight is ones
+    assert accessor.swap_tensor(layer, "other", ones, allow_missing=True) is None
+    for name, error in (("none", AttributeError), ("a.b", KeyError)):
+        with pytest.raises(error):
+            accessor.swap_tensor(layer, name, ones)
+    pytree = counterpart("torch.utils._pytree")
+    pair = namedtuple("pair", "a b")(1, 2)
+    assert pytree.is_namedtuple_instance(pair) and not pytree.is_namedtuple_instance((1, 2))
+    assert pytree.is_structseq_instance(time.gmtime()) and not pytree.is_structseq_instance(pair)
+    assert pytree._list_flatten_with_keys([7])[0][0][1] == 7
+    hooks = counterpart("torch.nn.modules.module")._global_parameter_registration_hooks
+    with dt.nn.modules.module.register_module_parameter_registration_hook(lambda *_: None):
+        assert len(hooks) == 1
+    utilities = counterpart("torch._utils")
+    assert utilities._get_device_module("cuda") is dt.cuda
+    assert not counterpart("torch._C._functorch").is_batchedtensor(ones)

@@ -5,6 +5,9 @@
 of a module. All combine in any order.
 """
 
+from importlib import import_module
+from typing import Any
+
 from devtensor.func import _custom as _custom  # what a Function asks while a vmap runs
 from devtensor.func._jacobian import hessian as hessian
 from devtensor.func._jacobian import jacfwd as jacfwd
@@ -28,3 +31,11 @@ __all__ = [
     "jacfwd", "jacrev", "jvp", "linearize", "replace_all_batch_norm_modules_",
     "stack_module_state", "vjp", "vmap",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):  # what `functorch` has beside `torch.func`
+        older = import_module(f"{__name__}._stateless")
+        if name in older.__all__:
+            return getattr(older, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ def __getattr__(name: str) -> Any:
     # Loaded when first asked for: most programs need few of them.
     if name == "swap_tensors":
         return importlib.import_module(f"{__name__}._swap").swap_tensors
-    if not name.startswith("_"):
+    if not name.startswith("__"):
         try:
             return importlib.import_module(f"{__name__}.{name}")
         except ModuleNotFoundError as error:

@@ -34,11 +34,12 @@ __all__ = [
     "tree_unflatten",
 ]
 
-PyTree = Any
+PyTree = Context = Any
 TreeSpec = Shape
 SUPPORTED_NODES, NodeDef = NODES, Node
 _get_node_type = kind_of
 _dict_flatten, _dict_unflatten = NODES[dict]
+_list_flatten, _list_unflatten = NODES[list]
 IsLeaf = Callable[[Any], bool] | None
 
 
@@ -107,6 +108,11 @@ class GetAttrKey(NamedTuple):
     def get(self, obj: Any) -> Any:
         """The part."""
         return getattr(obj, self.name)
+
+
+def _list_flatten_with_keys(d: list[Any]) -> tuple[list[tuple[SequenceKey, Any]], None]:
+    """The elements with the ways to them."""
+    return [(SequenceKey(place), value) for place, value in enumerate(d)], None
 
 
 def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
@@ -326,3 +332,25 @@ def key_get(obj: Any, kp: KeyPath) -> Any:
     for key in kp:
         obj = key.get(obj)
     return obj
+
+
+def is_namedtuple_class(cls: Any) -> bool:
+    """Whether a class is one that ``collections.namedtuple`` makes, or derived from one."""
+    names = getattr(cls, "_fields", None)
+    return isinstance(cls, type) and issubclass(cls, tuple) and isinstance(names, tuple)
+
+
+def is_namedtuple_instance(obj: object) -> bool:
+    """Whether an object is of such a class."""
+    return is_namedtuple_class(type(obj))
+
+
+def is_structseq_class(cls: Any) -> bool:
+    """Whether a class is a sequence of named parts that C code defines, as ``time.struct_time``."""
+    counts = [getattr(cls, f"n_{which}", None) for which in ("fields", "sequence_fields")]
+    return isinstance(cls, type) and cls.__bases__ == (tuple,) and None not in counts
+
+
+def is_structseq_instance(obj: object) -> bool:
+    """Whether an object is of such a class."""
+    return is_structseq_class(type(obj))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +58,13 @@ UNDERLINED = {
     "_LPPoolNd": "pooling.LPPool",
     "_AdaptiveAvgPoolNd": "pooling.AdaptiveAvgPool",
     "_AdaptiveMaxPoolNd": "pooling.AdaptiveMaxPool",
+    "_global_backward_hooks": "_everywhere.everywhere.backward",
+    "_global_backward_pre_hooks": "_everywhere.everywhere.backward_pre",
+    "_global_buffer_registration_hooks": "_everywhere.everywhere.buffer",
+    "_global_forward_hooks": "_everywhere.everywhere.post",
+    "_global_forward_pre_hooks": "_everywhere.everywhere.pre",
+    "_global_module_registration_hooks": "_everywhere.everywhere.module",
+    "_global_parameter_registration_hooks": "_everywhere.everywhere.parameter",
 }
 """PyTorch's names of what layers have in common, which programs ask for, and where it is here."""
 
@@ -77,7 +85,7 @@ class File(ModuleType):
     def __getattr__(self, name: str) -> Any:
         place, _, own = UNDERLINED.get(name, "").partition(".")
         if place:
-            return getattr(import_module(f"devtensor.nn.{place}"), own)
+            return attrgetter(own)(import_module(f"devtensor.nn.{place}"))
         last = self.__name__.rpartition(".")[2]
         for home in (getattr(nn, last, None), nn):
             if hasattr(home, name) and not name.startswith("__"):
