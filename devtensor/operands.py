@@ -64,8 +64,8 @@ def several(arrays: Any, device: Device, edge: Any) -> list[Tensor | None]:
 
 
 def typed(dtype: Any, device: Device) -> Any:
-    """The native form of a type that is asked for; TypeError if it needs a second look."""
-    if dtype.kind == "complex" or dtype is dtypes.bfloat16:
+    """The native form of a type that is asked for; TypeError if gradients need a second look."""
+    if dtype.kind == "complex":
         raise TypeError
     return native(dtype, device)
 
