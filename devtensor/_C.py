@@ -15,6 +15,7 @@ from devtensor.nn import functional
 from devtensor.nn.module import parse_to
 from devtensor.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
 from devtensor.route import disabled as _disabled_torch_function_impl
+from devtensor.route import routed
 from devtensor.tensor import Tensor
 from devtensor.watch import step
 
@@ -60,6 +61,17 @@ def _current_graph_task_id() -> int:
     """A number for the backward pass that is under way in this thread; -1 outside of one."""
     walk = running()
     return -1 if walk is None else id(walk)
+
+
+def _is_torch_function_mode_enabled() -> bool:
+    """Whether a mode is on that is asked what functions do."""
+    return routed(())
+
+
+def _is_alias_of(data: Tensor, other: Tensor) -> bool:
+    """Whether two tensors look at one memory."""
+    starts = [x.untyped_storage().data_ptr() for x in (data, other)]
+    return data.device == other.device and starts[0] == starts[1]
 
 
 def _get_tracing_state() -> None:

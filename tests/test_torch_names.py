@@ -485,4 +485,9 @@ def test_small_names_that_tensordict_asks_for():
         assert len(hooks) == 1
     utilities = counterpart("torch._utils")
     assert utilities._get_device_module("cuda") is dt.cuda
+    inner = counterpart("torch._C")
     assert not counterpart("torch._C._functorch").is_batchedtensor(ones)
+    assert not inner._is_torch_function_mode_enabled()
+    with dt.overrides.BaseTorchFunctionMode():
+        assert inner._is_torch_function_mode_enabled()
+    assert inner._is_alias_of(ones, ones[:, 1:]) and not inner._is_alias_of(ones, ones.clone())
