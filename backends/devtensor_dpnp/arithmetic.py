@@ -137,7 +137,7 @@ def planned(
     count, length = prod(shape), run_of(queue)
     numbers: list[Any] = [whole(n) for n in (count, length, sizes[2], sizes[1])]
     numbers += map(signed, (*o, *x, *y))
-    return kernel(queue, source, named, T=dtype, R=made), numbers, (-(-count // length),)
+    return kernel(queue, source, named, True, T=dtype, R=made), numbers, (-(-count // length),)
 
 
 def passed(

@@ -89,7 +89,7 @@ def copy(a: Any, out: Any) -> bool:
             value = "($R)(long){}"  # what does not fit loses its high bits
         source, name = written(steps[-1], to[-1], value)
         types = {"T": a.dtype, "R": out.dtype}
-    function = kernel(a.sycl_queue, source, name, **types)
+    function = kernel(a.sycl_queue, source, name, True, **types)
     width = max(run_of(a.sycl_queue), PIECE)
     pieces, lead = -(-sizes[-1] // width), LEAD + 1 - len(sizes)
     rows = prod(sizes[:-1]) * pieces

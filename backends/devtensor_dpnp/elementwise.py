@@ -24,6 +24,7 @@ from dpnp.tensor import _tensor_elementwise_impl as implementation
 
 from .aim import taken
 from .arithmetic import LIMIT, passed
+from .memory import contiguous
 from .native import Array, apart, fresh, ordered, run, stretched, wrap
 from .runtime import PLACES
 from .views import item_of, part_of
@@ -174,6 +175,8 @@ def two(name: str, types: str, truth: bool = False) -> Callable[[Any, Any], Any]
             or not apart(a, b)
         ):
             return False
+        if a.size >= LIMIT and not ordered(b):
+            b = contiguous(x2)._array_obj
         if a.size < LIMIT or passed(name, a, b, shape, dtype, queue, a) is None:
             run(kernel, queue, a, stretched(b, dtype, shape), a)
         return True

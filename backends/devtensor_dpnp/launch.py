@@ -37,7 +37,9 @@ EXTENSIONS = {
     "double2": "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n",
 }
 
+ALONE = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 _kernels: dict[Any, Any] = {}
+_alone: set[Any] = set()
 
 
 def takes_source(array: Any) -> bool:
@@ -46,8 +48,12 @@ def takes_source(array: Any) -> bool:
     return index is not None and OPENCL[index]
 
 
-def kernel(queue: Any, source: str, name: str, **types: Any) -> Any:
-    """The kernel `name` of a source in which ``$T`` stands for the OpenCL name of the dtype `T`."""
+def kernel(queue: Any, source: str, name: str, walks: bool = False, **types: Any) -> Any:
+    """The kernel `name` of a source in which ``$T`` stands for the OpenCL name of the dtype `T`.
+
+    If a work item `walks` along elements that lie beside each other, on a processor it has a group
+    of its own: compilers would make vectors of elements of several work items, which lie apart.
+    """
     key = (queue, name, *types.values())
     found = _kernels.get(key)
     if found is None:
@@ -56,7 +62,12 @@ def kernel(queue: Any, source: str, name: str, **types: Any) -> Any:
         head = "".join(EXTENSIONS[t] for t in set(used.values()) if t in EXTENSIONS)
         for place, t in used.items():
             source = source.replace(f"${place}", t)
+        alone = walks and queue.sycl_device.is_cpu
+        if alone:
+            source = source.replace("__kernel", f"{ALONE}__kernel")
         found = _kernels[key] = compiled(queue, head + source).get_sycl_kernel(name)
+        if alone:
+            _alone.add(found)
     return found
 
 
@@ -106,6 +117,8 @@ def launch(
         else:
             arrays.append(a._array_obj)
             given.append(start(a._array_obj))
+    if group is None and function in _alone:
+        group = (1,) * len(size)
     together = None if group is None else list(group)
     return after(queue, arrays, queue.submit_async, function, given, list(size), together)
 

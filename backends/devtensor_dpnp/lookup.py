@@ -134,8 +134,8 @@ def checked(pairs: Pairs, look: str = WRAP) -> None:
             raise IndexError(f"index {wrong} is out of bounds for axis of size {size}")
 
 
-def noted(queue: Any, end: Any, pairs: Pairs, look: str) -> None:
-    """Wait for a kernel that looks at indices while it works, and for those before it.
+def noted(end: Any, pairs: Pairs, look: str) -> None:
+    """Wait for the end of a kernel that looks at indices while it works.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def noted(queue: Any, end: Any, pairs: Pairs, look: str) -> None:
     """
     if look == TRUST:
         return
-    note = NOTES.of(queue)[1]
+    note = NOTES.of(pairs[0][0].sycl_queue)[1]
     end.wait()
     if note.value:
         note.value = 0
@@ -246,13 +246,13 @@ def taken(
         mode, many, inner, middle.steps[2] = mode.replace("row", "line"), 1, many, 0
     words = np.dtype(WIDTHS[out.dtype.itemsize])
     source, name = written(READ, "read", mode, middle.steps[2])
-    function = kernel(queue, source, name, T=words, I=index.dtype)
+    function = kernel(queue, source, name, True, T=words, I=index.dtype)
     run = run_of(queue)
     numbers: list[Any] = [whole(n) for n in (out.size, run, many, inner)]
     numbers += map(signed, middle.numbers(look))
     args = [out, middle.array, ordered(index), NOTES.of(queue)[0], *numbers]
     end = launch(queue, function, args, (-(-out.size // run),))
-    noted(queue, end, pairs, look)
+    noted(end, pairs, look)
     return out
 
 
@@ -275,13 +275,13 @@ def write(
     sign = ("or" if dtype == np.bool_ else "add") if add else "set"
     value = {"or": "*place | from[k]", "add": "*place + from[k]", "set": "from[k]"}[sign]
     source, name = written(WRITE, sign, "each" if each else "row", middle.steps[2], VALUE=value)
-    function = kernel(queue, source, name, T=dtype, I=index.dtype)
+    function = kernel(queue, source, name, True, T=dtype, I=index.dtype)
     run = inner if middle.outer >= ENOUGH else columns(queue, inner)
     numbers: list[Any] = [whole(n) for n in (many, inner, run)]
     numbers += map(signed, middle.numbers(look))
     args = [out, ordered(src), ordered(index), NOTES.of(queue)[0], *numbers]
     end = launch(queue, function, args, (middle.outer, -(-inner // run)))
-    noted(queue, end, pairs, look)
+    noted(end, pairs, look)
 
 
 ENOUGH = 64

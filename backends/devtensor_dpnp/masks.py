@@ -66,7 +66,7 @@ class Marked:
         self.parts, self.total = -(-x.size // self.run), 0
         if self.parts:
             ends = wrap(fresh((self.parts,), PLACE, queue))
-            function = kernel(queue, COUNT, "count", M=x.dtype)
+            function = kernel(queue, COUNT, "count", True, M=x.dtype)
             launch(queue, function, [x, whole(x.size), whole(self.run), ends], (self.parts,))
             there = host_view(ends) if cpu else to_host(ends)
             np.cumsum(there, out=there)
@@ -82,7 +82,7 @@ class Marked:
         source = WALK.replace("$NAME", name).replace("$PARAMETERS", parameters)
         for place, text in (("START", start), ("TURN", turn), ("NEXT", following)):
             source = source.replace(f"${place}", text)
-        function = kernel(self.queue, source, name, M=self.array.dtype, **types)
+        function = kernel(self.queue, source, name, True, M=self.array.dtype, **types)
         given = [self.array, self.ends, whole(self.run), *args]
         launch(self.queue, function, given, (self.parts,))
 

@@ -96,7 +96,7 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
         text = text.replace("$INF", f"{np.array(np.inf, x.dtype).view(bits)}UL")
     name = f"order_{x.dtype.kind}"
     source = KEYS.replace("$KEY", text + " if (descending) v = ~v;").replace("$NAME", name)
-    function = kernel(queue, source.replace("$FEW", str(FEW)), name, U=bits)
+    function = kernel(queue, source.replace("$FEW", str(FEW)), name, True, U=bits)
     out = wrap(fresh(rows.shape, np.dtype(np.int64), queue))
     keys, places = [wrap(fresh((2 * x.size,), t, queue)) for t in (bits, np.dtype(np.uint32))]
     args = [out, rows, keys, places, whole(n), word(descending)]

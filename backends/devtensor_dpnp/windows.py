@@ -121,7 +121,7 @@ def walked(
     source = LINES.replace("$BODY", body).replace("$L", "n" if back else "m")
     source = source.replace("$ARGS", f"__global $T* restrict out, {args}").replace("$NAME", name)
     source = source.replace("$NUMBERS", NUMBERS).replace("$S", str(step) if step < 4 else "s2")
-    function = kernel(queue, source, name, T=like.dtype, W=which)
+    function = kernel(queue, source, name, True, T=like.dtype, W=which)
     rows = out.size // shape[-1]
     run = max(1, run_of(queue) // (4 * shape[-1]))
     numbers = [integer(part[d]) for d in range(DIMS) for part in parts]

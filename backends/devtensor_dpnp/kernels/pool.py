@@ -191,7 +191,7 @@ def shared(name: str, like: Any, shape: Sizes, given: list[Any], sizes: Sizes, s
     args, letter, body = SINGLE[name]
     source = EVERY.replace("$BODY", body).replace("$L", letter).replace("$ARGS", args)
     source = source.replace("$NAME", name).replace("$NUMBERS", PARTS)
-    function = kernel(queue, source, f"pool_{name}", T=like.dtype)
+    function = kernel(queue, source, f"pool_{name}", True, T=like.dtype)
     parts = [(1,) * (DIMS - len(part)) + tuple(part) for part in (sizes, size)]
     run = max(1, run_of(queue) // 16)
     numbers = [integer(part[d]) for d in range(DIMS) for part in parts]
