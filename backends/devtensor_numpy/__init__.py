@@ -14,7 +14,7 @@ from devtensor.dtype import OF, dtype
 from . import namespace, quick
 from .extras_shape import root
 from .kernels import KERNELS, WRITERS
-from .parts import Shared
+from .parts import BLOCK, Shared
 from .quasirandom import Sobol
 
 __all__ = ["NumPy"]
@@ -178,7 +178,8 @@ class NumPy(Backend):
         if kernel is np.negative and not first.flags.c_contiguous:
             return False
         try:
-            self.spread(kernel)(*arrays, out=first, casting="no")
+            call = kernel if first.size <= BLOCK else Shared(kernel)
+            call(*arrays, out=first, casting="no")
         except (TypeError, ValueError):  # another type, another shape, or not to be written
             return False
         return True
