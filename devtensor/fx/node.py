@@ -16,6 +16,10 @@ OPERATIONS = (
 )  # fmt: skip
 
 
+LASTING = ("_assert", "_assert_async", "setitem", "set_grad_enabled", "manual_seed")
+"""Functions that do something though nobody uses what they give."""
+
+
 class Node:
     """A step of a :class:`Graph`.
 
@@ -171,9 +175,8 @@ class Node:
         if self.op in ("placeholder", "output"):
             return True
         name = self.target if isinstance(self.target, str) else self.target.__name__
-        if self.op == "call_method" or self.op == "call_function":
-            return name.endswith("_") and not name.endswith("__")
-        return False
+        writes = name.endswith("_") and not name.endswith("__")
+        return self.op in ("call_method", "call_function") and (writes or name in LASTING)
 
     @property
     def stack_trace(self) -> str | None:
