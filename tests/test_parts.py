@@ -183,3 +183,6 @@ def test_short_steps_are_shared_where_the_array_is_very_large(threads, monkeypat
     out = np.empty_like(data)
     assert shared(data, np.float32(1), out=out) is out
     np.testing.assert_array_equal(out, data + 1)
+    moved = data.copy()
+    shared(moved[1:], moved[:-1], out=moved[1:])
+    np.testing.assert_array_equal(moved[1:], data[1:] + data[:-1])

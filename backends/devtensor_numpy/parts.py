@@ -130,6 +130,9 @@ class Shared:
         for x in arrays if out is None else (*arrays, out):
             if x.ndim and (x.shape != shape or not x.flags.c_contiguous):
                 return function(*arrays, out=out, **options)
+            # Parts may not be written before others read them.
+            if out is not None and x is not out and np.may_share_memory(x, out):
+                return function(*arrays, out=out, **options)
         flat = [x.reshape(-1) if x.ndim else x for x in arrays]
         if out is None:
             out = np.empty(shape, function(*[x[:1] if x.ndim else x for x in flat]).dtype)
