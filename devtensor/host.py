@@ -13,6 +13,7 @@ from devtensor.device import device as Device
 from devtensor.device import get_default_device, resolve
 from devtensor.op import catalogue
 from devtensor.ops.convert import to
+from devtensor.route import of_pytorch
 from devtensor.size import Size
 from devtensor.space import native
 from devtensor.tensor import Tensor, makers, wrap
@@ -88,6 +89,8 @@ def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
         return made.to(device=device, dtype=dtype)
     place = resolve(device)
     target = place.backend
+    if backend is None and of_pytorch(type(data)):
+        return by_dlpack(data).to(device=place, dtype=dtype, copy=True)
     if backend is not None or sequences.array_like(data):
         own = sequences.type_of_array(data)
         array = target.array(data, native(dtype or own, place), place.index)
@@ -103,7 +106,8 @@ def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) 
 
     Parameters
     ----------
-    data : Tensor, array of NumPy or of a device's library, number or nested sequence
+    data : Tensor, array of NumPy or of a device's library, PyTorch's tensor, number or sequence
+        Sequences may be nested.
     dtype : dtype, optional
     device : device or str, optional
 
@@ -122,7 +126,7 @@ def as_tensor(data: Any, dtype: dtypes.dtype | None = None, device: Any = None) 
 
 
 def adopted(data: Any) -> Tensor | None:
-    """A native array as a tensor over the same memory; None for anything else."""
+    """A native array, or PyTorch's, as a tensor over the same memory; None for anything else."""
     for kind in sorted(backends.kinds() - {"cpu"}) if _foreign(data) else ():
         try:
             if data.__class__.__module__.split(".")[0] in backends.load(kind).packages:
@@ -133,7 +137,7 @@ def adopted(data: Any) -> Tensor | None:
         Device("cpu").backend  # noqa: B018  the host's arrays are known when its library is loaded
     backend = backends.owner(data)
     if backend is None:
-        return None
+        return by_dlpack(data) if of_pytorch(type(data)) else None
     sequences.type_of_array(data)
     array = backend.adopt(data)
     place = Device(backend.kind, backend.index_of(array)).resolve()
@@ -288,6 +292,11 @@ def taken(ext_tensor: Any) -> Tensor:
     found = adopted(ext_tensor)
     if found is not None:
         return found
+    return by_dlpack(ext_tensor)
+
+
+def by_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of another library's array, or of a capsule."""
     if type(ext_tensor).__name__ == "PyCapsule":
         ext_tensor = Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack_device__"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from functools import wraps
+from functools import cache, wraps
 from types import FunctionType
 from typing import Any
 
@@ -19,8 +19,33 @@ Function = Callable[..., Any]
 _off: ContextVar[bool] = ContextVar("off", default=False)
 
 
+@cache
+def of_pytorch(cls: type) -> bool:
+    """Whether a class is one of PyTorch's own tensors."""
+    return any([base.__module__ == "torch._C" for base in cls.__mro__])
+
+
+def refuse_pytorchs(function: Function) -> None:
+    """Refuse to be asked what one of PyTorch's own functions does; it would ask again forever.
+
+    Raises
+    ------
+    TypeError
+        If it is one.
+    """
+    home = getattr(function, "__module__", None) or getattr(
+        getattr(function, "__objclass__", None), "__module__", ""
+    )
+    if str(home).partition(".")[0] == "torch":
+        raise TypeError(
+            f"PyTorch's own {getattr(function, '__name__', function)} was given a Tensor of "
+            "devtensor's: give it torch.from_dlpack(tensor), or call devtensor's function"
+        )
+
+
 def disabled(func: Function, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """The ``__torch_function__`` of classes that are tensors like any other."""
+    refuse_pytorchs(func)
     with Unrouted():
         return func(*args, **(kwargs or {}))
 
@@ -139,6 +164,11 @@ def hand_over(
         if result is not NotImplemented:
             return result
     for one in acting:
+        if of_pytorch(type(one)):
+            raise TypeError(
+                f"{getattr(function, '__name__', function)}() was given one of PyTorch's own "
+                f"tensors, of shape {list(one.shape)}: pass devtensor.from_dlpack(tensor)"
+            )
         result = type(one).__torch_function__(function, types, args, kwargs)
         if result is not NotImplemented:
             return result

@@ -273,3 +273,37 @@ def test_every_function_of_networks_asks(name):
     if name.startswith("threshold"):  # whose forms do not show their numbers
         args = [Answer(), 1, 2]
     assert isinstance(function(*args or [Answer()]), str)
+
+
+MIXED = {
+    "ours first": lambda ours, theirs: ours + theirs,
+    "theirs first": lambda ours, theirs: theirs @ ours,
+    "our function": lambda ours, theirs: dt.cat([theirs, ours]),
+    "their function": lambda ours, theirs: torch.cat([ours, ours]),
+    "our layer": lambda ours, theirs: dt.nn.Linear(2, 2)(theirs),
+    "their layer": lambda ours, theirs: torch.nn.Linear(2, 2)(ours),
+    "in place": lambda ours, theirs: ours.copy_(theirs),
+}
+
+
+@pytest.mark.parametrize("parameters", [False, True])
+@pytest.mark.parametrize("name", MIXED)
+def test_tensors_of_the_two_libraries_do_not_mix(name, parameters):
+    ours, theirs = dt.ones(2), torch.ones(2)
+    if parameters:
+        ours, theirs = dt.nn.Parameter(ours), torch.nn.Parameter(theirs)
+    with pytest.raises(TypeError, match="PyTorch's own"), dt.no_grad():
+        MIXED[name](ours, theirs)
+    assert ours.tolist() == [1, 1]
+
+
+def test_tensors_of_pytorch_are_taken_like_arrays():
+    theirs = torch.arange(3.0)
+    shared, copied = dt.as_tensor(theirs), dt.tensor(theirs)
+    assert dt.asarray(theirs, copy=False).data_ptr() == shared.data_ptr() == theirs.data_ptr()
+    shared[0] = 5
+    assert theirs.tolist() == [5, 1, 2]
+    assert copied.tolist() == [0, 1, 2]
+    assert dt.tensor(theirs, dtype=dt.int64).dtype is dt.int64
+    with pytest.raises(BufferError, match="detach"):
+        dt.as_tensor(torch.ones(2, requires_grad=True))

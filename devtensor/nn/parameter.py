@@ -39,7 +39,7 @@ class Parameter(Tensor):
         If a gradient is asked of integers or bools.
     """
 
-    __torch_function__ = disabled  # layers compute as with tensors
+    __torch_function__ = staticmethod(disabled)  # layers compute as with tensors
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
@@ -74,7 +74,7 @@ class Buffer(Tensor):
         Whether the module's `state_dict` contains it.
     """
 
-    __torch_function__ = disabled
+    __torch_function__ = staticmethod(disabled)
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
         if data is None:
