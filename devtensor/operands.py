@@ -82,8 +82,10 @@ class takes(dict[Any, bool]):
         kind = dtype.kind
         fits = op.accepts is None or kind in op.accepts
         floats = op.promotes != "float" or kind in ("float", "complex")
-        # Complex gradients, and bfloat16 beside Python's numbers, need a second look.
+        # Complex gradients, bfloat16 beside Python's numbers, and what may be refused need a second
+        # look.
         easy = dtype is not dtypes.bfloat16 and not (kind == "complex" and op.rules)
+        easy = easy and not (kind == "bool" and op.refuses is not None)
         self[native] = fits and floats and easy
         return self[native]
 

@@ -169,12 +169,21 @@ def topk(
 derivative(topk, input=_unsorted)
 
 
+def _require_order(input: Any) -> None:
+    """Refuse rows of what has no order; a single number needs none."""
+    if input.ndim and input.dtype.kind not in ("float", "int"):
+        raise NotImplementedError(
+            f"\"kthvalue_cpu\" not implemented for '{input.dtype.legacy}': kthvalue() takes float "
+            "and int tensors; convert with .to()"
+        )
+
+
 @op(
     ordered=True,
     exact_out=True,
     apart=True,
     promotes=None,
-    accepts=("float", "int"),
+    refuses=_require_order,
     outputs=("values", "indices"),
     examples=[
         (distinct(2, 5), {"k": 2}),
@@ -193,6 +202,8 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
     ------
     RuntimeError
         If there are fewer than `k`.
+    NotImplementedError
+        If they are bools or complex numbers, unless it is a single one.
     """
     dim = axis(dim, input.ndim)
     size = input.shape[dim] if input.ndim else 1
