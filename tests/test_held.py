@@ -18,8 +18,7 @@ def commands():
     """Half of the tests (or all), the file, device and choice of CI's runs on further devices."""
     text = re.sub(r"\\\n\s*", "", (ROOT / ".ci/run").read_text(encoding="utf-8"))
     half = r'^ *(?:PYTEST_ADDOPTS="--half (\d)" *|\S+ +)?'
-    devices = r"--device (\w+):\d(?: --device \3:\d)*"
-    run = rf"python -m pytest -n 2 -q (tests/\S+) {devices} -k (\S+|\".*?\")$"
+    run = r"python -m pytest -q (tests/\S+) --device (\w+):\d -k (\S+|\".*?\")(?: &)?$"
     return re.findall(half + run, text, re.M)
 
 
