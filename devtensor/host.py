@@ -13,7 +13,7 @@ from devtensor.device import device as Device
 from devtensor.device import get_default_device, resolve
 from devtensor.op import catalogue
 from devtensor.ops.convert import to
-from devtensor.route import of_pytorch
+from devtensor.route import OF_PYTORCH
 from devtensor.size import Size
 from devtensor.space import native
 from devtensor.tensor import Tensor, makers, wrap
@@ -89,7 +89,7 @@ def as_new(data: Any, dtype: Any, device: Any) -> Tensor:
         return made.to(device=device, dtype=dtype)
     place = resolve(device)
     target = place.backend
-    if backend is None and of_pytorch(type(data)):
+    if backend is None and OF_PYTORCH[type(data)]:
         return by_dlpack(data).to(device=place, dtype=dtype, copy=True)
     if backend is not None or sequences.array_like(data):
         own = sequences.type_of_array(data)
@@ -137,7 +137,7 @@ def adopted(data: Any) -> Tensor | None:
         Device("cpu").backend  # noqa: B018  the host's arrays are known when its library is loaded
     backend = backends.owner(data)
     if backend is None:
-        return by_dlpack(data) if of_pytorch(type(data)) else None
+        return by_dlpack(data) if OF_PYTORCH[type(data)] else None
     sequences.type_of_array(data)
     array = backend.adopt(data)
     place = Device(backend.kind, backend.index_of(array)).resolve()

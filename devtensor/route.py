@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from types import FunctionType
 from typing import Any
 
@@ -19,10 +19,15 @@ Function = Callable[..., Any]
 _off: ContextVar[bool] = ContextVar("off", default=False)
 
 
-@cache
-def of_pytorch(cls: type) -> bool:
+class OfPyTorch(dict[type, bool]):
     """Whether a class is one of PyTorch's own tensors."""
-    return any([base.__module__ == "torch._C" for base in cls.__mro__])
+
+    def __missing__(self, cls: type) -> bool:
+        found = self[cls] = any([base.__module__ == "torch._C" for base in cls.__mro__])
+        return found
+
+
+OF_PYTORCH = OfPyTorch()
 
 
 def refuse_pytorchs(function: Function) -> None:
@@ -164,7 +169,7 @@ def hand_over(
         if result is not NotImplemented:
             return result
     for one in acting:
-        if of_pytorch(type(one)):
+        if OF_PYTORCH[type(one)]:
             raise TypeError(
                 f"{getattr(function, '__name__', function)}() was given one of PyTorch's own "
                 f"tensors, of shape {list(one.shape)}: pass devtensor.from_dlpack(tensor)"

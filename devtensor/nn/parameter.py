@@ -162,7 +162,7 @@ class Uninitialized:
         return memo[id(self)]
 
 
-class UninitializedParameter(Uninitialized, Parameter):  # type: ignore[misc] # what it is asked
+class UninitializedParameter(Uninitialized, Parameter):
     """A parameter whose shape is found at the first call of its module."""
 
     cls_to_become = Parameter
@@ -175,7 +175,7 @@ class UninitializedParameter(Uninitialized, Parameter):  # type: ignore[misc] # 
         return made
 
 
-class UninitializedBuffer(Uninitialized, Buffer):  # type: ignore[misc] # what it is asked
+class UninitializedBuffer(Uninitialized, Buffer):
     """A buffer whose shape is found at the first call of its module."""
 
     cls_to_become = Tensor
