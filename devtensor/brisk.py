@@ -178,7 +178,7 @@ def in_one_type(op: Op, given: dict[str, Any]) -> dict[str, Any] | None:
 
     The cast is a launch of the common kind, after which the operation itself is one, too.
     """
-    if op.promotes is None or unwatched() is None:
+    if op.promotes is None or op.among is not None or unwatched() is None:
         return None
     device: Any = None
     inputs: list[Any] = []

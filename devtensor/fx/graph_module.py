@@ -93,14 +93,12 @@ class GraphModule(Module):
     def __init__(self, root: Any, graph: Graph, class_name: str = "GraphModule") -> None:
         super().__init__()
         self.__class__.__name__ = class_name
-        paths = sorted(
-            {
-                node.target
-                for node in graph.nodes
-                if node.op in ("get_attr", "call_module") and isinstance(node.target, str)
-            },
-            key=lambda path: path.count("."),
-        )
+        named = [
+            node.target
+            for node in graph.nodes
+            if node.op in ("get_attr", "call_module") and isinstance(node.target, str)
+        ]
+        paths = sorted(dict.fromkeys(named), key=lambda path: path.count("."))
         if isinstance(root, Module):
             self.training = getattr(root, "training", True)
             for path in paths:

@@ -165,3 +165,26 @@ def test_functions_of_layers_are_kept_whole(lib):
     assert {"_assert", "interpolate", "unfold", "einsum", "normalize", "softmax"} <= names
     assert not traced.graph.eliminate_dead_code()  # what is asserted stays
     assert "einsum('abcd,abcd->a', interpolate, interpolate)" in traced.code
+
+
+@LIBRARIES
+def test_graphs_and_their_modules_are_changed(lib):
+    net = lib.nn.Sequential(lib.nn.Linear(2, 2), lib.nn.ReLU())
+    traced = fx(lib).symbolic_trace(net)
+    graph, x = traced.graph, lib.tensor([[1.0, -2.0]])
+    (relu,) = graph.find_nodes(op="call_module", target="1")
+    with graph.inserting_after(relu):
+        more = graph.call_function(lib.add, (relu,))
+    relu.replace_all_uses_with(more, delete_user_cb=lambda user: user is not more)
+    more.insert_arg(1, 5)
+    more.update_arg(1, 2)
+    more.update_kwarg("alpha", 3)
+    graph.lint()
+    traced.recompile()
+    assert traced(x).tolist() == (net(x) + 6).tolist()
+    assert graph.output_node().args[0] is more
+    assert traced.add_submodule("extra.deep", lib.nn.ReLU())
+    assert not traced.add_submodule("0.weight.deep", lib.nn.ReLU())
+    traced.delete_all_unused_submodules()
+    assert [name for name, _ in traced.named_modules() if name] == ["0", "1"]
+    assert "alpha = 3" in traced.print_readable(print_output=False)
