@@ -14,27 +14,39 @@ def parser(text, rounds):
     made.add_argument("--rounds", type=int, default=rounds)
     made.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     made.add_argument("--cpu", action="store_true", help="the processor's time")
+    made.add_argument("--device", default="cpu", help="cpu, or cuda where both libraries have it")
     return made
 
 
-def libraries(threads):
-    """devtensor and PyTorch, which use that many threads."""
+def libraries(options):
+    """devtensor and PyTorch, which use as many threads, and a device."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)  # read by NumPy's library when it is loaded
+        os.environ[name] = str(options.threads)  # read by NumPy's library when it is loaded
     import torch
 
     import devtensor
 
+    torch.backends.cudnn.allow_tf32 = False  # products of float32 in float32, as ours
     for lib in (devtensor, torch):
-        lib.set_num_threads(threads)
+        lib.set_num_threads(options.threads)
+        if options.device != "cpu":
+            lib.set_default_device(options.device)
     return devtensor, torch
 
 
-def clock_of(options):
-    """The clock that is meant, and the measure in words."""
+def clock_of(options, both):
+    """The clock that is meant, and the measure in words; it waits for the device's work."""
     kind = "processor" if options.cpu else "clock"
     clock = time.process_time if options.cpu else time.perf_counter
-    return clock, f"{options.threads} threads, {kind} time"
+    if options.device == "cpu":
+        return clock, f"{options.threads} threads, {kind} time"
+
+    def waited():
+        for lib in both:
+            lib.accelerator.synchronize()
+        return clock()
+
+    return waited, f"{options.device}, {kind} time"
 
 
 def turns(functions, rounds, block, clock):

@@ -22,13 +22,13 @@ class Networks:
         import numpy as np
 
         self.t, self.nn, self.F = lib, lib.nn, lib.nn.functional
-        random = np.random.default_rng(0)
+        random, device = np.random.default_rng(0), lib.get_default_device()
 
         def floats(*shape):
-            return lib.from_numpy(random.standard_normal(shape).astype("float32"))
+            return lib.from_numpy(random.standard_normal(shape).astype("float32")).to(device)
 
         def numbers(high, *shape):
-            return lib.from_numpy(random.integers(0, high, shape))
+            return lib.from_numpy(random.integers(0, high, shape)).to(device)
 
         self.rows, self.classes = floats(128, 784), numbers(10, 128)
         self.images, self.labels = floats(32, 3, 32, 32), numbers(10, 32)
@@ -182,8 +182,9 @@ def main():
     parsed = parser(__doc__.split(":")[0], 7)
     parsed.add_argument("names", nargs="*", default=NAMES)
     options = parsed.parse_args()
-    networks = [Networks(lib) for lib in libraries(options.threads)]
-    clock, measure = clock_of(options)
+    both = libraries(options)
+    networks = [Networks(lib) for lib in both]
+    clock, measure = clock_of(options, both)
     print(measure)
     for name in options.names:
         steps = [getattr(of, name)() for of in networks]

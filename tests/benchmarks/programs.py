@@ -69,10 +69,10 @@ def compare(name, arguments, rounds, clock):
 def main():
     """Measure and print."""
     options = parser(__doc__.splitlines()[0], 7).parse_args()
-    libraries(options.threads)
-    clock, measure = clock_of(options)
+    clock, measure = clock_of(options, libraries(options))
     print(measure)
     for title, (name, arguments) in PROGRAMS.items():
+        arguments = [*arguments, "--device", options.device]
         times = compare(name, arguments, options.rounds, clock)
         value = median(a / b for a, b in zip(times["devtensor"], times["torch"], strict=True))
         both = "  ".join(f"{library} {median(spent):7.3f} s" for library, spent in times.items())

@@ -22,19 +22,22 @@ def inputs(lib, size):
 
     random = np.random.default_rng(0)
 
+    def here(array):
+        return lib.from_numpy(array).to(lib.get_default_device())
+
     def floats(*shape, low=None):
         array = random.standard_normal(shape).astype(np.float32)
         if low is not None:
             array = np.abs(array) + np.float32(low)
-        return lib.from_numpy(array).requires_grad_()
+        return here(array).requires_grad_()
 
     edge = max(4, size // 8)
     found = {
         "x": floats(size, size), "y": floats(size, size), "p": floats(size, size, low=0.1),
         "v": floats(size), "im": floats(8, 16, edge, edge), "w": floats(16, 16, 3, 3),
-        "i": lib.from_numpy(random.integers(0, size, (size,))),
-        "j": lib.from_numpy(random.integers(0, size, (size, size))),
-        "b": lib.from_numpy(random.random((size, size)) > 0.5),
+        "i": here(random.integers(0, size, (size,))),
+        "j": here(random.integers(0, size, (size, size))),
+        "b": here(random.random((size, size)) > 0.5),
     }  # fmt: skip
     found["u"] = found["p"].detach() % 1
     return {**found, "t": lib, "F": lib.nn.functional, "n": size}
@@ -132,8 +135,8 @@ def main():
     parsed.add_argument("--size", type=int, default=512, help="rows and columns")
     parsed.add_argument("--show", type=int, default=25, help="how many of the slowest")
     options = parsed.parse_args()
-    both = libraries(options.threads)
-    clock, measure = clock_of(options)
+    both = libraries(options)
+    clock, measure = clock_of(options, both)
     for back in (False, True):
         found = compare(both, options.size, back, options.rounds, clock)
         ratios = [ratio for ratio, _, _ in found.values()]
