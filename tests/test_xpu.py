@@ -33,6 +33,7 @@ import dpnp  # noqa: E402
 from dpctl import memory as usm  # noqa: E402
 
 from devtensor_dpnp import elementwise, extremes, fuse, guarded, launch, pool, runtime  # noqa: E402
+from devtensor_formulas import fuse as formula  # noqa: E402
 
 QUEUE = runtime.QUEUES[0]
 TWO = pytest.mark.skipif(len(runtime.QUEUES) < 2, reason="there is one xpu device")
@@ -783,7 +784,7 @@ def formulas():
     """The first example of each operation for which a kernel is written from its formula."""
     found = {}
     for case in samples.cases(lambda entry: entry.op is not None and entry.op.inputs):
-        if isinstance(BACKEND.kernels.get(case.name), fuse.Fused):
+        if isinstance(BACKEND.kernels.get(case.name), formula.Fused):
             found.setdefault(case.name, case)
     return found
 
@@ -794,7 +795,7 @@ TYPED = [*product(formulas(), ["float32"]), *product([*formulas()][::3], ["float
 
 @pytest.mark.parametrize("name, dtype", TYPED)
 def test_formulas_as_kernels(name, dtype, monkeypatch):
-    monkeypatch.setattr(fuse, "LIMIT", 1)
+    monkeypatch.setattr(formula, "LIMIT", 1)
     case = formulas()[name]
     arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.arrays()]
     results = []
@@ -816,12 +817,12 @@ def test_large_tensors_take_one_kernel_for_a_formula(monkeypatch):
         launched.append(function)
         launch.launch(queue, function, *rest)
 
-    x = dt.linspace(-3, 3, fuse.LIMIT + 1, device="xpu", requires_grad=True)
+    x = dt.linspace(-3, 3, formula.LIMIT + 1, device="xpu", requires_grad=True)
     monkeypatch.setattr(fuse, "launch", counted)
     y = dt.nn.functional.silu(x)
     assert len(launched) == 1
     y.sum().backward()
-    wanted = torch.linspace(-3, 3, fuse.LIMIT + 1, requires_grad=True)
+    wanted = torch.linspace(-3, 3, formula.LIMIT + 1, requires_grad=True)
     torch.nn.functional.silu(wanted).sum().backward()
     np.testing.assert_allclose(x.grad.cpu().numpy(), wanted.grad.numpy(), rtol=1e-5, atol=1e-6)
     dt.nn.functional.elu(x.detach(), 0.5)

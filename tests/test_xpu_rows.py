@@ -20,7 +20,9 @@ BACKEND = dt.device("xpu").backend
 
 import dpnp  # noqa: E402
 
-from devtensor_dpnp import fuse, launch, plans, rows, runtime  # noqa: E402
+from devtensor_dpnp import fuse, launch, runtime  # noqa: E402
+from devtensor_formulas import fuse as formula  # noqa: E402
+from devtensor_formulas import plans, rows  # noqa: E402
 
 INF, NAN = float("inf"), float("nan")
 WAYS = ["vectors", "lanes", "parts"]
@@ -30,12 +32,12 @@ INDICES = range(len(runtime.QUEUES))
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """How rows are gone along, of small arrays, too."""
-    monkeypatch.setattr(fuse, "LIMIT", 1)
-    monkeypatch.setattr(fuse, "_plans", {})
+    monkeypatch.setattr(formula, "LIMIT", 1)
+    monkeypatch.setattr(formula, "_plans", {})
     if request.param == "lanes":
-        monkeypatch.setattr(plans, "goes_alone", lambda device: False)
+        monkeypatch.setattr(fuse, "goes_alone", lambda device: False)
     if request.param == "parts":
-        monkeypatch.setattr(plans, "FEW", 0)
+        monkeypatch.setattr(fuse, "FEW", 0)
         monkeypatch.setattr(plans, "CHUNK", 8)
         monkeypatch.setattr(rows, "BLOCK", 2)
     return request.param

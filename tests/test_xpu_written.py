@@ -14,7 +14,8 @@ ABSENT = devices.absent("xpu")
 if ABSENT:
     pytest.skip(devices.missing("xpu", ABSENT), allow_module_level=True)
 
-from devtensor_dpnp import aim, runtime  # noqa: E402
+from devtensor_dpnp import runtime  # noqa: E402
+from devtensor_formulas import aim  # noqa: E402
 
 LAST = f"xpu:{len(runtime.QUEUES) - 1}"
 SHAPE = (90, 100)

@@ -39,7 +39,9 @@ class Dpnp(Backend):
         from . import runtime  # only now: a program that names no xpu does not import dpnp
 
         self.runtime = runtime
-        from . import aim, copies, elementwise, memory, pool
+        from devtensor_formulas import aim
+
+        from . import copies, elementwise, memory, pool
         from .kernels import KERNELS, WRITERS
         from .namespace import namespace
 
@@ -226,7 +228,7 @@ class Dpnp(Backend):
         """Let the kernel of one operation write over an array."""
         if self.overlaps(array):
             return function(*args, **kwargs)
-        return self.aim(array, name, function, *args, **kwargs)
+        return self.aim(self.kind, array, name, function, *args, **kwargs)
 
     # ---- memory
 

@@ -22,7 +22,8 @@ import dpnp.tensor as tensor
 import numpy as np
 from dpnp.tensor import _tensor_elementwise_impl as implementation
 
-from .aim import taken
+from devtensor_formulas.aim import taken
+
 from .arithmetic import LIMIT, passed
 from .memory import contiguous
 from .native import Array, apart, fresh, ordered, run, stretched, wrap

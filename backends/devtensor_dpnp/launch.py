@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from devtensor_formulas.trace import TYPES
+
 from .pool import POOLS, Raw
 from .runtime import OPENCL, ORDER, PLACES, dpctl, refuse_fork
 
@@ -23,12 +25,6 @@ integer = ctypes.c_int32
 single = ctypes.c_float
 double = ctypes.c_double
 
-TYPES = {
-    "bool": "uchar", "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
-    "int8": "char", "int16": "short", "int32": "int", "int64": "long",
-    "float16": "half", "float32": "float", "float64": "double",
-}  # fmt: skip
-"""OpenCL's names of dtypes."""
 PAIRS = {"complex64": "float2", "complex128": "double2"}
 """Those of types of which the sum is that of their parts."""
 EXTENSIONS = {
@@ -141,6 +137,7 @@ def after(queue: Any, arrays: list[Any], submit: Any, *given: Any) -> Any:
 
 
 __all__ = [
+    "TYPES",
     "double",
     "dpctl",
     "integer",

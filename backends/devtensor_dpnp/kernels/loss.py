@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from devtensor.ops import loss as common
+from devtensor_formulas.fuse import formula_of
 
-from ..fuse import along, formula_of, large
+from ..fuse import along, large
 from ..memory import host_view
 
 

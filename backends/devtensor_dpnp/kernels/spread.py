@@ -7,10 +7,10 @@ from math import prod
 from typing import Any
 
 from devtensor.ops import index as common
+from devtensor_formulas.formula import Formula
+from devtensor_formulas.trace import Symbol
 
-from ..formula import Formula
 from ..fuse import along, worth
-from ..trace import Symbol
 
 FORMULA = Formula(None)
 

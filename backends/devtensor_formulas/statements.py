@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .launch import TYPES
-from .trace import BOOL, HALF, PLACE, Node, inner
+from .trace import BOOL, HALF, PLACE, TYPES, Node, inner
 
 WIDTH = 8
 """Elements in a vector."""

@@ -31,17 +31,21 @@ def taken(name: str) -> Any:
 
 
 @cache
-def names_of(name: str) -> tuple[str, ...]:
+def names_of(kind: str, name: str) -> tuple[str, ...]:
     """The names of the kernels that an operation may come to: its own, and a function's."""
     op = catalogue[name].op
     if op is None or not op.elementwise:
         return ()
-    return name, plain_for(op, Device("xpu", 0)).__name__
+    return name, plain_for(op, Device(kind, 0)).__name__
 
 
-def aimed(array: Any, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function in which the operation `name` may write its result over `array`."""
-    AIM.names, AIM.array = names_of(name), array
+def aimed(
+    kind: str, array: Any, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Call a function in which the operation `name` may write its result over `array`, of a kind of
+    devices.
+    """
+    AIM.names, AIM.array = names_of(kind, name), array
     try:
         return function(*args, **kwargs)
     finally:

@@ -4,7 +4,7 @@ A program is one kernel. It has a row for each place of the axes that are kept, 
 others once for each reduction that needs the result of another, and at last to write what each
 element becomes; what it needs on the way it calculates again. A work item has a row of its own
 where the neighbours in memory belong to other rows, or where rows are short. Otherwise it goes
-along the row by vectors, or `LANES` work items go together, a sub-group: on a processor those take
+along the row by vectors, or `lanes` work items go together, a sub-group: on a processor those take
 twice as long.
 """
 
@@ -14,14 +14,12 @@ import hashlib
 from math import prod
 from typing import Any
 
-from .launch import TYPES
+from .engine import Machine
 from .statements import WIDTH, State, expression, load, several, store
-from .trace import Node, Shape, inner, space_of
+from .trace import TYPES, Node, Shape, inner, space_of
 
-LANES = 16
-"""Work items that go along a row together: a sub-group."""
-TEAM = 16
-"""Rows of one work group."""
+GROUP = 256
+"""Work items of one work group, at least, where they go along rows together."""
 BLOCK = 16
 """Steps of a work item after which it starts a new partial sum."""
 SHORT = 24
@@ -52,8 +50,8 @@ class Program:
         To nodes that are not calculated the number of the array where they are.
     steps : callable
         Of the number of an array and a shape in which it is seen: its step in each axis.
-    vectors : bool
-        Whether a work item goes along a row alone, with vectors: on a processor.
+    machine : Machine
+        What it is written for.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Program:
         outs: list[tuple[Node, int]],
         held: dict[Node, int],
         steps: Any,
-        vectors: bool,
+        machine: Machine,
     ) -> None:
         self.axes, self.outs, self.held = axes, outs, held
         self.depth: dict[Node, int] = {}
@@ -88,7 +86,8 @@ class Program:
         self.count = prod([self.groups[g].size for g in self.gone])
         last = self.groups[-1] if self.groups else None
         self.together = last is not None and last.gone and (last.size >= SHORT or not self.kept)
-        self.wide = self.together and vectors
+        self.wide = self.together and machine.vectors
+        self.lanes = machine.lanes(last.size if last is not None and self.together else 0)
         self.varies = {n: self.along(n) for n in self.nodes}
 
     def slot(self, node: Node) -> int | None:
@@ -224,8 +223,9 @@ class Program:
             )  # fmt: skip
         if self.together and not self.wide:
             lines += self.blocks(
-                f"b + {LANES} <= {end}", f"{end} - {LANES - 1}", LANES, g, "b + lane", states, one
-            )
+                f"b + {self.lanes} <= {end}", f"{end} - {self.lanes - 1}", self.lanes, g,
+                "b + lane", states, one,
+            )  # fmt: skip
             lines.append(f"{{ long i{g} = b + lane; if (i{g} < {end}) {{")
             lines += [*[s.open() for s in states], one, *[s.close() for s in states], "} }"]
         else:
@@ -236,7 +236,7 @@ class Program:
             lines += [s.join(f"{v.value}.s{k}", f"{v.place}.s{k}") for k in range(WIDTH)]
         if self.together and not self.wide:
             for s in states:
-                for step in [1 << k for k in range(LANES.bit_length() - 1)]:
+                for step in [1 << k for k in range(self.lanes.bit_length() - 1)]:
                     shuffled = [
                         f"intel_sub_group_shuffle_xor({x}, {step}u)" for x in (s.value, s.place)
                     ]
@@ -272,7 +272,7 @@ class Program:
             lines = ["long row = get_global_id(0);"]
         elif self.together:
             lines = [
-                f"long row = get_group_id(0) * {TEAM}l + get_sub_group_id();",
+                f"long row = get_group_id(0) * {self.team()}l + get_sub_group_id();",
                 "long lane = get_sub_group_local_id();",
                 "if (row >= rows) return;",
             ]
@@ -326,7 +326,7 @@ class Program:
         if self.wide:
             attribute = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
         elif self.gone:
-            attribute = f"__attribute__((intel_reqd_sub_group_size({LANES})))\n"
+            attribute = f"__attribute__((intel_reqd_sub_group_size({self.lanes})))\n"
         source = (
             f"#pragma OPENCL FP_CONTRACT OFF\n{attribute}"
             f"__kernel void $name({', '.join(parameters)}) {{\n    "
@@ -365,6 +365,10 @@ class Program:
             arguments.append(("size", value))
         return texts, arguments
 
+    def team(self) -> int:
+        """How many rows belong to a work group."""
+        return max(1, GROUP // self.lanes)
+
     def longest(self) -> int:
         """The group that is divided, where rows are."""
         return max(self.gone, key=lambda g: self.groups[g].size)
@@ -376,23 +380,25 @@ class Program:
         """
         size = self.groups[self.longest()].size
         if self.together:
-            parts = min(-(-wanted // self.rows), size // (LANES * BLOCK))
+            parts = min(-(-wanted // self.rows), size // (self.lanes * BLOCK))
         else:
-            parts = min(-(-wanted * LANES // self.rows), size // (2 * BLOCK))
+            parts = min(-(-wanted * self.lanes // self.rows), size // (2 * BLOCK))
             parts = max(parts, size // most)
         return -(-size // self.length(max(parts, 1)))
 
     def length(self, chunks: int) -> int:
         """Elements of a part, a multiple of what work items do together."""
         size = self.groups[self.longest()].size
-        return -(-size // (chunks * LANES)) * LANES
+        return -(-size // (chunks * self.lanes)) * self.lanes
 
     def items(self, chunks: int) -> tuple[Shape, Shape | None]:
         """How many work items there are, and in a group, if that matters."""
         if self.wide:
             return (chunks, 1, self.rows), (1, 1, 1)
         if self.together:
-            return (chunks, 1, -(-self.rows // TEAM) * TEAM * LANES), (1, 1, TEAM * LANES)
+            team = self.team()
+            group = team * self.lanes
+            return (chunks, 1, -(-self.rows // team) * group), (1, 1, group)
         if self.flat():
             return (chunks, 1, -(-self.rows // WIDE) * WIDE), None
         wide = self.groups[self.kept[-1]].size

@@ -11,12 +11,14 @@ import copy
 from math import prod
 from typing import Any
 
-import dpnp
 import numpy as np
 
-from .launch import TYPES
-
-Array = dpnp.ndarray
+TYPES = {
+    "bool": "uchar", "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
+    "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+    "float16": "half", "float32": "float", "float64": "double",
+}  # fmt: skip
+"""OpenCL's names of dtypes."""
 BOOL, HALF, PLACE = np.dtype(bool), np.dtype(np.float16), np.dtype(np.int64)
 INNER = {**TYPES, "bool": "int", "float16": "float"}
 """OpenCL's types of numbers while they are worked on; those of `TYPES` lie in the memory."""

@@ -7,22 +7,13 @@ a kernel for each phase, and one that puts the parts together.
 
 from __future__ import annotations
 
-import ctypes
 from math import prod
 from typing import Any
 
-from .launch import double, kernel, signed, single, whole, word
-from .native import Array
-from .rows import LANES, Program
+from .engine import Engine
+from .rows import Program
 from .trace import Node, Shape, Symbol, Trace, Untraceable
 
-NUMBERS = {
-    "float": single, "double": double, "int": ctypes.c_int32, "uint": word,
-    "long": signed, "ulong": whole,
-}  # fmt: skip
-"""What arguments of kernels are made with, by their types."""
-FEW = 1 << 16
-"""Elements that a processor's core may as well go along alone; of a GPU it is a sixteenth."""
 CHUNK = 512
 """Elements of a row that is gone along in several parts, if they are not neighbours in memory."""
 
@@ -36,16 +27,13 @@ def in_order(shape: Shape) -> list[int]:
     return steps
 
 
-def goes_alone(device: Any) -> bool:
-    """Whether a work item goes along a row alone, with vectors: that of a processor does."""
-    return bool(device.is_cpu)
-
-
 class Plan:
     """The kernels of a formula for arrays of some shapes.
 
     Parameters
     ----------
+    engine : Engine
+        The library of the arrays.
     trace : Trace
         The formula.
     results : list
@@ -59,18 +47,18 @@ class Plan:
     """
 
     def __init__(
-        self, trace: Trace, results: list[Any], several: bool, arrays: list[Any],
+        self, engine: Engine, trace: Trace, results: list[Any], several: bool, arrays: list[Any],
         targets: list[Any],
     ) -> None:  # fmt: skip
-        if any(min(x._array_obj.strides, default=0) < 0 for x in arrays):
+        self.engine = engine
+        if any(min(engine.steps(x), default=0) < 0 for x in arrays):
             raise Untraceable("backwards")  # their memory is said to start elsewhere
         self.nodes, self.arrays, self.several = trace.nodes, [*arrays, *targets], several
-        self.queue = arrays[0].sycl_queue
-        device = self.queue.sycl_device
-        self.vectors = goes_alone(device)
-        if not self.vectors and LANES not in device.sub_group_sizes:
+        self.place = engine.place(arrays[0])
+        machine = engine.machine(self.place)
+        if machine is None:
             raise Untraceable("no such sub-groups")
-        self.units, self.few = device.max_compute_units, FEW if device.is_cpu else FEW // 16
+        self.machine = machine
         self.dense = {n.place for n in trace.nodes if n.how == "given" and not self.fits(n)}
         self.made: list[tuple[Shape, Any]] = []
         self.launches: list[Any] = []
@@ -80,7 +68,7 @@ class Plan:
         alone = self.one_by_one(results)
         for k, x in enumerate(results):
             if x.__class__ is not Symbol:
-                if isinstance(x, Array):
+                if isinstance(x, engine.Array):
                     raise Untraceable("a result from elsewhere")
                 self.results.append(None)
                 continue
@@ -109,7 +97,7 @@ class Plan:
         target = self.arrays[slot]
         if target is None or target.shape != x.shape or target.dtype != x.dtype:
             return False
-        steps = target._array_obj.strides
+        steps = self.engine.steps(target)
         shown = [n for n in x.shape if n != 1] == [n for n in node.shape if n != 1]
         return shown and all(n == 1 or s > 0 for n, s in zip(x.shape, steps, strict=True))
 
@@ -125,17 +113,18 @@ class Plan:
 
     def fits(self, node: Node) -> bool:
         """Whether an array is in row order, or seen in its own shape but for axes of length 1."""
-        a = self.arrays[node.place]._array_obj
-        if a.flags.c_contiguous:
+        a = self.arrays[node.place]
+        if self.engine.in_rows(a):
             return True
         return [n for n in a.shape if n != 1] == [n for n in node.shape if n != 1]
 
     def steps(self, slot: int, shape: Shape) -> list[int]:
         """The steps of an array seen in a shape, to each axis of the formula."""
         if 0 <= slot < len(self.arrays) and slot not in self.dense:
-            a = self.arrays[slot]._array_obj
-            if not a.flags.c_contiguous:
-                rest = iter([s for n, s in zip(a.shape, a.strides, strict=True) if n != 1])
+            a = self.arrays[slot]
+            if not self.engine.in_rows(a):
+                steps = self.engine.steps(a)
+                rest = iter([s for n, s in zip(a.shape, steps, strict=True) if n != 1])
                 return [0 if n == 1 else next(rest) for n in shape] or [0] * self.ndim
         return in_order(shape) or [0] * self.ndim
 
@@ -193,18 +182,23 @@ class Plan:
     def program(self, axes: Shape, outs: list[tuple[Node, int]]) -> Program:
         """The kernel that reduces along some axes."""
         self.ndim = max(len(n.shape) for n, _ in outs)
-        found = Program(self.nodes, axes, outs, self.held, self.steps, self.vectors)
+        found = Program(self.nodes, axes, outs, self.held, self.steps, self.machine)
         if found.foreign():
             raise Untraceable("rows need columns that need rows")
         return found
 
     def enough(self, program: Program) -> bool:
         """Whether it keeps all units of the device busy, or there is little to do."""
+        teams, few = self.teams(program), self.machine.few
         if program.together:
-            return program.rows >= 4 * self.units or program.count <= self.few
+            return program.rows >= teams or program.count <= few
         if program.phases == 1 and program.count > 2 * CHUNK and not program.writes_elements():
             return False
-        return program.rows >= 4 * self.units * LANES or program.count <= self.few // LANES
+        return program.rows >= teams * program.lanes or program.count <= few // program.lanes
+
+    def teams(self, program: Program) -> int:
+        """How many teams of work items keep all units of the device busy."""
+        return max(1, 4 * self.machine.units * self.machine.lanes(0) // program.lanes)
 
     def in_parts(self, axes: Shape, targets: list[Node]) -> None:
         """Reduce rows in several parts each, by kernels of their own for each phase."""
@@ -230,7 +224,7 @@ class Plan:
         nodes = [*[n for n in nodes if n.axes], *best.values()]
         held = {n: self.slot(n) for n in nodes}
         rough = self.program(axes, [(n, -1) for n in nodes])
-        chunks = rough.chunks(4 * self.units, CHUNK)
+        chunks = rough.chunks(self.teams(rough), CHUNK)
         if chunks == 1:
             self.add(self.program(axes, list(held.items())))
             self.held.update(held)
@@ -287,10 +281,10 @@ class Plan:
             targets.append((copies[node], self.wanted.pop(node)))
         self.ndim = len(shape) + 1
         outs = [(n, slot) for n, slot in targets if n is not None]
-        self.add(Program(made, (0,), outs, {}, self.steps, self.vectors))
+        self.add(Program(made, (0,), outs, {}, self.steps, self.machine))
 
     def add(self, program: Program, chunks: int = 1) -> None:
         """One more kernel."""
         source, name, arguments, size, group = program.write(chunks)
-        function = kernel(self.queue, source, name)
+        function = self.engine.compiled(self.place, source, name)
         self.launches.append((function, arguments, size, group))
