@@ -797,9 +797,10 @@ NVRTC = """
         print("absent", error); sys.exit()
     import types
     runtime = types.ModuleType("devtensor_cupy.runtime"); runtime.cupy = cupy
+    runtime.home = runtime.on = None
     import devtensor_cupy
     sys.modules["devtensor_cupy.runtime"] = runtime
-    from devtensor_cupy import kernels
+    from devtensor_cupy import convolve, indexing, kernels, pools, raw
 
     def argument(t, parameter):
         return _kernel._ArgInfo(1, cupy.ndarray, np.dtype(t), 1, True, True)
@@ -818,16 +819,23 @@ NVRTC = """
 
     options = core.assemble_cupy_compiler_options(()) + ("-ftz=true",)
     head = "".join(f"#include <{h}>\\n" for h in core._cupy_header_list)
+    def check(name, text, archs=("75", "90", "120")):
+        for arch in archs:
+            program = compiler._NVRTCProgram(text, "kernel.cu", method="cubin")
+            cubin, _ = program.compile(
+                (*options, f"-arch=sm_{arch}", "--device-as-default-execution-space"))
+            assert cubin[:4] == b"\\x7fELF", (name, arch)
+
     count = 0
     for name, (_, _, _, _, dtypes) in kernels.ELEMENTWISE.items():
         for dtype in dtypes or ("float32",):
-            text = head + source(kernels.elementwise(name), dtype)
-            for arch in ("75", "90", "120"):
-                program = compiler._NVRTCProgram(text, "kernel.cu", method="cubin")
-                cubin, _ = program.compile(
-                    (*options, f"-arch=sm_{arch}", "--device-as-default-execution-space"))
-                assert cubin[:4] == b"\\x7fELF", (name, dtype, arch)
-                count += 1
+            check((name, dtype), head + source(kernels.elementwise(name), dtype))
+            count += 3
+    for number, (name, found) in enumerate(raw.SOURCES.items()):
+        for place, dtype in enumerate(found.types):  # each type for one of the generations
+            arch = ("75", "90", "120")[(number + place) % 3]
+            check((name, dtype), raw.text(name, dtype, "int64", place % 2 == 1), (arch,))
+    assert len(raw.SOURCES) > 10
     print("compiled", count)
 """
 

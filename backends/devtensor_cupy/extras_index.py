@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from .kernels import elementwise
+from .lookup import WIDER, checked, read, write
 from .memory import contiguous, forward, view_as_real
-from .runtime import cupy, home
+from .runtime import cupy
 
 __all__ = ["bincount", "get", "index_add", "put", "scatter", "scatter_add"]
-
-
-# ---- indices out of range, which CuPy takes as if the array repeated itself
-
-_flags: dict[int, Any] = {}
-_lock = Lock()
-
-
-def checked(pairs: list[tuple[Any, int]]) -> None:
-    """Wait for the device, and look whether integer indices are in range.
-
-    Raises
-    ------
-    IndexError
-    """
-    pairs = [(index, size) for index, size in pairs if index.size]
-    if not pairs:
-        return
-    with _lock:  # one flag for each device, which is 0 between calls
-        place = home(pairs[0][0])
-        flag = _flags.get(place)
-        if flag is None:
-            flag = _flags[place] = cupy.zeros(1, np.int32)
-        kernel = elementwise("outside")
-        for index, size in pairs:
-            kernel(index, size, flag)
-        if not int(flag[0]):
-            return
-        flag.fill(0)
-    for index, size in pairs:
-        low, high = int(index.min()), int(index.max())
-        if low < -size or high >= size:
-            wrong = low if low < -size else high
-            raise IndexError(f"index {wrong} is out of bounds for axis of size {size}")
-
-
-def positive(index: Any, size: int) -> Any:
-    """Indices counted from the start, as int64."""
-    index = index.astype(np.int64, copy=False)
-    return cupy.where(index < 0, index + size, index)
 
 
 # ---- keys
@@ -111,6 +70,19 @@ def key_of(x: Any, key: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def alone(x: Any, key: Any) -> tuple[int, Any] | None:
+    """The dimension and the array of a key with one array of whole numbers; None for others."""
+    axis, found = 0, None
+    for place, part in enumerate(key if key.__class__ is tuple else (key,)):
+        if isinstance(part, cupy.ndarray) and part.dtype.kind in "iu" and found is None:
+            axis, found = place, part
+        elif part is Ellipsis and found is not None:
+            break
+        elif part.__class__ is not slice or part != slice(None):
+            return None
+    return None if found is None or axis >= x.ndim else (axis, found)
+
+
 def get(x: Any, key: Any, /) -> Any:
     """Elements at a key of slices, integer arrays and masks, as NumPy reads it.
 
@@ -121,7 +93,8 @@ def get(x: Any, key: Any, /) -> Any:
     IndexError
         If an index is out of range, or the arrays do not broadcast.
     """
-    return forward(x[key_of(x, key)])
+    one = alone(x, key)
+    return forward(x[key_of(x, key)]) if one is None else read(x, *one, False)
 
 
 def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
@@ -134,9 +107,14 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
     ValueError
         If `values` do not broadcast to what the key selects.
     """
+    one, values = alone(x, key), cast(values, x.dtype)
+    if one is not None:
+        out, (axis, index) = contiguous(x), one
+        shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+        write(out, axis, index, cupy.broadcast_to(values, shape), False, accumulate)
+        return out
     key = key_of(x, key)
     out = contiguous(x)
-    values = cast(values, x.dtype)
     if accumulate:
         add_at(out, key, values)
     else:
@@ -156,49 +134,29 @@ def cast(values: Any, dtype: Any) -> Any:
 # ---- along a dimension
 
 
-def along(x: Any, index: Any, dim: int) -> tuple[Any, ...]:
-    """The key of the places ``[i, index[i, j], ...]``, in range."""
-    checked([(index, x.shape[dim])])
-    return tuple(
-        [
-            index if d == dim else cupy.arange(n).reshape((n,) + (1,) * (index.ndim - d - 1))
-            for d, n in enumerate(index.shape)
-        ]
-    )
-
-
 def scatter(x: Any, dim: int, index: Any, src: Any, /) -> Any:
     """A copy of `x` with the elements of `src` at ``[i, index[i, j], ...]`` along `dim`."""
     out = contiguous(x)
-    if index.size:
-        out[along(x, index, dim)] = cupy.broadcast_to(cast(src, x.dtype), index.shape)
+    write(out, dim, index, cupy.broadcast_to(cast(src, x.dtype), index.shape), True, False)
     return out
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
     """A copy of `x` to which `src` is added at ``[i, index[i, j], ...]`` along `dim`."""
     out = contiguous(x)
-    if index.size:
-        src = cupy.broadcast_to(cast(src, x.dtype), index.shape)
-        add_at(out, along(x, index, dim), src)
+    write(out, dim, index, cupy.broadcast_to(cast(src, x.dtype), index.shape), True, True)
     return out
 
 
 def index_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
     """A copy of `x` to whose parts `index`, a vector, along `dim` those of `src` are added."""
-    checked([(index, x.shape[dim])])
     out = contiguous(x)
-    if index.size and out.size:
-        rows = cupy.moveaxis(cast(src, x.dtype), dim, 0)
-        seen = cupy.moveaxis(out, dim, 0)
-        add_at(seen, (index,), cupy.broadcast_to(rows, (index.shape[0], *seen.shape[1:])))
+    shape = (*x.shape[:dim], index.shape[0], *x.shape[dim + 1 :])
+    write(out, dim, index, cupy.broadcast_to(cast(src, x.dtype), shape), False, True)
     return out
 
 
 # ---- adding up, by atomic additions: the order, and so the rounding, of floats varies
-
-WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32",
-         "float16": "float32", "bfloat16": "float32"}  # fmt: skip
 
 
 def add_at(out: Any, key: tuple[Any, ...], values: Any) -> None:

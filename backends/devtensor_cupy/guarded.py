@@ -12,6 +12,7 @@ import numpy as np
 from devtensor_numpy import quick
 
 from .kernels import elementwise
+from .lookup import read
 from .memory import contiguous
 from .runtime import cupy
 
@@ -321,20 +322,20 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
     """Slices at indices; waits for the device, to check them."""
-    from .extras_index import checked
-
     if axis is None:
         axis, x = (0, x.reshape(-1)) if x.ndim != 1 else (0, x)
-    checked([(indices, x.shape[axis])])
-    return cupy.take(x, indices, axis)
+    return read(x, axis % x.ndim, indices, False)
 
 
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     """Elements at indices along an axis; waits for the device, to check them."""
-    from .extras_index import checked
-
-    checked([(indices, x.shape[axis])])
-    return cupy.take_along_axis(x, indices, axis)
+    axis %= x.ndim
+    rest = [
+        n if d == axis else m for d, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
+    ]
+    shape = np.broadcast_shapes(tuple(rest), indices.shape)
+    x = cupy.broadcast_to(x, (*shape[:axis], x.shape[axis], *shape[axis + 1 :]))
+    return read(x, axis, cupy.broadcast_to(indices, shape), True)
 
 
 def nonzero(x: Any, /) -> tuple[Any, ...]:

@@ -17,14 +17,6 @@ from .runtime import cupy
 ELEMENTWISE: dict[str, tuple[str, str, str, str, tuple[str, ...]]] = {}
 """By name: inputs, outputs, what is done, what stands before it, and the types to test it with."""
 
-ELEMENTWISE["outside"] = (
-    "I index, int64 size",
-    "raw int32 found",
-    "if ((long long)index < -size || (long long)index >= size) found[0] = 1;",
-    "",
-    ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-)
-
 ELEMENTWISE["where"] = (
     "bool condition, T x, T y",
     "T z",

@@ -10,6 +10,8 @@ import numpy as np
 from devtensor.ops import linalg, reduce
 from devtensor.ops.arguments import over
 
+from . import convolve, indexing, pools
+from .fuse import FUSER
 from .kernels import elementwise
 from .runtime import cupy
 
@@ -74,5 +76,7 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
-    "philox": philox, "sum": sum,
+    "philox": philox, "sum": sum, **convolve.KERNELS, **indexing.KERNELS,
+    **pools.KERNELS,
 }  # fmt: skip
+KERNELS.update(FUSER.kernels(KERNELS))

@@ -1,0 +1,110 @@
+"""Operations in which nobody needs to look at indices before they are used.
+
+The kernels of `lookup` note what is out of range on their way, and the rules of gradients know that
+nothing is. What is refused is said by the common kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from devtensor.ops import index as common
+
+from .extras_index import cast
+from .lookup import STRICT, TRUST, read, write
+from .memory import contiguous
+from .runtime import cupy
+
+
+def own(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel that leaves to the common one what it returns nothing for, and what is refused."""
+    plain = getattr(common, function.__name__).kernel
+
+    def run(xp: Any, input: Any, /, *rest: Any, **params: Any) -> Any:
+        try:
+            found = function(input, *rest, **params) if input.ndim else None
+        except IndexError:
+            found = None
+        return plain(xp, input, *rest, **params) if found is None else found
+
+    run.__name__, run.__doc__ = function.__name__, f"`{function.__name__}`."
+    return run
+
+
+def beside(shape: Any, index: Any, dim: int) -> bool:
+    """Whether an array of indices has the other dimensions of a shape."""
+    return index.ndim == len(shape) and all(
+        n == m or d == dim for d, (n, m) in enumerate(zip(shape, index.shape, strict=True))
+    )
+
+
+def gather_at(input: Any, index: Any, dim: int) -> Any:
+    if index.ndim != input.ndim or not index.size:
+        return None
+    return read(common._cut(input, index.shape, dim), dim, index, True, STRICT)
+
+
+def gather_spread(input: Any, index: Any, size: Any, dim: int) -> Any:
+    return summed(input, index, size, dim, True) if beside(size, index, dim) else None
+
+
+def index_select_at(input: Any, index: Any, dim: int) -> Any:
+    return read(input, dim, index.reshape(-1), False, STRICT)
+
+
+def index_select_spread(input: Any, index: Any, size: Any, dim: int) -> Any:
+    return summed(input, index.reshape(-1), size, dim, False) if size else None
+
+
+def index_spread(input: Any, *indices: Any, size: Any, places: Any) -> Any:
+    if len(indices) > 1 or indices[0].dtype.kind == "b":
+        return None
+    return summed(input, indices[0], size, places[0], False)
+
+
+def summed(input: Any, index: Any, size: Any, dim: int, each: bool) -> Any:
+    """Zeros of a shape to which `input` is added at indices that are known to be in range."""
+    out = cupy.zeros(size, input.dtype)
+    write(out, dim, index, input, each, True, TRUST)
+    return out
+
+
+def scattered(input: Any, index: Any, src: Any, dim: int, add: bool) -> Any:
+    """A copy of `input` with `src` put at indices along `dim`, or added there."""
+    if not index.size or not beside(input.shape, index, dim):
+        return None
+    out = contiguous(input)
+    src = common._cut(src, index.shape) if src.ndim else cupy.broadcast_to(src, index.shape)
+    write(out, dim, index, cast(src, input.dtype), True, add, STRICT)
+    return out
+
+
+def scatter_at(input: Any, index: Any, src: Any, dim: int) -> Any:
+    return scattered(input, index, src, dim, False)
+
+
+def scatter_add_at(input: Any, index: Any, src: Any, dim: int) -> Any:
+    return scattered(input, index, src, dim, True)
+
+
+def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Any:
+    out = contiguous(input)
+    source = cast(common.times(cupy, source, alpha) if alpha != 1 else source, input.dtype)
+    write(out, dim, index.reshape(-1), source, False, True, STRICT)
+    return out
+
+
+def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Any:
+    out = contiguous(input)
+    write(out, dim, index.reshape(-1), cast(source, input.dtype), False, False, STRICT)
+    return out
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    function.__name__: own(function)
+    for function in (
+        gather_at, gather_spread, index_select_at, index_select_spread, index_spread, scatter_at,
+        scatter_add_at, index_add_at, index_copy_at,
+    )
+}  # fmt: skip
