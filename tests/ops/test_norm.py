@@ -131,6 +131,21 @@ def test_a_mean_far_from_zero_costs_no_digits():
     np.testing.assert_allclose(ours.numpy(), exact.numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_rows_are_exact_however_large_their_means_are_beside_the_deviations(together):
+    x = floats(5, 64) - floats(5, 64).mean(1, keepdims=True)
+    x = x / x.std(1, keepdims=True) + np.array([[0.0], [0.9], [-1.1], [30.0], [-1000.0]])
+    x = np.concatenate([x, x[:1] * 0, x[:1] * 0 + 3], dtype="float32")
+    w, b = floats(64, seed=1).astype("float32"), floats(64, seed=2).astype("float32")
+    wide = [torch.tensor(part, dtype=torch.float64) for part in (x, w, b)]
+    exact = torch.nn.functional.layer_norm(wide[0], (64,), *wide[1:]).numpy()
+    parts = [x] if together else np.split(x, len(x))
+    factors = dt.tensor(w), dt.tensor(b)
+    ours = [dt.nn.functional.layer_norm(dt.tensor(part), (64,), *factors) for part in parts]
+    error = np.abs(dt.cat(ours).numpy() - exact).max(1)
+    assert (error <= 1e-6 * (1 + np.abs(x).max(1))).all(), error
+
+
 # ---- channels
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from devtensor.ops import norm as common
 
-from ..parts import BLOCK as CACHED
 from ..quick import ones
 from .linalg import Array
 from .sums import by_blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
+
+CACHED = 1 << 16  # Elements of a part: three arrays of them fit into the second cache.
 
 
 def outer(column: Array, row: Array) -> Array:
@@ -32,8 +33,12 @@ def native_layer_norm(
     x = input.reshape(common.rows(input, dims))
     count, length = x.shape
     dtype = x.dtype
-    weight = None if weight is None else weight.reshape(length)
-    bias = None if bias is None else bias.reshape(length)
+    # What is multiplied by -mean / deviation, and what by 1.
+    lines = np.zeros((2, length), dtype)
+    np.negative(1 if weight is None else weight.reshape(length), out=lines[0])
+    if bias is not None:
+        lines[1] = bias.reshape(length)
+    factor = None if weight is None else weight.reshape(length)
     mean_of = number(1 / length, dtype)
     # 1 / sqrt(sum / length + eps) with fewer calls.
     root, more = number(math.sqrt(length), dtype), number(length * eps, dtype)
@@ -41,16 +46,30 @@ def native_layer_norm(
     mean, rstd = np.empty((count, 1), dtype), np.empty((count, 1), dtype)
 
     def fill(part: slice) -> None:
-        some, away, centre, scale = x[part], out[part], mean[part], rstd[part]
-        np.multiply(row_sums(some)[:, None], mean_of, out=centre)
-        np.subtract(some, centre, out=away)
-        squares = row_products(away, away)
+        some, away, centre, scale = x[part], out[part], mean[part, 0], rstd[part, 0]
+        sums = row_sums(some)
+        np.multiply(sums, mean_of, out=centre)
+        squares = row_products(some, some)
+        np.multiply(sums, centre, out=sums)
+        np.subtract(squares, sums, out=squares)
+        # Where means are larger than deviations, the difference of two large numbers is not exact.
+        near = bool(np.less_equal(sums, squares).all())
+        if not near:
+            np.subtract(some, centre[:, None], out=away)
+            squares = row_products(away, away)
         np.add(squares, more, out=squares)
         np.sqrt(squares, out=squares)
-        np.divide(root, squares[:, None], out=scale)
-        np.multiply(away, scale if weight is None else outer(scale, weight), out=away)
+        np.divide(root, squares, out=scale)
+        by = scale[:, None] if factor is None else outer(scale[:, None], factor)
+        if near:
+            np.multiply(some, by, out=away)
+            shift = np.ones((2, len(some)), dtype)
+            np.multiply(centre, scale, out=shift[0])
+            np.add(away, np.dot(shift.T, lines), out=away)
+            return
+        np.multiply(away, by, out=away)
         if bias is not None:
-            np.add(away, bias, out=away)
+            np.add(away, lines[1], out=away)
 
     by_blocks(fill, x, CACHED)
     return out.reshape(input.shape), mean, rstd
@@ -102,21 +121,20 @@ def row_slopes(
                 found[part.start] -= np.dot(r * centre[part], g)
         if inner is None:
             return
-        along = np.dot(product, factor)
+        along, pull = np.dot(product, factor), np.multiply(r, less)
         if centre is not None:
             total = np.dot(g, factor)
             along -= centre[part] * total
-        np.multiply(along, less, out=along)
-        np.multiply(along, r * r * r, out=along)
-        np.multiply(some, along[:, None], out=product)
+        np.multiply(along, r * r * pull, out=along)
+        result = np.multiply(some, along[:, None], out=inner[part])
         if centre is not None:
-            np.multiply(total, less, out=total)
-            np.multiply(total, r, out=total)
+            np.multiply(total, pull, out=total)
             np.subtract(total, along * centre[part], out=total)
-            np.add(product, total[:, None], out=product)
-        result = np.multiply(
-            g, r[:, None] if weight is None else outer(r[:, None], factor), out=inner[part]
-        )
+            np.add(result, total[:, None], out=result)
+        by = r[:, None]
+        if weight is not None:
+            by = np.dot(by, factor[None], out=product)
+        np.multiply(g, by, out=product)
         np.add(result, product, out=result)
 
     by_blocks(fill, x, CACHED)
