@@ -795,7 +795,7 @@ TYPED = [*product(formulas(), ["float32"]), *product([*formulas()][::3], ["float
 
 @pytest.mark.parametrize("name, dtype", TYPED)
 def test_formulas_as_kernels(name, dtype, monkeypatch):
-    monkeypatch.setattr(formula, "LIMIT", 1)
+    monkeypatch.setattr(fuse.Sycl, "limit", 1)
     case = formulas()[name]
     arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in case.arrays()]
     results = []
@@ -817,12 +817,12 @@ def test_large_tensors_take_one_kernel_for_a_formula(monkeypatch):
         launched.append(function)
         launch.launch(queue, function, *rest)
 
-    x = dt.linspace(-3, 3, formula.LIMIT + 1, device="xpu", requires_grad=True)
+    x = dt.linspace(-3, 3, fuse.Sycl.limit + 1, device="xpu", requires_grad=True)
     monkeypatch.setattr(fuse, "launch", counted)
     y = dt.nn.functional.silu(x)
     assert len(launched) == 1
     y.sum().backward()
-    wanted = torch.linspace(-3, 3, formula.LIMIT + 1, requires_grad=True)
+    wanted = torch.linspace(-3, 3, fuse.Sycl.limit + 1, requires_grad=True)
     torch.nn.functional.silu(wanted).sum().backward()
     np.testing.assert_allclose(x.grad.cpu().numpy(), wanted.grad.numpy(), rtol=1e-5, atol=1e-6)
     dt.nn.functional.elu(x.detach(), 0.5)

@@ -32,7 +32,7 @@ INDICES = range(len(runtime.QUEUES))
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """How rows are gone along, of small arrays, too."""
-    monkeypatch.setattr(formula, "LIMIT", 1)
+    monkeypatch.setattr(fuse.Sycl, "limit", 1)
     monkeypatch.setattr(formula, "_plans", {})
     if request.param == "lanes":
         monkeypatch.setattr(fuse, "goes_alone", lambda device: False)

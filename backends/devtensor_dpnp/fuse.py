@@ -37,6 +37,7 @@ class Sycl(Engine):
 
     kind = "xpu"
     Array = native.Array
+    limit = 1 << 13
 
     def place(self, x: Any) -> Any:
         """The queue of an array."""

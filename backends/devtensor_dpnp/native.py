@@ -13,6 +13,8 @@ from typing import Any
 import dpnp
 import dpnp.tensor as tensor
 
+from devtensor_formulas.engine import span as between
+
 from .runtime import ORDER, PLACES
 
 Array = dpnp.ndarray
@@ -71,10 +73,8 @@ def ordered(a: Any) -> bool:
 
 def span(a: Any) -> tuple[int, int]:
     """The addresses between which the elements of an array lie."""
-    first = a._pointer
-    reach = [(n - 1) * s * a.itemsize for n, s in zip(a.shape, a.strides, strict=True)]
-    low = first + sum([r for r in reach if r < 0])
-    return low, first + sum([r for r in reach if r > 0]) + a.itemsize
+    width = a.itemsize
+    return between(a._pointer, a.shape, [s * width for s in a.strides], width)
 
 
 def apart(a: Any, b: Any, same: bool = True) -> bool:

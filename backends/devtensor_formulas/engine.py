@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
@@ -32,6 +32,13 @@ class Machine(NamedTuple):
     narrow: bool
 
 
+def span(first: int, shape: Sequence[int], steps: Sequence[int], width: int) -> tuple[int, int]:
+    """The addresses between which elements lie, of `width` bytes and so many bytes apart."""
+    reach = [(n - 1) * s for n, s in zip(shape, steps, strict=True)]
+    low = first + sum([r for r in reach if r < 0])
+    return low, first + sum([r for r in reach if r > 0]) + width
+
+
 class Engine:
     """The arrays of a library, and how kernels are run on them; a place is that of an array."""
 
@@ -39,6 +46,8 @@ class Engine:
     """The type of device."""
     Array: type
     """The class of the arrays."""
+    limit: int
+    """Elements from which on a kernel of its own is made for a formula."""
 
     def place(self, x: Any) -> Any:
         """Where an array lives: what tells devices apart."""

@@ -25,8 +25,6 @@ from .formula import ROWS, Formula
 from .plans import Plan
 from .trace import TYPES, Symbol, Trace, Untraceable
 
-LIMIT = 1 << 13
-"""Elements from which on a kernel of its own is made for a formula."""
 MANY = 4096
 """Plans that are kept."""
 _formulas: dict[Any, Formula] = {}
@@ -95,7 +93,8 @@ class Fuser:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.Array = engine, engine.Array
+        self.engine = engine
+        self.Array: Any = engine.Array
 
     # ---- plans
 
@@ -159,7 +158,7 @@ class Fuser:
 
     def worth(self, x: Any, size: int) -> bool:
         """Whether so many elements are, which come from `x`."""
-        return size >= LIMIT and x.dtype.name in TYPES and self.engine.takes_source(x)
+        return size >= self.engine.limit and x.dtype.name in TYPES and self.engine.takes_source(x)
 
     def along(
         self, arrays: list[Any], write: Callable[..., Any], *how: Any, targets: Sequence[Any] = ()
@@ -251,7 +250,8 @@ class Fused:
     """
 
     def __init__(self, fuser: Fuser, op: Op, usual: Callable[..., Any] | None = None) -> None:
-        self.fuser, self.engine, self.Array = fuser, fuser.engine, fuser.Array
+        self.fuser, self.engine = fuser, fuser.engine
+        self.Array: Any = fuser.Array
         self.op, self.formula, self.count = op, op.kernel, len(op.inputs)
         self.kernel = op.kernel if usual is None else usual
         # The steps of an optimizer share one formula for all parameters, so it is worth while.
@@ -262,7 +262,7 @@ class Fused:
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
         target = taken(self.op.name)
         targets = [] if target is None else [target]
-        like, least = None, LIMIT if self.least is None else self.least
+        like, least = None, self.engine.limit if self.least is None else self.least
         for x in arrays:
             if x.__class__ is self.Array and x.size >= least and x.ndim:
                 like = x

@@ -18,8 +18,12 @@ from .engine import Machine
 from .statements import WIDTH, State, expression, load, several, store
 from .trace import TYPES, Node, Shape, inner, space_of
 
+MOST = 32
+"""Work items of a sub-group at most; if more go along a row, they are a work group."""
 GROUP = 256
-"""Work items of one work group, at least, where they go along rows together."""
+"""Work items of a work group in which each sub-group has a row."""
+NARROW = 1 << 30
+"""What is counted in 32 bits is less."""
 BLOCK = 16
 """Steps of a work item after which it starts a new partial sum."""
 SHORT = 24
@@ -63,7 +67,7 @@ class Program:
         steps: Any,
         machine: Machine,
     ) -> None:
-        self.axes, self.outs, self.held = axes, outs, held
+        self.axes, self.outs, self.held, self.machine = axes, outs, held, machine
         self.depth: dict[Node, int] = {}
         self.needed = self.closure([node for node, _ in outs])
         self.nodes = [n for n in nodes if n in self.needed]
@@ -210,12 +214,14 @@ class Program:
         vectors = [State(s.node, True) for s in states] if self.wide else []
         lines, closed = [*[s.first() for s in [*states, *vectors]], "{"], ["}"]
         for g in self.gone[:-1]:
-            lines.append(f"for (long i{g} = {self.start(g)}; i{g} < {self.end(g)}; i{g}++) {{")
+            lines.append(
+                f"for ({self.whole} i{g} = {self.start(g)}; i{g} < {self.end(g)}; i{g}++) {{"
+            )
             closed.append("}")
         g = self.gone[-1]
         end = self.end(g)
         one = self.body(targets, states, stores, False)
-        lines.append(f"long b = {self.start(g)};")
+        lines.append(f"{self.whole} b = {self.start(g)};")
         if self.wide:
             lines += self.blocks(
                 f"b + {WIDTH} <= {end}", f"{end} - {WIDTH - 1}", WIDTH, g, "b", vectors,
@@ -226,7 +232,7 @@ class Program:
                 f"b + {self.lanes} <= {end}", f"{end} - {self.lanes - 1}", self.lanes, g,
                 "b + lane", states, one,
             )  # fmt: skip
-            lines.append(f"{{ long i{g} = b + lane; if (i{g} < {end}) {{")
+            lines.append(f"{{ {self.whole} i{g} = b + lane; if (i{g} < {end}) {{")
             lines += [*[s.open() for s in states], one, *[s.close() for s in states], "} }"]
         else:
             lines += self.blocks(f"b < {end}", end, 1, g, "b", states, one)
@@ -236,11 +242,27 @@ class Program:
             lines += [s.join(f"{v.value}.s{k}", f"{v.place}.s{k}") for k in range(WIDTH)]
         if self.together and not self.wide:
             for s in states:
-                for step in [1 << k for k in range(self.lanes.bit_length() - 1)]:
+                for step in [1 << k for k in range(min(self.lanes, MOST).bit_length() - 1)]:
                     shuffled = [
                         f"intel_sub_group_shuffle_xor({x}, {step}u)" for x in (s.value, s.place)
                     ]
                     lines.append(s.join(*shuffled))
+            if self.lanes > MOST and states:
+                lines += self.across(states)
+        return lines
+
+    def across(self, states: list[State]) -> list[str]:
+        """Bring together what the sub-groups of a work group have seen."""
+        count = self.lanes // MOST
+        held = [(s, *one) for s in states for one in s.variables()]
+        lines = [f"__local {kind} {name}s[{count}];" for _, kind, name in held]
+        shared = " ".join([f"{name}s[lane / {MOST}] = {name};" for _, _, name in held])
+        lines.append(f"if (lane % {MOST} == 0) {{ {shared} }}")
+        lines.append("barrier(CLK_LOCAL_MEM_FENCE);")
+        lines += [f"{name} = {name}s[0];" for _, _, name in held]
+        joins = " ".join([s.join(f"{s.value}s[k]", f"{s.place}s[k]") for s in states])
+        lines.append(f"for (int k = 1; k < {count}; k++) {{ {joins} }}")
+        lines.append("barrier(CLK_LOCAL_MEM_FENCE);")
         return lines
 
     def blocks(
@@ -248,11 +270,13 @@ class Program:
     ) -> list[str]:
         """A loop; with sums of floats, one over blocks and one in each."""
         if all(s.exact for s in states):
-            return [f"for (; {more}; b += {step}) {{ long i{g} = {place};\n        {body} }}"]
+            return [
+                f"for (; {more}; b += {step}) {{ {self.whole} i{g} = {place};\n        {body} }}"
+            ]
         return [
-            f"while ({more}) {{ long stop = min(b + {BLOCK * step}, {end});",
+            f"while ({more}) {{ {self.whole} stop = min(b + {BLOCK * step}, {end});",
             *[s.open() for s in states],
-            f"for (; b < stop; b += {step}) {{ long i{g} = {place};\n        {body} }}",
+            f"for (; b < stop; b += {step}) {{ {self.whole} i{g} = {place};\n        {body} }}",
             *[s.close() for s in states],
             "}",
         ]
@@ -267,30 +291,30 @@ class Program:
 
     def rows_of(self) -> list[str]:
         """Which row it is."""
-        kept = list(self.kept)
+        kept, whole = list(self.kept), self.whole
         if self.wide:
-            lines = ["long row = get_global_id(0);"]
+            lines = [f"{whole} row = get_global_id(0);"]
         elif self.together:
             lines = [
-                f"long row = get_group_id(0) * {self.team()}l + get_sub_group_id();",
-                "long lane = get_sub_group_local_id();",
+                f"{whole} row = get_group_id(0) * ({whole}){self.team()} + get_sub_group_id();",
+                f"{whole} lane = get_sub_group_local_id();",
                 "if (row >= rows) return;",
             ]
         elif self.flat():
-            lines = ["long row = get_global_id(0);", "if (row >= rows) return;"]
+            lines = [f"{whole} row = get_global_id(0);", "if (row >= rows) return;"]
         else:
             g = kept.pop()
             lines = [
-                f"long i{g} = get_global_id(0), row = get_global_id(1);",
+                f"{whole} i{g} = get_global_id(0), row = get_global_id(1);",
                 f"if (i{g} >= n{g}) return;",
             ]
         for g in reversed(kept[1:]):
-            lines.append(f"long i{g} = row % n{g}; row /= n{g};")
+            lines.append(f"{whole} i{g} = row % n{g}; row /= n{g};")
         if kept:
-            lines.append(f"long i{kept[0]} = row;")
+            lines.append(f"{whole} i{kept[0]} = row;")
         if self.chunked:
-            lines.append("long chunk = get_global_id(2);")
-            lines.append(f"long low = chunk * length, high = min(low + length, n{self.cut});")
+            lines.append(f"{whole} chunk = get_global_id(2);")
+            lines.append(f"{whole} low = chunk * length, high = min(low + length, n{self.cut});")
         return lines
 
     def flat(self) -> bool:
@@ -303,6 +327,7 @@ class Program:
         Arguments are ("array", which), (a type, which number of the trace), or ("size", a number).
         """
         self.chunked = chunks > 1
+        self.whole = "int" if self.machine.narrow and self.reach(chunks) < NARROW else "long"
         self.cut = self.longest() if self.gone else 0
         lines, done = self.rows_of(), set[Node]()
         targets = [node for node, _ in self.outs]
@@ -323,10 +348,12 @@ class Program:
             each = ["if (lane == 0) {", *each, "}"]
         parameters, arguments = self.parameters(chunks)
         attribute = ""
+        if self.together and not self.wide:
+            attribute = f"#define LANES {self.lanes}\n"
         if self.wide:
             attribute = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
         elif self.gone:
-            attribute = f"__attribute__((intel_reqd_sub_group_size({self.lanes})))\n"
+            attribute += f"__attribute__((intel_reqd_sub_group_size({self.lanes})))\n"
         source = (
             f"#pragma OPENCL FP_CONTRACT OFF\n{attribute}"
             f"__kernel void $name({', '.join(parameters)}) {{\n    "
@@ -361,13 +388,22 @@ class Program:
             for k in range(count, len(self.where)):
                 longs[f"s{k}_c"] = prod(self.where[k].shape)
         for name, value in longs.items():
-            texts.append(f"const long {name}")
+            texts.append(f"const {self.whole} {name}")
             arguments.append(("size", value))
         return texts, arguments
 
     def team(self) -> int:
         """How many rows belong to a work group."""
-        return max(1, GROUP // self.lanes)
+        return 1 if self.lanes > MOST else GROUP // self.lanes
+
+    def reach(self, chunks: int) -> int:
+        """The largest number that is needed to say where elements are, or more."""
+        steps = [
+            sum([abs(group.steps[k]) * (group.size - 1) for group in self.groups])
+            for k in range(len(self.where))
+        ]
+        parts = [chunks * prod(node.shape) for node, _ in self.outs]
+        return max([prod(self.space), *steps, *parts])
 
     def longest(self) -> int:
         """The group that is divided, where rows are."""

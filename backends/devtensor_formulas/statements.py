@@ -190,6 +190,11 @@ class State:
         test = f"{one} {MORE[self.how]} {two}"
         return f"({test} || {one} != {one})" if self.real else f"({test})"
 
+    def variables(self) -> list[tuple[str, str]]:
+        """The types and names of those that hold the result."""
+        places = [(self.places, self.place)] if self.how.startswith("arg") else []
+        return [(self.kind, self.value), *places]
+
     def open(self) -> str:
         """Start a block."""
         return "" if self.exact else f"{self.kind} {self.part} = 0;"
