@@ -120,7 +120,8 @@ def give() -> None:
         setattr(Tensor, name, property(catalogue[name].function))
     for name in ("real", "imag"):
         setattr(Tensor, name, part(catalogue[name].function))
-    setattr(Tensor, "__rdiv__", Tensor.__rtruediv__)  # noqa: B010
+    for name in ("div", "rdiv", "idiv"):  # their names before Python 3
+        setattr(Tensor, f"__{name}__", vars(Tensor)[f"__{name.replace('div', 'truediv')}__"])
     setattr(Tensor, "T", property(catalogue["numpy_T"].function))  # noqa: B010
     Tensor.__getitem__ = getitem  # type: ignore[method-assign]
     Tensor.__setitem__ = setitem  # type: ignore[method-assign]

@@ -188,7 +188,7 @@ def check_out(op: Op, value: Tensor, out: Tensor, exact: bool = False) -> None:
 def write_out(op: Op, value: Tensor, out: Tensor) -> Tensor:
     """Write a result into `out`, whose shape is changed if it does not fit."""
     if value._array.shape != out._array.shape:
-        if 0 not in out._array.shape:
+        if op.inputs and 0 not in out._array.shape:  # new tensors take any `out` in silence
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape "
                 f"{list(out._array.shape)}, which does not match the required output shape "

@@ -110,3 +110,11 @@ def test_numpys_functions_give_tensors(call):
         np.sqrt(dt.ones(2, requires_grad=True))
     with pytest.raises(TypeError):
         np.add(dt.ones(2), np.array([None, None]))
+
+
+def test_division_has_its_older_names():
+    for m in (torch, dt):
+        x = m.tensor([2.0, 4.0])
+        assert m.Tensor.__div__(x, 2).tolist() == [1.0, 2.0]
+        assert m.Tensor.__rdiv__(x, 4).tolist() == [2.0, 1.0]
+        assert m.Tensor.__idiv__(x, 2) is x and x.tolist() == [1.0, 2.0]

@@ -101,19 +101,47 @@ def interpolate(
             )
         input = input.to(dt.float32)
     steps = list(zip(range(2, input.ndim), sizes, new, scales, strict=True))
-    for dim, n, m, scale in reversed(steps) if given.dtype is dt.uint8 else steps:
+    if given.dtype is dt.uint8 and not mode.startswith("nearest"):
+        for dim, n, m, scale in reversed(steps):
+            if n != m:
+                way = (bool(align_corners), mode == "bicubic", antialias)
+                share = shares(n, m, scale, *way, dt.float64, dt.device("cpu"))
+                input = in_bytes(input, dim, share)
+        return input.to(dt.uint8)
+    for dim, n, m, scale in steps:
         if mode.startswith("nearest"):
             input = resized_nearest(input, dim, n, m, scale, 0.5 if "exact" in mode else 0.0)
         elif n != m or scale not in (None, 1.0):
-            cubic = mode == "bicubic"
-            share = shares(input, n, m, scale, bool(align_corners), cubic, antialias)
-            if dim == input.ndim - 1:
-                input = dt.matmul(input, share.t())
-            else:
-                input = dt.matmul(share, input.movedim(dim, -2)).movedim(-2, dim)
-            if given.dtype is dt.uint8:  # bytes after each pass, as in image libraries
-                input = (input + 0.5).floor().clamp(0, 255)
-    return given.clone() if input is given else input.to(given.dtype)
+            way = (bool(align_corners), mode == "bicubic", antialias)
+            # Not float64 for all: some devices have none.
+            fine = dt.float64 if input.dtype == dt.float64 else dt.float32
+            share = shares(n, m, scale, *way, fine, input.device)
+            input = mixed(input, dim, share.to(input.dtype))
+    return given.clone() if input is given else input
+
+
+def mixed(input: Tensor, dim: int, share: Tensor) -> Tensor:
+    """The products of a matrix with what lies along a dimension."""
+    if dim == input.ndim - 1:
+        return dt.matmul(input, share.t())
+    return dt.matmul(share, input.movedim(dim, -2)).movedim(-2, dim)
+
+
+def in_bytes(input: Tensor, dim: int, share: Tensor) -> Tensor:
+    """`mixed` as image libraries do it: shares are whole numbers of 16 bits, and so is each sum.
+
+    The largest power of two by which no share grows beyond that is taken out of the sums again.
+    """
+    largest = share.max().item()
+    bits = next(b for b in range(22) if b == 21 or int(0.5 + largest * 2 ** (b + 1)) >= 1 << 15)
+    whole = share * 2.0**bits
+    whole = (whole + 0.5 * whole.sign()).trunc()
+    # Both parts are small enough for their sums to be exact in float32.
+    high = (whole / 128).floor()
+    above = mixed(input, dim, high.to(input))
+    below = mixed(input, dim, (whole - high * 128).to(input))
+    total = above.to(dt.int32) * 128 + below.to(dt.int32) + (1 << bits >> 1)
+    return (total >> bits).clamp(0, 255).to(input.dtype)
 
 
 def spread(value: Any, dims: int, name: str, input: Tensor) -> list[Any]:
@@ -144,32 +172,30 @@ def resized_nearest(
 
 
 def shares(
-    x: Tensor, n: int, m: int, scale: float | None, align: bool, cubic: bool, antialias: bool
-) -> Tensor:
+    n: int, m: int, scale: float | None, align: bool, cubic: bool, antialias: bool, dtype: Any,
+    device: Any,
+) -> Tensor:  # fmt: skip
     """How much each of `n` pixels counts in each of `m` new ones: a matrix (m, n)."""
-    # Not float64 for all: some devices have none.
-    dtype = dt.float64 if x.dtype == dt.float64 else dt.float32
-    new = dt.arange(m, dtype=dtype, device=x.device).unsqueeze(1)
+    new = dt.arange(m, dtype=dtype, device=device).unsqueeze(1)
+    step = 1 / scale if scale else n / m
     if align:
         step = (n - 1) / (m - 1) if m > 1 else 0.0
-        centre = new * step
-    else:
-        step = 1 / scale if scale else n / m
-        centre = (new + 0.5) * step - 0.5
-    old = dt.arange(n, dtype=dtype, device=x.device)
+    # With both asked for PyTorch aligns the step alone.
+    centre = new * step if align and not antialias else (new + 0.5) * step - 0.5
+    old = dt.arange(n, dtype=dtype, device=device)
     if antialias:
         width = max(step, 1.0)
         weight = kernel((old - centre).abs() / width, cubic, -0.5)
-        return (weight / weight.sum(1, keepdim=True)).to(x.dtype)
+        return weight / weight.sum(1, keepdim=True)
     if not cubic:
-        return kernel((old - centre.clamp(0, n - 1)).abs(), False).to(x.dtype)
+        return kernel((old - centre.clamp(0, n - 1)).abs(), False)
     # Taps beyond the border read the border.
-    total = dt.zeros(m, n, dtype=dtype, device=x.device)
+    total = dt.zeros(m, n, dtype=dtype, device=device)
     for tap in range(-1, 3):
         place = centre.floor() + tap
         share = kernel((place - centre).abs(), True)
         total = total + dt.where(place.clamp(0, n - 1) == old, share, dt.zeros_like(share))
-    return total.to(x.dtype)
+    return total
 
 
 def kernel(distance: Tensor, cubic: bool, a: float = -0.75) -> Tensor:

@@ -18,6 +18,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.conv import extent, keys, moved
 from devtensor.ops.elementwise import half, kind
 from devtensor.ops.results import with_out
+from devtensor.ops.shape import constant_pad_nd
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -597,10 +598,28 @@ def max_pool(
     shape = tuple(input.shape)
     size = windows(name, shape, *found.values(), bool(ceil_mode))
     keep = return_indices or input.requires_grad
-    values, which = max_windows(input, size=size, keep=keep, **found)
+    windows_of = dict(found)
+    if input.requires_grad and hollow(shape[-dims:], size, *found.values()):
+        # Their gradient goes to the padding, which gives it to nobody.
+        around = [p for p in found["padding"][::-1] for _ in "<>"]
+        input = constant_pad_nd(input, around, -math.inf)
+        windows_of["padding"] = (0,) * dims
+    values, which = max_windows(input, size=size, keep=keep, **windows_of)
     if not return_indices:
         return values
     return values, window_places(which, sizes=shape[-dims:], **found)
+
+
+@lru_cache(1024)
+def hollow(
+    sizes: Sizes, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
+) -> bool:
+    """Whether there is a window in which no element of the input is."""
+    for n, o, k, step, p, gap in zip(sizes, size, kernel, stride, padding, dilation, strict=True):
+        starts = (i * step - p for i in range(o))
+        if any(all(not 0 <= at + j * gap < n for j in range(k)) for at in starts):
+            return True
+    return False
 
 
 def avg_pool(

@@ -42,6 +42,7 @@ RESIZE = [
     ],
     (IMAGE, {"size": (3, 4), "mode": "bilinear", "antialias": True}),
     (IMAGE, {"size": (3, 9), "mode": "bicubic", "antialias": True}),
+    (IMAGE, {"size": (3, 9), "mode": "bilinear", "antialias": True, "align_corners": True}),
     (VOLUME, {"size": (3, 6, 2), "mode": "trilinear"}),
 ]
 
@@ -149,6 +150,22 @@ def test_function(name, inputs, kwargs):
             np.testing.assert_allclose(
                 array(x), array(y), rtol=1e-5, atol=1e-6, err_msg=f"gradient {number}"
             )
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("channels", [3, 5])  # PyTorch has a kernel for each
+def test_images_of_bytes_are_resized_to_the_last_digit(mode, antialias, align, channels):
+    image = np.random.default_rng(0).integers(0, 256, (1, channels, 30, 17))
+    for size in ((7, 40), (64, 5)):
+        ours, theirs = (
+            lib.nn.functional.interpolate(
+                lib.tensor(image, dtype=lib.uint8), size, None, mode, align, antialias=antialias
+            ).tolist()
+            for lib in (dt, torch)
+        )
+        assert ours == theirs
 
 
 @pytest.mark.parametrize(

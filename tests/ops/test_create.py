@@ -144,6 +144,7 @@ def test_requires_grad_and_out():
     out = dt.ones(2, 3)
     assert dt.zeros(2, 3, out=out) is out
     assert out.tolist() == [[0.0] * 3] * 2
+    assert dt.ones(4, out=out).tolist() == [1.0] * 4  # in silence
 
 
 def test_default_dtype_is_followed():

@@ -397,3 +397,15 @@ PHRASES = {
 def test_refusal(case):
     function, x, phrase = PHRASES[case]
     refused(function, x, phrase=phrase)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_windows_between_the_elements_have_no_gradient(dims):
+    # A window from -1 to 2 over two elements; PyTorch gives -inf and writes beyond the gradient.
+    x = dt.ones((1, *(2,) * dims), requires_grad=True)
+    pool = getattr(dt.nn.functional, f"max_pool{dims}d")
+    y = pool(x, 2, 1, 1, 3)
+    y.sum().backward()
+    assert y.flatten().tolist() == [-math.inf] and not x.grad.any()
+    with dt.no_grad():
+        assert pool(x, 2, 1, 1, 3).flatten().tolist() == [-math.inf]
