@@ -93,6 +93,22 @@ def test_permuted_heads():
     )
 
 
+def test_the_result_of_permuted_heads_is_permuted_as_they_are():
+    x = floats(2, 5, 3, 3, 4).astype("float32")
+    ours, theirs = (attend(m, *m.tensor(x).permute(2, 0, 3, 1, 4)) for m in (dt, torch))
+    assert ours.stride() == theirs.stride()
+    for order in ((2, 0, 3, 1, 4), (2, 3, 0, 1, 4), (2, 0, 1, 3, 4)):
+        same(lambda m, x, order=order: attend(m, *x.permute(order)), x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [0, 1])
+def test_values_without_elements(width):
+    q, k, v = dt.ones(2, 3, 4), dt.ones(2, 5, 4), dt.ones(2, 5, width)
+    output, weights = attention(q, k, v, scale=1.0)
+    assert output.shape == (2, 3, width)
+    np.testing.assert_allclose(weights.numpy(), 0.2, rtol=1e-6)
+
+
 def test_dropout_of_weights():
     q = dt.ones(1, 1, 4, 2, requires_grad=True)
     assert attend(dt, q, q, q, dropout_p=1.0).tolist() == np.zeros((1, 1, 4, 2)).tolist()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..parts import each, parts
+from ..parts import SLOWEST, each, parts
 from ..quick import ones
 from .linalg import Array, is_half
 from .powers import FAR, within
@@ -41,23 +41,35 @@ def attention(
         query, key, value = (
             np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (query, key, value)
         )
-    count = math.prod(batch)
-    query, key, value = [x.reshape(count, *x.shape[-2:]) for x in (query, key, value)]
-    output = np.empty((count, length, value.shape[-1]), query.dtype)
-    weights = np.empty((count, length, source), query.dtype) if keep else None
-    if count and length and source:
-        mask = None if mask is None else np.broadcast_to(mask, (*batch, length, source))
-        fill(query, key, value, mask, batch, scale, is_causal, output, weights)
+    output = beside(query, (*batch, length, value.shape[-1]))
+    weights = np.empty((*batch, length, source) if keep else (*batch, 0, 0), query.dtype)
+    if math.prod(batch) and length and source:
+        if mask is not None:
+            mask = in_grid(np.broadcast_to(mask, (*batch, length, source)))
+        query, key, value = [in_grid(x) for x in (query, key, value)]
+        kept = in_grid(weights) if keep else None
+        fill(query, key, value, mask, scale, is_causal, in_grid(output), kept)
     else:
         output[...] = 0
-    if weights is None:
-        weights = np.empty((*batch, 0, 0), query.dtype)
-    output = output.reshape(*batch, length, value.shape[-1])
-    return output, weights.reshape(*batch, *weights.shape[-2:])
+    return output, weights
 
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
 FEWEST = 64  # Rows of a causal tile: with fewer, the calls cost more than the keys left out.
+
+
+def beside(query: Array, shape: tuple[int, ...]) -> Array:
+    """New memory, where each place's heads follow one another if those of the queries do."""
+    if len(shape) == 4 and query.strides[1] < query.strides[2]:
+        batch, heads, length, width = shape
+        return np.empty((batch, length, heads, width), query.dtype).swapaxes(1, 2)
+    return np.empty(shape, query.dtype)
+
+
+def in_grid(x: Array) -> Array:
+    """Matrices (..., heads, l, e) as (batch, heads, l, e)."""
+    *batch, heads = x.shape[:-2] or (1,)
+    return x.reshape(math.prod(batch), heads, *x.shape[-2:])
 
 
 def fill(
@@ -65,28 +77,28 @@ def fill(
     key: Array,
     value: Array,
     mask: Array | None,
-    batch: tuple[int, ...],
     scale: float,
     is_causal: bool,
     output: Array,
     weights: Array | None,
 ) -> None:
     """Write the output, and the weights where kept, some matrices or some rows of one at a time."""
-    count, length, source = len(query), query.shape[1], key.shape[1]
+    batch, heads, length = query.shape[:3]
+    source = key.shape[2]
     # Of a causal tile only the last square has keys to leave out, and those after it are not met.
     tile = max(FEWEST, -(-length // 4)) * source if is_causal else CACHED
     rows = parts(length, source, min(tile, CACHED))
     one = ones(source, query.dtype)
     factor = query.dtype.type(scale)
-    places = list(np.ndindex(*batch)) if mask is not None else []
 
-    def attend(piece: tuple[slice, slice]) -> None:
-        some, lines = piece
+    def attend(piece: tuple[slice, slice, slice]) -> None:
+        *some, lines = piece
+        few = tuple(some)
         # No query of these rows looks further.
         seen = min(lines.stop, source) if is_causal else source
-        across = key[some].swapaxes(1, 2)[:, :, :seen]
-        place = None if weights is None or seen < source else weights[some, lines]
-        scores = np.matmul(query[some, lines] * factor, across, out=place)
+        across = key[few].swapaxes(2, 3)[..., :seen]
+        place = None if weights is None or seen < source else weights[piece]
+        scores = np.matmul(query[piece] * factor, across, out=place)
         early, square = None, scores[..., lines.start :]
         if is_causal and lines.start < seen:
             early = earlier(lines.stop - lines.start, scores.dtype)[:, : seen - lines.start]
@@ -99,17 +111,18 @@ def fill(
             if early is not None:
                 np.copyto(square, -math.inf, where=early == 0)
             if mask is not None:
-                for block, index in zip(scores, places[some], strict=True):
-                    add_mask(block, mask[index][lines, :seen])
+                add_mask(scores, mask[piece][..., :seen])
             softmax_in_place(scores, one[:seen], mask is not None)
-        np.matmul(scores, value[some, :seen], out=output[some, lines])
+        np.matmul(scores, value[few][..., :seen, :], out=output[piece])
         if weights is not None and place is None:
-            weights[some, lines, :seen] = scores
-            weights[some, lines, seen:] = 0
+            weights[piece][..., :seen] = scores
+            weights[piece][..., seen:] = 0
 
     size = (rows[0].stop - rows[0].start) * source
-    pieces = [(some, lines) for some in parts(count, size, CACHED) for lines in rows]
-    each(attend, pieces, count * length * source)
+    several = parts(heads, size, CACHED)
+    images = parts(batch, size * (several[0].stop - several[0].start), CACHED)
+    pieces = [(image, few, lines) for image in images for few in several for lines in rows]
+    each(attend, pieces, batch * heads * length * source * SLOWEST)
 
 
 @lru_cache(64)
