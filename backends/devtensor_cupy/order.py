@@ -10,6 +10,7 @@ import numpy as np
 from .guarded import flip
 from .memory import contiguous
 from .runtime import cupy
+from .sorting import in_order
 
 __all__ = [
     "argsort", "searchsorted", "sort", "unique_all", "unique_counts", "unique_inverse",
@@ -31,6 +32,9 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
     if not x.ndim or not x.size:
         return cupy.zeros(x.shape, np.int64)
     x = comparable(x)
+    found = in_order(x, axis % x.ndim, descending, 0, x.shape[axis], False)
+    if found is not None:
+        return found[1]
     if not descending:
         return cupy.argsort(x, axis, "stable")
     # Backwards twice, so that equal elements keep their order.

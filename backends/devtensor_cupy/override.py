@@ -10,7 +10,7 @@ import numpy as np
 from devtensor.ops import linalg, reduce
 from devtensor.ops.arguments import over
 
-from . import convolve, indexing, pools
+from . import convolve, draws, indexing, pools, sorting
 from .fuse import FUSER
 from .kernels import elementwise
 from .runtime import cupy
@@ -76,7 +76,7 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
-    "philox": philox, "sum": sum, **convolve.KERNELS, **indexing.KERNELS,
-    **pools.KERNELS,
+    "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS, **indexing.KERNELS,
+    **pools.KERNELS, **sorting.KERNELS,
 }  # fmt: skip
 KERNELS.update(FUSER.kernels(KERNELS))
