@@ -22,7 +22,7 @@ import dpnp  # noqa: E402
 
 from devtensor_dpnp import fuse, launch, runtime  # noqa: E402
 from devtensor_formulas import fuse as formula  # noqa: E402
-from devtensor_formulas import plans, rows  # noqa: E402
+from devtensor_formulas import layout, plans, rows  # noqa: E402
 
 INF, NAN = float("inf"), float("nan")
 WAYS = ["vectors", "lanes", "parts"]
@@ -40,6 +40,7 @@ def way(request, monkeypatch):
         monkeypatch.setattr(fuse, "FEW", 0)
         monkeypatch.setattr(plans, "CHUNK", 8)
         monkeypatch.setattr(rows, "BLOCK", 2)
+        monkeypatch.setattr(layout, "BLOCK", 2)
     return request.param
 
 
@@ -376,6 +377,7 @@ def test_gradients_of_one_element_of_each_row(way):
 
 def test_devices_that_take_no_source(monkeypatch, launched):
     monkeypatch.setattr(fuse, "takes_source", lambda array: False)
+    monkeypatch.setattr(formula, "_plans", {})
     x = np.random.default_rng(7).standard_normal((100, 200)).astype(np.float32)
     for name in ("sum", "softmax", "var", "max"):
         call = {**SEVERAL, **SINGLE}[name]

@@ -76,16 +76,19 @@ def translated(source: str) -> str:
     # The grid has one dimension: the sizes of the others are small.
     for place, text in {
         "get_group_id(0)": block,
+        "get_local_id(0)": "threadIdx.x",
+        "get_local_size(0)": "blockDim.x",
         "get_global_id(0)": f"({whole}){block} * blockDim.x + threadIdx.x",
         "get_global_id(1)": "above % (uint)sizes.down",
         "get_global_id(2)": "above / (uint)sizes.down",
     }.items():
         body = body.replace(place, text)
+    parameters.append("const Sizes sizes")
     known = ", ".join([f"{one} = sizes.{one}" for one in sizes])
     lines.append(f"const {whole} {known};")
     text = (
         f"struct Sizes {{ {whole} {', '.join([*sizes, 'across', 'down'])}; }};\n"
-        f'extern "C" __global__ void {found[1]}({", ".join(parameters)}, const Sizes sizes) {{\n    '
+        f'extern "C" __global__ void {found[1]}({", ".join(parameters)}) {{\n    '
         + "\n    ".join(lines)
         + body
     )

@@ -41,7 +41,7 @@ def lanes(count: int) -> int:
 def machine(index: int) -> Machine:
     """What kernels for a device depend on."""
     units = cupy.cuda.runtime.getDeviceProperties(index)["multiProcessorCount"]
-    return Machine(TEAMS * int(units), FEW, False, lanes, True)
+    return Machine(TEAMS * int(units), FEW, False, lanes, True, 4)
 
 
 class Cuda(Engine):
@@ -69,6 +69,11 @@ class Cuda(Engine):
         size = x.itemsize
         return tuple([step // size for step in x.strides])
 
+    def lies(self, x: Any) -> Any:
+        """What of an array decides about a kernel."""
+        steps = None if x._c_contiguous else x.strides
+        return x.data.device_id, x.shape, steps, x.dtype.char
+
     def ordered(self, x: Any) -> Any:
         """An array, or a copy in row order."""
         return x if x._c_contiguous else contiguous(x)
@@ -79,7 +84,7 @@ class Cuda(Engine):
 
     def fresh(self, shape: Shape, dtype: Any, place: Any) -> Any:
         """A new array with anything in it."""
-        return cupy.empty(shape, dtype)
+        return cupy.ndarray(shape, dtype)
 
     def apart(self, a: Any, b: Any, same: bool = True) -> bool:
         """Whether what is written to one array changes nothing of another still to be read."""
@@ -91,7 +96,7 @@ class Cuda(Engine):
         return high <= start or end <= low
 
     def compiled(self, place: Any, source: str, name: str) -> Any:
-        """The kernel of a source, and the type of its sizes; CuPy keeps what it compiles on disk."""
+        """The kernel of a source, and the type of its sizes; CuPy keeps both on disk."""
         module = cupy.RawModule(code=translated(source), options=OPTIONS)
         sizes = np.int64 if "const long rows" in source else np.int32
         return module.get_function(name).kernel, sizes

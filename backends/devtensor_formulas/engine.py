@@ -23,6 +23,8 @@ class Machine(NamedTuple):
         How many work items go along a row together that has so many neighbours in memory.
     narrow : bool
         Whether places are counted in 32 bits where these suffice.
+    several : int
+        How many elements a work item has, of many.
     """
 
     units: int
@@ -30,6 +32,7 @@ class Machine(NamedTuple):
     vectors: bool
     lanes: Callable[[int], int]
     narrow: bool
+    several: int
 
 
 def span(first: int, shape: Sequence[int], steps: Sequence[int], width: int) -> tuple[int, int]:
@@ -68,6 +71,10 @@ class Engine:
     def steps(self, x: Any) -> Shape:
         """The strides of an array, in elements."""
         raise NotImplementedError
+
+    def lies(self, x: Any) -> Any:
+        """What of an array decides about a kernel: its place, shape, steps and type."""
+        return self.place(x), x.shape, None if self.in_rows(x) else self.steps(x), x.dtype.char
 
     def ordered(self, x: Any) -> Any:
         """An array, or a copy in row order."""

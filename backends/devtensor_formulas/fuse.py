@@ -19,7 +19,7 @@ import numpy as np
 from devtensor.op import Op, catalogue
 from devtensor.ops.reduce import count
 
-from .aim import aimed, taken
+from .aim import AIM, aimed, taken
 from .engine import Engine
 from .formula import ROWS, Formula
 from .plans import Plan
@@ -41,11 +41,12 @@ class Ready:
         Those of the formula; results are symbols, and other things.
     """
 
-    __slots__ = ("launches", "plan", "rest")
+    __slots__ = ("launches", "one", "plan", "rest")
 
     def __init__(self, plan: Plan, numbers: list[Any], results: list[Any]) -> None:
         self.plan = plan
         self.rest = [None if x.__class__ is Symbol else x for x in results]
+        self.one = None if plan.several else plan.results[0]
         prepared = plan.engine.prepared
         self.launches = [
             prepared(function, arguments, numbers, size, group)
@@ -56,16 +57,19 @@ class Ready:
         """What the formula gives for some arrays: new ones, or targets."""
         plan = self.plan
         engine, place = plan.engine, plan.place
-        slots = [engine.ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
-        slots += targets
-        slots += [engine.fresh(shape, dtype, place) for shape, dtype in plan.made]
+        if plan.dense:
+            arrays = [engine.ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
+        fresh, launch = engine.fresh, engine.launch
+        slots = [*arrays, *targets, *[fresh(shape, dtype, place) for shape, dtype in plan.made]]
         for prepared in self.launches:
-            engine.launch(place, prepared, slots)
+            launch(place, prepared, slots)
+        if self.one is not None:
+            return slots[self.one]
         results = [
             x if slot is None else slots[slot]
             for slot, x in zip(plan.results, self.rest, strict=True)
         ]
-        return tuple(results) if plan.several else results[0]
+        return tuple(results)
 
 
 def formula_of(xp: Any) -> Formula:
@@ -95,6 +99,7 @@ class Fuser:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.Array: Any = engine.Array
+        self.lies = engine.lies
 
     # ---- plans
 
@@ -106,10 +111,14 @@ class Fuser:
         TypeError
             If its numbers do.
         """
-        if x.__class__ is self.Array:
-            engine = self.engine
-            return x.shape, None if engine.in_rows(x) else engine.steps(x), x.dtype.char
-        if x.__class__ is tuple or x.__class__ is list:
+        kind = x.__class__
+        if kind is self.Array:
+            return self.lies(x)
+        if kind is float:  # 0.0 and -0.0 are equal, and NaN is not
+            return x if x and x == x else repr(x)
+        if kind is int or kind is bool:  # which equal floats
+            return repr(x)
+        if kind is tuple or kind is list:
             return tuple([self.signature(one) for one in x])
         if isinstance(x, (self.Array, np.ndarray)):
             raise TypeError("numbers")
@@ -128,8 +137,7 @@ class Fuser:
         """
         shown = [(x.node.name, x.shape) if x.__class__ is Symbol else None for x in results]
         given = tuple(map(self.signature, (*arrays, *targets)))
-        place = self.engine.place(arrays[0])
-        key = self, place, trace.signature(), tuple(shown), several, given, len(targets)
+        key = self, trace.signature(), tuple(shown), several, given, len(targets)
         plan = _plans.get(key)
         if plan is None:
             plan = Plan(self.engine, trace, results, several, arrays, targets)
@@ -168,8 +176,7 @@ class Fuser:
         It may be written in `targets`, which lie apart from the arrays.
         """
         like = arrays[0]
-        place = self.engine.place(like)
-        key = self, place, how, len(targets), *map(self.signature, (*arrays, *targets))
+        key = self, how, len(targets), *map(self.signature, (*arrays, *targets))
         found: Any = _plans.get(key)
         if found is None:
             trace = Trace(like.dtype, like.device)
@@ -257,21 +264,21 @@ class Fused:
         # The steps of an optimizer share one formula for all parameters, so it is worth while.
         self.least = 1 if op.writes else None
         self.kinds = "fdebhilBHIL?" if op.name in ROWS else "fd"
-        self.__name__ = op.name
+        self.name = self.__name__ = op.name
 
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
-        target = taken(self.op.name)
+        target = taken(self.name) if AIM.names else None
         targets = [] if target is None else [target]
-        like, least = None, self.engine.limit if self.least is None else self.least
+        Array, least = self.Array, self.engine.limit if self.least is None else self.least
         for x in arrays:
-            if x.__class__ is self.Array and x.size >= least and x.ndim:
+            if x.__class__ is Array and x.size >= least and x.ndim:
                 like = x
                 break
-        if like is None or not self.fits(like, arrays) or self.warns(like, params):
+        else:
             return self.kernel(xp, *arrays, **params)
         if self.op.writes:
             written = [arrays[n] for n in self.op.written]
-            targets = [x if x.__class__ is self.Array else None for x in written]  # not the host's
+            targets = [x if x.__class__ is Array else None for x in written]  # not the host's
         return self.run(xp, like, arrays, targets, params)
 
     def fits(self, like: Any, arrays: tuple[Any, ...]) -> bool:
@@ -300,19 +307,18 @@ class Fused:
         params: dict[str, Any],
     ) -> Any:  # fmt: skip
         """Run the kernels that are the formula for arrays like these."""
-        signature = self.fuser.signature
-        given = [x for x in arrays[: self.count] if x.__class__ is self.Array]
-        if targets and not self.fuser.can_be_written(targets, given):
+        fuser, Array = self.fuser, self.Array
+        given = [x for x in arrays[: self.count] if x.__class__ is Array]
+        if targets and not fuser.can_be_written(targets, given):
             targets = []
+        signature = fuser.signature
         key: Any
         try:
-            key = (
-                self,
-                self.engine.place(like),
-                *[signature(x) for x in arrays],
-                *[("target", signature(x)) for x in targets],
-                *[(name, signature(x)) for name, x in params.items()],
-            )
+            key = self, *map(signature, arrays)
+            if targets:
+                key = *key, "targets", *map(signature, targets)
+            if params:
+                key = *key, *params, *map(signature, params.values())
             found: Any = _plans.get(key)
         except TypeError:
             key = found = None
@@ -331,6 +337,8 @@ class Fused:
         params: dict[str, Any],
     ) -> Ready:  # fmt: skip
         """Write the formula down for arrays like these."""
+        if not self.fits(like, arrays) or self.warns(like, params):
+            raise Untraceable(self.name)
         trace = Trace(like.dtype, like.device)
         places = iter(range(len(given)))
         symbols = [

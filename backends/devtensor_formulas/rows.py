@@ -14,140 +14,13 @@ import hashlib
 from math import prod
 from typing import Any
 
-from .engine import Machine
+from .layout import BLOCK, MOST, NARROW, Layout
 from .statements import WIDTH, State, expression, load, several, store
-from .trace import TYPES, Node, Shape, inner, space_of
-
-MOST = 32
-"""Work items of a sub-group at most; if more go along a row, they are a work group."""
-GROUP = 256
-"""Work items of a work group in which each sub-group has a row."""
-NARROW = 1 << 30
-"""What is counted in 32 bits is less."""
-BLOCK = 16
-"""Steps of a work item after which it starts a new partial sum."""
-SHORT = 24
-"""A row with fewer neighbours in memory belongs to a single work item."""
-WIDE = 64
-"""Work items beside each other, at least, where there is a second dimension of them."""
+from .trace import TYPES, Node, Shape, inner
 
 
-class Group:
-    """Neighbouring axes that are gone along as one."""
-
-    def __init__(self, size: int, gone: bool, steps: list[int]) -> None:
-        self.size, self.gone, self.steps = size, gone, steps
-
-
-class Program:
-    """One kernel of a formula.
-
-    Parameters
-    ----------
-    nodes : list of Node
-        All nodes of the formula, in their order.
-    axes : tuple of int
-        Those that are reduced.
-    outs : list of (Node, int)
-        What is written, and the number of the array where.
-    held : dict
-        To nodes that are not calculated the number of the array where they are.
-    steps : callable
-        Of the number of an array and a shape in which it is seen: its step in each axis.
-    machine : Machine
-        What it is written for.
-    """
-
-    def __init__(
-        self,
-        nodes: list[Node],
-        axes: Shape,
-        outs: list[tuple[Node, int]],
-        held: dict[Node, int],
-        steps: Any,
-        machine: Machine,
-    ) -> None:
-        self.axes, self.outs, self.held, self.machine = axes, outs, held, machine
-        self.depth: dict[Node, int] = {}
-        self.needed = self.closure([node for node, _ in outs])
-        self.nodes = [n for n in nodes if n in self.needed]
-        self.space = space_of(self.nodes)
-        self.loads = [n for n in self.nodes if self.slot(n) is not None]
-        self.numbers = [n for n in self.nodes if n.how == "number"]
-        for node in self.nodes:
-            below = [self.depth[n] for n in self.below(node)]
-            self.depth[node] = max(below, default=0) + (node.axes != () and node not in held)
-        self.phases = max(self.depth.values(), default=0)
-        self.where = [*self.loads, *[node for node, _ in outs]]
-        self.placed = [n.place for n in self.nodes if n.how == "place"]
-        self.slots = [*map(self.slot, self.loads), *[slot for _, slot in outs]]
-        self.groups = self.grouped(
-            [steps(s, n.shape) for s, n in zip(self.slots, self.where, strict=True)]
-        )
-        self.kept = [g for g, x in enumerate(self.groups) if not x.gone]
-        self.gone = [g for g, x in enumerate(self.groups) if x.gone]
-        self.rows = prod([self.groups[g].size for g in self.kept])
-        self.count = prod([self.groups[g].size for g in self.gone])
-        last = self.groups[-1] if self.groups else None
-        self.together = last is not None and last.gone and (last.size >= SHORT or not self.kept)
-        self.wide = self.together and machine.vectors
-        self.lanes = machine.lanes(last.size if last is not None and self.together else 0)
-        self.varies = {n: self.along(n) for n in self.nodes}
-
-    def slot(self, node: Node) -> int | None:
-        """The number of the array in which a node is found."""
-        return node.place if node.how == "given" else self.held.get(node)
-
-    def below(self, node: Node) -> tuple[Node, ...]:
-        """What a node is calculated from."""
-        return () if self.slot(node) is not None else node.needs
-
-    def closure(self, targets: list[Node], through: bool = True) -> set[Node]:
-        """All that is needed for some nodes; unless `through`, up to the reductions."""
-        found, waiting = set[Node](), list(targets)
-        while waiting:
-            node = waiting.pop()
-            if node not in found:
-                found.add(node)
-                if through or not node.axes:
-                    waiting.extend(self.below(node))
-        return found
-
-    def writes_elements(self) -> bool:
-        """Whether something is written that differs along rows."""
-        return any(self.varies[node] for node, _ in self.outs)
-
-    def foreign(self) -> list[Node]:
-        """Reductions along other axes, whose results this program must be given."""
-        return [n for n in self.nodes if n.axes and n not in self.held and n.axes != self.axes]
-
-    def grouped(self, steps: list[list[int]]) -> list[Group]:
-        """The axes, those with the largest steps first, neighbours as one."""
-        order = [d for d, n in enumerate(self.space) if n != 1]
-        if steps:
-            main = max(steps, key=lambda s: sum(map(bool, s)))
-            order.sort(key=lambda d: -abs(main[d]))
-        groups: list[Group] = []
-        self.group_of: dict[int, int] = {}
-        for d in order:
-            n, gone, mine = self.space[d], d in self.axes, [s[d] for s in steps]
-            counted = d in self.placed or (groups and len(groups) - 1 in self.group_of.values())
-            if groups and groups[-1].gone == gone and not counted:
-                before = groups[-1].steps
-                if all(b == s * n for b, s in zip(before, mine, strict=True)):
-                    groups[-1] = Group(groups[-1].size * n, gone, mine)
-                    continue
-            groups.append(Group(n, gone, mine))
-            if d in self.placed:
-                self.group_of[d] = len(groups) - 1
-        return groups
-
-    def along(self, node: Node) -> bool:
-        """Whether a node differs from element to element of a row."""
-        shape = node.shape
-        return bool(shape) and any(shape[d] != 1 for d in self.axes)
-
-    # ---- the source
+class Program(Layout):
+    """One kernel of a formula."""
 
     def address(self, k: int) -> str:
         """Where in array `k` the number is."""
@@ -300,6 +173,13 @@ class Program:
                 f"{whole} lane = get_sub_group_local_id();",
                 "if (row >= rows) return;",
             ]
+        elif self.several > 1:
+            g = kept.pop()
+            lines = [
+                f"{whole} first = get_group_id(0) * ({whole})get_local_size(0) * {self.several}",
+                "    + get_local_id(0);",
+                f"{whole} row = get_global_id(1);" if kept else "",
+            ]
         elif self.flat():
             lines = [f"{whole} row = get_global_id(0);", "if (row >= rows) return;"]
         else:
@@ -317,10 +197,6 @@ class Program:
             lines.append(f"{whole} low = chunk * length, high = min(low + length, n{self.cut});")
         return lines
 
-    def flat(self) -> bool:
-        """Whether work items are counted in one dimension."""
-        return len(self.kept) < 2 or self.groups[self.kept[-1]].size < WIDE
-
     def write(self, chunks: int = 1) -> tuple[str, str, list[Any], Shape, Shape | None]:
         """The source, its kernel's name, the arguments, and how many work items there are.
 
@@ -329,7 +205,46 @@ class Program:
         self.chunked = chunks > 1
         self.whole = "int" if self.machine.narrow and self.reach(chunks) < NARROW else "long"
         self.cut = self.longest() if self.gone else 0
-        lines, done = self.rows_of(), set[Node]()
+        parameters, arguments = self.parameters(chunks)
+        lines = [*self.rows_of(), *(self.each() if self.several == 1 else self.beside())]
+        attribute = ""
+        if self.together and not self.wide:
+            attribute = f"#define LANES {self.lanes}\n"
+        if self.wide:
+            attribute = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
+        elif self.gone:
+            attribute += f"__attribute__((intel_reqd_sub_group_size({self.lanes})))\n"
+        source = (
+            f"#pragma OPENCL FP_CONTRACT OFF\n{attribute}"
+            f"__kernel void $name({', '.join(parameters)}) {{\n    "
+            + "\n    ".join([x for x in lines if x])
+            + "\n}"
+        )
+        name = f"f{hashlib.sha256(source.encode()).hexdigest()[:24]}"
+        return source.replace("$name", name), name, arguments, *self.items(chunks)
+
+    def beside(self) -> list[str]:
+        """What is done with several elements: all are read before the first is written."""
+        g = self.kept[-1]
+        held = [f"{inner(n.dtype)} {n.name}s[{self.several}];" for n in self.loads]
+        read = [
+            f"{n.name}s[u] = {load(n, f'x{k}', self.address(k), self.step(k), False)};"
+            for k, n in enumerate(self.loads)
+        ]
+        work = [
+            f"{inner(n.dtype)} {n.name} = {n.name}s[u];" if n in self.loads else self.line(n, False)
+            for n in self.nodes
+        ]
+        lines = held
+        for body in (read, [*work, *self.stores(False)]):
+            lines += ["#pragma unroll", f"for (int u = 0; u < {self.several}; u++) {{"]
+            lines.append(f"{self.whole} i{g} = first + u * ({self.whole})get_local_size(0);")
+            lines += [f"if (i{g} < n{g}) {{", *body, "} }"]
+        return lines
+
+    def each(self) -> list[str]:
+        """What a work item does with its row or element."""
+        lines, done = list[str](), set[Node]()
         targets = [node for node, _ in self.outs]
         for phase in range(self.phases + 1):
             lines += self.lines(targets, done, phase)
@@ -346,22 +261,7 @@ class Program:
         each = self.stores(False)
         if each and self.together and not self.wide:
             each = ["if (lane == 0) {", *each, "}"]
-        parameters, arguments = self.parameters(chunks)
-        attribute = ""
-        if self.together and not self.wide:
-            attribute = f"#define LANES {self.lanes}\n"
-        if self.wide:
-            attribute = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
-        elif self.gone:
-            attribute += f"__attribute__((intel_reqd_sub_group_size({self.lanes})))\n"
-        source = (
-            f"#pragma OPENCL FP_CONTRACT OFF\n{attribute}"
-            f"__kernel void $name({', '.join(parameters)}) {{\n    "
-            + "\n    ".join([x for x in [*lines, *each] if x])
-            + "\n}"
-        )
-        name = f"f{hashlib.sha256(source.encode()).hexdigest()[:24]}"
-        return source.replace("$name", name), name, arguments, *self.items(chunks)
+        return [*lines, *each]
 
     def parameters(self, chunks: int) -> tuple[list[str], list[Any]]:
         """The kernel's parameters, and its arguments."""
@@ -391,51 +291,3 @@ class Program:
             texts.append(f"const {self.whole} {name}")
             arguments.append(("size", value))
         return texts, arguments
-
-    def team(self) -> int:
-        """How many rows belong to a work group."""
-        return 1 if self.lanes > MOST else GROUP // self.lanes
-
-    def reach(self, chunks: int) -> int:
-        """The largest number that is needed to say where elements are, or more."""
-        steps = [
-            sum([abs(group.steps[k]) * (group.size - 1) for group in self.groups])
-            for k in range(len(self.where))
-        ]
-        parts = [chunks * prod(node.shape) for node, _ in self.outs]
-        return max([prod(self.space), *steps, *parts])
-
-    def longest(self) -> int:
-        """The group that is divided, where rows are."""
-        return max(self.gone, key=lambda g: self.groups[g].size)
-
-    def chunks(self, wanted: int, most: int) -> int:
-        """In how many parts to go along rows, for `wanted` teams of work items at least.
-
-        Steps of single work items through the memory are long, so they take `most` at most.
-        """
-        size = self.groups[self.longest()].size
-        if self.together:
-            parts = min(-(-wanted // self.rows), size // (self.lanes * BLOCK))
-        else:
-            parts = min(-(-wanted * self.lanes // self.rows), size // (2 * BLOCK))
-            parts = max(parts, size // most)
-        return -(-size // self.length(max(parts, 1)))
-
-    def length(self, chunks: int) -> int:
-        """Elements of a part, a multiple of what work items do together."""
-        size = self.groups[self.longest()].size
-        return -(-size // (chunks * self.lanes)) * self.lanes
-
-    def items(self, chunks: int) -> tuple[Shape, Shape | None]:
-        """How many work items there are, and in a group, if that matters."""
-        if self.wide:
-            return (chunks, 1, self.rows), (1, 1, 1)
-        if self.together:
-            team = self.team()
-            group = team * self.lanes
-            return (chunks, 1, -(-self.rows // team) * group), (1, 1, group)
-        if self.flat():
-            return (chunks, 1, -(-self.rows // WIDE) * WIDE), None
-        wide = self.groups[self.kept[-1]].size
-        return (chunks, self.rows // wide, -(-wide // WIDE) * WIDE), None
