@@ -11,6 +11,7 @@ __all__ = ["find"]
 
 MODULES = {
     "_C",
+    "_lobpcg",
     "_tensor_str",
     "_utils",
     "_dynamo",
@@ -76,9 +77,10 @@ HOMES = {
     "jit": "ScriptFunction ScriptModule",
     "checks": "_assert _assert_async _check _check_index _check_is_size _check_not_implemented "
     "_check_tensor_all _check_tensor_all_with _check_type _check_value _check_with",
+    "_lobpcg": "lobpcg",
     "storage": "PyTorchFileReader PyTorchFileWriter TypedStorage UntypedStorage BFloat16Storage "
     "BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "
-    "FloatStorage HalfStorage IntStorage LongStorage ShortStorage",
+    "FloatStorage HalfStorage IntStorage LongStorage ShortStorage from_file",
     "types": "Event Stream SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min "
     "sym_not sym_sqrt sym_sum",
     "ops.segments": "_segment_reduce",

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import devtensor.dtype as dtypes
+from devtensor.device import resolve
 from devtensor.host import frombuffer, made_of
 from devtensor.refusal import refused
 from devtensor.tensor import Tensor
 
-__all__ = ["PyTorchFileReader", "PyTorchFileWriter", "TypedStorage", "UntypedStorage"]
+__all__ = ["PyTorchFileReader", "PyTorchFileWriter", "TypedStorage", "UntypedStorage", "from_file"]
 
 PyTorchFileReader = refused("PyTorchFileReader", "files are read by torch.load")
 PyTorchFileWriter = refused("PyTorchFileWriter", "files are written by torch.save")
@@ -169,17 +170,98 @@ class UntypedStorage(Memory):
         RuntimeError
             If the file is smaller.
         """
-        with open(filename, "r+b" if shared else "rb") as file:
-            there = os.fstat(file.fileno()).st_size
-            if there < nbytes:
-                raise RuntimeError(
-                    f"file <{filename}> size <{there}> is smaller than the required mapping size "
-                    f"<{nbytes}>"
-                )
-            way = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
-            memory = mmap.mmap(file.fileno(), nbytes, access=way) if nbytes else bytearray()
-        made: UntypedStorage = cls.of(frombuffer(memory, dtype=BYTE))
+        made: UntypedStorage = cls.of(mapped(filename, bool(shared), nbytes))
         return made
+
+
+def mapped(filename: str, shared: bool, nbytes: int) -> Tensor:
+    """The first bytes of a file; one that is shared is made, and grows, as far as it must."""
+    if not isinstance(filename, str):
+        raise TypeError(
+            "from_file(): argument 'filename' (position 1) must be str, not "
+            f"{type(filename).__name__}"
+        )
+    flags = os.O_RDWR | os.O_CREAT if shared else os.O_RDONLY
+    try:
+        number = os.open(filename, flags | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        way = "read-write" if shared else "read-only"
+        raise RuntimeError(
+            f"unable to open file <{filename}> in {way} mode: {error.strerror} ({error.errno})"
+        ) from None
+    with os.fdopen(number, "r+b" if shared else "rb") as file:
+        there = os.fstat(number).st_size
+        if there < nbytes and not shared:
+            raise RuntimeError(
+                f"file <{filename}> size <{there}> is smaller than the required mapping size "
+                f"<{nbytes}>"
+            )
+        if there < nbytes:
+            file.truncate(nbytes)
+        if not nbytes:
+            return made_of((0,), BYTE, "cpu")
+        memory = mmap.mmap(number, nbytes, access=mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY)
+    return frombuffer(memory, dtype=BYTE)
+
+
+def from_file(
+    filename: str,
+    shared: bool | None = None,
+    size: int = 0,
+    *,
+    dtype: dtypes.dtype | None = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A one-dimensional cpu tensor over the memory of a file, which is read when it is looked at.
+
+    Parameters
+    ----------
+    filename : str
+    shared : bool, optional
+        Whether what is written reaches the file, which is made, and grows, if it must. If not, the
+        default, the file must be there.
+    size : int
+        The number of elements.
+    dtype : dtype, optional
+        Their type; the default one if left out.
+    device : device, optional
+        The cpu; to go elsewhere, convert the tensor.
+    layout, pin_memory : optional
+        Mean nothing.
+    requires_grad : bool, optional
+
+    Raises
+    ------
+    RuntimeError
+        If there is no such file, or it is smaller.
+    NotImplementedError
+        If `device` is another one.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import devtensor as dt
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "numbers")
+    ...     _ = dt.from_file(name, True, 3, dtype=dt.int64).fill_(7)
+    ...     print(dt.from_file(name, size=2, dtype=dt.int64))
+    tensor([7, 7])
+    """
+    if not isinstance(size, int):
+        raise TypeError(f"from_file(): argument 'size' must be int, not {type(size).__name__}")
+    if size < 0:
+        raise RuntimeError(f"from_file(): size must not be negative, got {size}")
+    if device is not None and resolve(device).type != "cpu":
+        raise NotImplementedError(
+            f"from_file(): files are memory of the cpu, not of {device}; use .to() on the tensor"
+        )
+    dtype = dtype or dtypes.get_default_dtype()
+    memory = mapped(filename, bool(shared), size * dtype.itemsize)
+    found: Tensor = memory.view(dtype=dtype)
+    return found.requires_grad_() if requires_grad else found
 
 
 class TypedStorage(Memory):

@@ -43,6 +43,7 @@ MODULES = {
     ),
     "distributions.transforms": ("Changes of variables", "devtensor.distributions.transforms", ""),
     "masked": ("Masked reductions", "devtensor.masked", ""),
+    "_lobpcg": ("Eigenpairs of large matrices", "devtensor._lobpcg", ""),
     "sparse": ("Sparse tensors by name", "devtensor.sparse", ""),
     "signal.windows": ("Windows", "devtensor.signal.windows", ""),
     "random": ("Random numbers", "devtensor.random", ""),

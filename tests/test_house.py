@@ -112,6 +112,7 @@ FLOORS = [
         "version",
     ],
     [
+        "_lobpcg",
         "distributions",
         "masked",
         "quasirandom",

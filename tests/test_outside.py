@@ -29,6 +29,31 @@ def test_memory_is_read_from_files(t, tmp_path):
 
 
 @BOTH
+def test_tensors_over_files(t, tmp_path):
+    name = str(tmp_path / "numbers")
+    with pytest.raises(RuntimeError, match="in read-only mode: No such"):
+        t.from_file(name, size=2)
+    shared = t.from_file(name, True, 3, dtype=t.int16)
+    assert shared.tolist() == [0, 0, 0]
+    shared.fill_(258)
+    assert (tmp_path / "numbers").read_bytes() == bytes([2, 1] * 3)
+    with pytest.raises(RuntimeError, match="size <6> is smaller than the required mapping size <8"):
+        t.from_file(name, size=2)
+    own = t.from_file(name, dtype=t.int16, size=2).zero_()
+    assert own.tolist() == [0, 0] and t.from_file(name, size=3, dtype=t.int16)[0] == 258
+    assert t.from_file(name, True, 3).shape == (3,)  # the file grows
+    assert (tmp_path / "numbers").stat().st_size == 12
+    assert t.from_file(name).shape == (0,)
+    assert t.from_file(name, size=1, requires_grad=True).requires_grad
+    assert len(t.UntypedStorage.from_file(f"{name}2", True, 4)) == 4
+    for arguments, named in (((name,), {"size": 1.5}), ((3,), {"size": 1})):
+        with pytest.raises(TypeError, match="from_file"):
+            t.from_file(*arguments, **named)
+    with pytest.raises(NotImplementedError, match="from_file"):
+        t.from_file(name, size=1, device="meta")
+
+
+@BOTH
 def test_memory_has_the_bytes_of_all_its_views(t):
     memory = t.arange(4, dtype=t.int32)[2:].untyped_storage()
     assert memory.tolist() == [*(0, 0, 0, 0), *(1, 0, 0, 0), *(2, 0, 0, 0), *(3, 0, 0, 0)]
