@@ -24,6 +24,8 @@ from .linalg import Array
 Sizes = tuple[int, ...]
 ALL = slice(None)
 COLUMNS = 1 << 19  # Elements of the columns that are worked on at a time.
+FEWEST = 1 << 17  # And with fewer of them pieces cost more than threads save.
+PRODUCT = 4  # The weight of an element of the columns, which is multiplied by a few numbers.
 WASTE = 1.6  # Up to this factor, columns computed for nothing cost less than shorter copies.
 
 
@@ -228,20 +230,21 @@ def chunks(
     batch: int, channels: int, sizes: Sizes, kernel: Sizes, out: Sizes, stride: Sizes,
     padding: Sizes, dilation: Sizes,
 ) -> Iterator[tuple[list[Piece], int]]:  # fmt: skip
-    """To each band of rows of the result, its pieces and their size beside the products'."""
+    """To each band of rows of the result, its pieces and their size with that of the products."""
     plan = layout(sizes, kernel, out, stride, padding, dilation)
     row = channels * math.prod(kernel) * math.prod(plan.frame[1:])
     rows = out[0]
     if not plan.alone and row * rows > 2 * COLUMNS:
         rows = even(rows, max(1, COLUMNS // row))
-    some = parts(batch, row * rows, COLUMNS)
+    # A few pieces to share, rather than one: threads of the library wait for each other at every
+    # image's product.
+    some = parts(batch, row * rows, min(COLUMNS, max(FEWEST, batch * row * rows // 4)))
     for first in range(0, out[0], rows):
         stop = min(first + rows, out[0])
         if rows < out[0]:
             before = (padding[0] - first * stride[0], *padding[1:])
             plan = layout(sizes, kernel, (stop - first, *out[1:]), stride, before, dilation)
-        # The library multiplies with threads of its own; what is left is worth them later.
-        yield [(images, slice(first, stop), plan) for images in some], batch * row * rows // 8
+        yield [(images, slice(first, stop), plan) for images in some], batch * row * rows * PRODUCT
 
 
 class Spots:
