@@ -749,6 +749,7 @@ from devtensor.native import embedding as embedding
 from devtensor.dispatched import embedding_bag as embedding_bag
 from devtensor.native import feature_alpha_dropout as feature_alpha_dropout
 from devtensor.native import frobenius_norm as frobenius_norm
+from devtensor.storage import from_file as from_file
 from devtensor.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
 from devtensor.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
 from devtensor.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
@@ -768,6 +769,7 @@ from devtensor.amp.autocast_mode import is_autocast_cpu_enabled as is_autocast_c
 from devtensor.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
 from devtensor.native import kl_div as kl_div
 from devtensor.native import layer_norm as layer_norm
+from devtensor._lobpcg import lobpcg as lobpcg
 from devtensor.native import lstm as lstm
 from devtensor.native import lstm_cell as lstm_cell
 from devtensor.native import margin_ranking_loss as margin_ranking_loss
