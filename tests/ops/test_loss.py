@@ -132,6 +132,18 @@ def test_extreme_scores():
     same(lambda m, x, y: m.nn.functional.binary_cross_entropy(x, y, reduction="none"), p, t)
 
 
+@pytest.mark.parametrize("largest", [1.0, 8.0, 31.0, 33.0, 300.0])
+def test_entropies_of_large_scores_are_as_exact_as_those_of_small_ones(largest):
+    scores = floats(60, 20).astype("float32")
+    scores *= largest / np.abs(scores).max()
+    labels = np.concatenate([scores[:40].argmax(1), scores[40:].argmin(1)])
+    found = dt.nn.functional.cross_entropy(dt.tensor(scores), dt.tensor(labels), reduction="none")
+    exact = torch.nn.functional.cross_entropy(
+        torch.tensor(scores, dtype=torch.float64), torch.tensor(labels), reduction="none"
+    )
+    np.testing.assert_allclose(found.numpy(), exact.numpy(), rtol=3e-7, atol=3e-7)
+
+
 def test_two_tensors_that_broadcast():
     for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
         with pytest.warns(UserWarning, match="different to the input size"):

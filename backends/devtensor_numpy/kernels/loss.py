@@ -13,7 +13,7 @@ from ..near import log_of_one_and
 from ..parts import BLOCK, SLOW, by_parts
 from ..quick import ones
 from .linalg import Array, is_half, sum_of_squares
-from .powers import NEAR, within
+from .powers import within
 
 
 def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
@@ -87,6 +87,17 @@ def checked_classes(
     return class_weights(np, target, weight, input, dim, ignore_index)
 
 
+FEASIBLE = 32.0
+"""Up to here, and down to its negative, no class's probability is too small to be told from 0."""
+
+
+def share(out: Array, one: Array) -> Array:
+    """Divide each row by its sum, which is returned."""
+    total: Array = out.dot(one)
+    np.multiply(out, np.reciprocal(total)[:, None], out=out)
+    return total
+
+
 def class_entropy(
     xp: Any,
     input: Array,
@@ -121,23 +132,26 @@ def class_entropy(
         return reduce_classes(xp, loss, coefficient, reduction), probabilities
     count, classes = input.shape
     probabilities = np.empty(input.shape, input.dtype)
-    total, read = np.empty(count, input.dtype), np.empty(count, input.dtype)
+    loss = np.empty(count, input.dtype)
     one = ones(classes, input.dtype)
 
     def fill(some: slice) -> None:
-        block, out, sums = input[some], probabilities[some], total[some]
-        here = np.arange(len(out)), target[some]
-        near = block
-        if not within(block, NEAR):
-            near = np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
-        read[some] = near[here]
-        np.exp(near, out=out)
-        out.dot(one, sums)
-        np.multiply(out, np.reciprocal(sums)[:, None], out=out)
+        block, out, found = input[some], probabilities[some], loss[some]
+        places = np.arange(0, block.size, classes)
+        places += target[some]
+        if within(block, FEASIBLE):
+            np.exp(block, out=out)
+            share(out, one)
+            np.log(out.reshape(-1).take(places), out=found)
+            np.negative(found, out=found)
+            return
+        np.subtract(block, np.maximum.reduce(block, 1, keepdims=True), out=out)
+        read = out.reshape(-1).take(places)
+        np.exp(out, out=out)
+        np.log(share(out, one), out=found)
+        np.subtract(found, read, out=found)
 
-    by_parts(fill, count, classes, weight=SLOW)
-    loss = np.log(total, out=total)
-    loss -= read
+    by_parts(fill, count, classes, 2 * BLOCK, SLOW)
     if coefficient is None and reduction == "mean":
         return np.add.reduce(loss) / input.dtype.type(count), probabilities
     return reduce_classes(xp, loss, coefficient, reduction), probabilities
@@ -183,8 +197,10 @@ def class_slope(
         part = pull / probabilities.dtype.type(max(1, target.size)) if reduction == "mean" else pull
     if probabilities.ndim == 2 and dim == 1:
         column = part if part.ndim == 0 else part[:, None]
-        slope = np.multiply(probabilities, column)
-        slope[np.arange(len(target)), target] -= part
+        slope = np.multiply(probabilities, column, order="C")
+        places = np.arange(0, slope.size, slope.shape[1])
+        places += target
+        slope.reshape(-1)[places] -= part
         return slope
     part = np.expand_dims(np.broadcast_to(part, target.shape), dim)
     slope = np.multiply(probabilities, part)
