@@ -29,7 +29,7 @@ def kernels(fuser: Fuser) -> dict[str, Callable[..., Any]]:
             kind = scores.dtype
             scores = f.astype(scores, xp.float32) if half else scores * scale
             if is_causal:
-                seen = f.places(scores, -1) <= f.places(scores, -2)
+                seen = f.less_equal(f.places(scores, -1), f.places(scores, -2))
                 scores = f.where(seen, scores, -math.inf)
             if mask is not None and mask.dtype == BOOL:
                 scores = f.where(mask, scores, -math.inf)

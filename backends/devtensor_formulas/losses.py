@@ -20,9 +20,9 @@ def kernels(fuser: Fuser, look: Look) -> dict[str, Callable[..., Any]]:
     along, large = fuser.along, fuser.large
 
     def shares(f: Any, x: Any, target: Any, counts: Any, reduction: str, ignored: int) -> Any:
-        """What each sample counts, as rows of `x`, and what all count together."""
+        """What each sample counts, and what all do together if that matters."""
         counts = f.astype(target != ignored, x.dtype) if counts is None else counts
-        return counts, f.sum(counts) if reduction == "mean" else None
+        return counts, f.sum(counts) if reduction == "mean" else 1.0
 
     def class_entropy(
         xp: Any, input: Any, target: Any, weight: Any = None, /, *, dim: int,
@@ -36,18 +36,17 @@ def kernels(fuser: Fuser, look: Look) -> dict[str, Callable[..., Any]]:
         given = [input, *weighed(xp, input, target, weight, dim, ignore_index)]
         seen = look(target, input.shape[dim], ignore_index) if weight is None else None
 
-        def write(x: Any, target: Any, counts: Any = None) -> tuple[Any, Any]:
+        def write(x: Any, *rows: Any) -> tuple[Any, Any]:
+            target, counts = [*[f.expand_dims(a, axis=dim) for a in rows], None][:2]
             shifted = x - f.max(x, axis=dim, keepdims=True)
             powers = f.exp(shifted)
             total = f.sum(powers, axis=dim, keepdims=True)
-            there = f.places(x, dim) == f.expand_dims(target, axis=dim)
-            read = f.sum(f.where(there, shifted, 0.0), axis=dim, keepdims=True)
-            loss = f.squeeze(f.log(total) - read, axis=dim)
-            counts, all_counts = shares(f, x, target, counts, reduction, ignore_index)
-            loss = f.where(counts == 0, 0.0, loss * counts)
-            if reduction != "none":
-                loss = f.sum(loss)
-            return loss if all_counts is None else loss / all_counts, powers / total
+            there = f.where(f.places(x, dim) == target, shifted, 0.0)
+            loss = f.log(total) - f.sum(there, axis=dim, keepdims=True)
+            counts, together = shares(f, x, target, counts, reduction, ignore_index)
+            loss = f.where(counts == 0.0, 0.0, loss * counts)
+            loss = f.squeeze(loss, axis=dim) if reduction == "none" else f.sum(loss) / together
+            return loss, powers / total
 
         found = along(given, write, "entropy", *how.values())
         if found is not None and (seen is None or seen()):
@@ -66,11 +65,11 @@ def kernels(fuser: Fuser, look: Look) -> dict[str, Callable[..., Any]]:
         given = [probabilities, pull]
         given += weighed(xp, probabilities, target, weight, dim, ignore_index)
 
-        def write(x: Any, pull: Any, target: Any, counts: Any = None) -> Any:
-            counts, all_counts = shares(f, x, target, counts, reduction, ignore_index)
-            part = pull * counts if all_counts is None else pull * counts / all_counts
-            part = f.where(counts == 0, 0.0, part)
-            target, part = [f.expand_dims(a, axis=dim) for a in (target, part)]
+        def write(x: Any, pull: Any, *rows: Any) -> Any:
+            target, counts = [*[f.expand_dims(a, axis=dim) for a in rows], None][:2]
+            pull = pull if reduction != "none" else f.expand_dims(pull, axis=dim)
+            counts, together = shares(f, x, target, counts, reduction, ignore_index)
+            part = f.where(counts == 0.0, 0.0, pull * (counts / together))
             return x * part - f.where(f.places(x, dim) == target, part, 0.0)
 
         found = along(given, write, "slope", *how.values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor_formulas import attention
+
 from .. import fuse, views
 from . import conv, index, loss, pool, random, spread
 
@@ -15,6 +17,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **conv.KERNELS,
     **pool.KERNELS,
     **loss.KERNELS,
+    **attention.kernels(fuse.FUSER),
     **spread.KERNELS,
     **fuse.kernels(index.KERNELS),
 }
