@@ -42,7 +42,7 @@ MODULES = {
         "Probability distributions; those of PyTorch, by its names.",
     ),
     "distributions.transforms": ("Changes of variables", "devtensor.distributions.transforms", ""),
-    "masked": ("Masked reductions", "devtensor.masked", ""),
+    "masked": ("Masked tensors", "devtensor.masked", ""),
     "_lobpcg": ("Eigenpairs of large matrices", "devtensor._lobpcg", ""),
     "sparse": ("Sparse tensors by name", "devtensor.sparse", ""),
     "signal.windows": ("Windows", "devtensor.signal.windows", ""),

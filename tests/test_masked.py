@@ -1,5 +1,7 @@
 """Reductions that leave elements out, beside PyTorch's."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,89 @@ def test_another_type():
         dt.masked.sum(dt.ones(2), mask=dt.ones(2))
     with pytest.raises(TypeError, match="floating"):
         dt.masked.mean(dt.ones(2, dtype=dt.int64))
+
+
+# ---- tensors that keep their mask
+
+
+def both(call):
+    """What a call gives with PyTorch and here: the text of the result, or the type of error."""
+    found = []
+    for m in (torch, dt):
+        data = m.arange(6.0).reshape(2, 3)
+        mask = m.tensor([[True, False, True], [False, True, False]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's: the class is new
+            try:
+                found.append(str(call(m, m.masked.masked_tensor(data, mask), data)))
+            except Exception as error:
+                found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x, d: x,
+        lambda m, x, d: x.get_mask(),
+        lambda m, x, d: x.to_tensor(9.0),
+        lambda m, x, d: (x.shape, x.dtype, x.requires_grad, len(x), x.numel(), x.ndim),
+        lambda m, x, d: (x.int(), x.bool(), x.to(m.float64).dtype, x.double().dtype),
+        lambda m, x, d: [x + x, x * d, 2 * x, x - 1, x / x, x**2, x > 1, x == x, -x, abs(x)],
+        lambda m, x, d: [x.sin(), m.exp(x), x.sigmoid(), x.clamp(0, 2), x.isnan(), x.sqrt_(), x],
+        lambda m, x, d: x.add_(1),
+        lambda m, x, d: [x.logaddexp(x), m.minimum(x, x), m.ones_like(x)],
+        *[
+            lambda m, x, d, name=name: [
+                getattr(x, name)(),
+                getattr(m, name)(x, 1),
+                getattr(x, name)(0),
+            ]
+            for name in ("sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "std", "all")
+        ],
+        lambda m, x, d: x.sum(dim=1, keepdim=True),
+        lambda m, x, d: (x[0], x[1, 1], x[0, 1], x[0, 2].item(), bool(x.all())),
+        lambda m, x, d: [x.t(), x.reshape(3, 2), x.unsqueeze(0), x.expand(2, 2, 3), x.flatten()],
+        lambda m, x, d: [m.cat([x, x]), m.stack([x, x]), *x.chunk(2), *x.split(2, 1)],
+        lambda m, x, d: m.where(x.get_mask(), x, x),
+        lambda m, x, d: [m.softmax(x, 0), x.softmax(1)],
+        lambda m, x, d: x + m.masked.masked_tensor(d, ~x.get_mask()),
+        lambda m, x, d: x @ d.t(),
+        lambda m, x, d: x.sort(),
+        lambda m, x, d: x.tolist(),
+        lambda m, x, d: m.masked.masked_tensor(d, x.get_mask().float()),
+        lambda m, x, d: m.masked.masked_tensor(d, x.get_mask()[0]),
+        lambda m, x, d: m.masked.masked_tensor([1.0], x.get_mask()),
+        lambda m, x, d: m.masked.masked_tensor(m.tensor(1.5), m.tensor(False)),
+        lambda m, x, d: m.masked.masked_tensor(d.int() * 1000, x.get_mask()),
+        lambda m, x, d: m.masked.is_masked_tensor(x) and not m.masked.is_masked_tensor(d),
+    ],
+)
+def test_tensors_with_masks(call):
+    theirs, ours = both(call)
+    assert ours == theirs
+
+
+def test_slopes_of_tensors_with_masks():
+    def call(m, x, d):
+        x = m.masked.masked_tensor(d, x.get_mask(), requires_grad=True)
+        ((x * x).sum() + x.mean() + x.softmax(0).sum()).backward()
+        return x.grad, x.requires_grad, x.is_leaf, (x * 2).requires_grad
+
+    theirs, ours = both(call)
+    assert ours == theirs
+    mask = dt.tensor([True, False])
+    x = dt.tensor([4.0, 0.0], requires_grad=True)
+    (1 / dt.masked.as_masked_tensor(x, mask).sqrt()).sum().backward()
+    assert x.grad.tolist() == [-0.0625, 0.0]  # nothing, not NaN, from what does not count
+    with pytest.warns(UserWarning, match="It is not recommended to create a MaskedTensor"):
+        dt.masked.MaskedTensor(x, mask)
+
+
+def test_what_is_chosen_counts_as_it_did():
+    mask = dt.tensor([True, False, True])
+    x = dt.masked.masked_tensor(dt.arange(3.0), mask)
+    chosen = x.where(dt.tensor([False, True, True]), -1.0)
+    assert chosen.get_data().tolist() == [-1.0, 1.0, 2.0]
+    assert chosen.get_mask().tolist() == [True, False, True]
+    assert str(dt.where(x > 1, x, x)) == str(x)
