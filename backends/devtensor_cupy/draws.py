@@ -18,7 +18,7 @@ from devtensor.ops import random as common
 from .kernels import PHILOX
 from .lookup import NOTES
 from .memory import view_as_complex
-from .raw import FLOATS, INTS, SOURCES, Source, launch, ordered
+from .raw import SAMPLES, SOURCES, Source, launch, ordered
 from .runtime import cupy, home
 
 HEAD = (
@@ -102,7 +102,6 @@ of_floats(
     "made.v[j] = (T)__fdiv_rn(x < 2.9802322387695312e-08f ? 2.9802322387695312e-08f : x, "
     "(float)rate); }",
 )
-COINS = ("bool", *FLOATS, *INTS)
 for _size in (8, 16, 32):
     _part = {
         8: "(w[j / 4] >> j % 4 * 8 & 255u)", 16: "(w[j / 2] >> j % 2 * 16 & 65535u)", 32: "w[j]"
@@ -113,7 +112,7 @@ for _size in (8, 16, 32):
         "const unsigned int limit",
         _many,
         f"for (int j = 0; j < {_many}; j++) made.v[j] = (T)(int)({_part} < limit);",
-        COINS if _size == 32 else ("bool", "float32"),
+        SAMPLES if _size == 32 else ("bool", "float32"),
     )
 add(
     "whole",
@@ -121,7 +120,7 @@ add(
     4,
     "for (int j = 0; j < 4; j++) made.v[j] = "
     "(T)((long long)((unsigned long long)w[j] * span >> 32) + low);",
-    INTS,
+    ("uint8", "int64"),
 )
 # Coins, each with a probability of its own, which must be one.
 for _name, _many, _number in (
@@ -190,7 +189,7 @@ def bernoulli_at(xp: Any, input: Any, /, seed: int, offset: int, dtype: Any) -> 
     """`bernoulli_at`, whose kernel notes what is no probability."""
     if input.dtype.kind == "f":
         name = "below_wide" if input.itemsize == 8 else "below"
-        note, view = NOTES.of(home(input))
+        note, view, *_ = NOTES.of(home(input))
         found = filled(
             name, cupy.empty(input.shape, input.dtype), seed, offset, ordered(input), note
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import masks
 from .lookup import WIDER, checked, read, write
 from .memory import contiguous, forward, view_as_real
 from .runtime import cupy
@@ -94,7 +95,10 @@ def get(x: Any, key: Any, /) -> Any:
         If an index is out of range, or the arrays do not broadcast.
     """
     one = alone(x, key)
-    return forward(x[key_of(x, key)]) if one is None else read(x, *one, False)
+    if one is not None:
+        return read(x, *one, False)
+    marked = masks.alone(x, key)
+    return forward(x[key_of(x, key)]) if marked is None else masks.chosen(x, *marked)
 
 
 def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
@@ -113,6 +117,9 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
         shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
         write(out, axis, index, cupy.broadcast_to(values, shape), False, accumulate)
         return out
+    marked = masks.alone(x, key)
+    if marked is not None and marked[1].ndim == x.ndim and not accumulate:
+        return masks.replaced(x, marked[1], values)
     key = key_of(x, key)
     out = contiguous(x)
     if accumulate:

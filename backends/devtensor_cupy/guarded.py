@@ -19,7 +19,7 @@ from .runtime import cupy
 __all__ = [
     "all", "any", "argmax", "argmin", "astype", "broadcast_arrays", "clip", "concat", "conj",
     "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "expand_dims", "finfo", "flip",
-    "imag", "isdtype", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis", "nonzero",
+    "imag", "isdtype", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis",
     "permute_dims", "prod", "real", "repeat", "reshape", "roll", "round", "squeeze", "stack", "std",
     "sum", "take", "take_along_axis", "tensordot", "tile", "tril", "triu", "unstack", "var",
     "vecdot", "where",
@@ -336,8 +336,3 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     shape = np.broadcast_shapes(tuple(rest), indices.shape)
     x = cupy.broadcast_to(x, (*shape[:axis], x.shape[axis], *shape[axis + 1 :]))
     return read(x, axis, cupy.broadcast_to(indices, shape), True)
-
-
-def nonzero(x: Any, /) -> tuple[Any, ...]:
-    """Where numbers are not 0; waits for the device, to count them."""
-    return tuple(cupy.nonzero(x))

@@ -13,6 +13,7 @@ from devtensor.ops import index as common
 
 from .extras_index import cast
 from .lookup import STRICT, TRUST, read, write
+from .masks import DIMS, Marked
 from .memory import contiguous
 from .runtime import cupy
 
@@ -58,9 +59,19 @@ def index_select_spread(input: Any, index: Any, size: Any, dim: int) -> Any:
 
 
 def index_spread(input: Any, *indices: Any, size: Any, places: Any) -> Any:
-    if len(indices) > 1 or indices[0].dtype.kind == "b":
+    if len(indices) > 1:
         return None
+    if indices[0].dtype.kind == "b":
+        if indices[0].shape != tuple(size):
+            return None
+        out = cupy.zeros(size, input.dtype)
+        Marked(indices[0]).fill(out, input)
+        return out
     return summed(input, indices[0], size, places[0], False)
+
+
+def nonzero_at(input: Any) -> Any:
+    return Marked(input).coordinates() if input.ndim <= DIMS else None
 
 
 def summed(input: Any, index: Any, size: Any, dim: int, each: bool) -> Any:
@@ -104,7 +115,7 @@ def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Any:
 KERNELS: dict[str, Callable[..., Any]] = {
     function.__name__: own(function)
     for function in (
-        gather_at, gather_spread, index_select_at, index_select_spread, index_spread, scatter_at,
-        scatter_add_at, index_add_at, index_copy_at,
+        gather_at, gather_spread, index_select_at, index_select_spread, index_spread, nonzero_at,
+        scatter_at, scatter_add_at, index_add_at, index_copy_at,
     )
 }  # fmt: skip

@@ -58,21 +58,21 @@ SOURCES["look"] = Source(
 
 
 class Notes(threading.local):
-    """To each device the memory in which a thread's kernels note what is out of range."""
+    """To each device memory of the host in which a thread's kernels note what they found."""
 
     def __init__(self) -> None:
-        self.found: dict[int, tuple[Any, Any]] = {}
+        self.found: dict[int, tuple[Any, Any, Any, Any]] = {}
 
-    def of(self, index: int) -> tuple[Any, Any]:
-        """An array that the device writes to, and the host's view of it."""
+    def of(self, index: int) -> tuple[Any, Any, Any, Any]:
+        """A flag that the device writes to, and the host's view of it; a count, likewise."""
         note = self.found.get(index)
         if note is None:
-            memory = cupy.cuda.alloc_pinned_memory(4)
-            view = np.frombuffer(memory, np.int32, 1)
-            view[0] = 0
-            owned = cupy.cuda.UnownedMemory(memory.ptr, 4, memory, index)
-            array = cupy.ndarray((1,), np.int32, cupy.cuda.MemoryPointer(owned, 0))
-            note = self.found[index] = array, view
+            memory = cupy.cuda.alloc_pinned_memory(16)
+            view = np.frombuffer(memory, np.int64, 2)
+            view[:] = 0
+            owned = cupy.cuda.UnownedMemory(memory.ptr, 16, memory, index)
+            array = cupy.ndarray((2,), np.int64, cupy.cuda.MemoryPointer(owned, 0))
+            note = self.found[index] = array[:1], view[:1], array[1:], view[1:]
         return note
 
 

@@ -24,6 +24,10 @@ NAMES = {
 INTS = tuple([name for name in NAMES if "int" in name])
 
 
+SAMPLES = ("bool", "int16", "uint64", *FLOATS)
+"""Types that stand for all in tests."""
+
+
 class Source(NamedTuple):
     """A kernel.
 
@@ -33,9 +37,9 @@ class Source(NamedTuple):
         What it is given; ``count``, the number of threads, comes after them.
     body : str
         What thread ``i`` does. ``T`` is the type of elements, ``A`` that in which they are added
-        up, ``I`` that of indices, and ``N`` one that counts elements.
+        up, ``I`` that of indices, and ``N`` one that counts elements; ``FLOATS`` tells floats.
     types : tuple of str
-        The types ``T`` to test it with.
+        The types ``T`` to test it with; others of their kinds are like them.
     head : str
         What stands before it.
     """
@@ -55,6 +59,7 @@ HALF = """
 #endif"""
 TEXT = """{half}
 struct __align__(16) Quad {{ unsigned long long low, high; }};
+#define FLOATS {floats}
 typedef {T} T; typedef {A} A; typedef {I} I; typedef {N} N;
 {head}
 extern "C" __global__ void devtensor_{name}({parameters}, const long long count) {{
@@ -70,6 +75,7 @@ def text(name: str, dtype: str, index: str = "int32", wide: bool = False) -> str
     source = SOURCES[name]
     return TEXT.format(
         name=name,
+        floats=int(dtype in FLOATS),
         half=HALF if dtype == "float16" else "",
         T=NAMES[dtype],
         A="float" if dtype == "float16" else NAMES[dtype],

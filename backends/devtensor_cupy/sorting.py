@@ -20,44 +20,37 @@ import numpy as np
 from devtensor.ops import sort as common
 from devtensor.ops.arguments import axis as dim_of
 
-from .lookup import WORDS
-from .raw import FLOATS, INTS, SOURCES, THREADS, Source, launch, ordered
+from .lookup import WORDS, word
+from .masks import TYPES, Marked, add
+from .raw import SAMPLES, SOURCES, THREADS, Source, launch
+from .raw import ordered as in_rows
 from .runtime import cupy
 
-TYPES = ("bool", *INTS, *FLOATS)
 # A number as one without a sign and with the same order; `flip` is all ones if that is turned.
 FORM = """
 __device__ unsigned long long form_(T x, unsigned long long flip) {
     const int bits = sizeof(T) * 8;
     const unsigned long long all = ~0ull >> (64 - bits), sign = 1ull << (bits - 1);
+#if FLOATS
     unsigned long long u = 0;
-    $FORM
+    if (x != x) u = all;
+    else if (x != (T)0) { memcpy(&u, &x, sizeof(T)); u = u & sign ? ~u : u | sign; }
+    else u = sign;
+#else
+    const unsigned long long u = (unsigned long long)x ^ ((T)-1 < (T)0 ? sign : 0);
+#endif
     return (u ^ flip) & all;
 }
 """
-BITS = """
-    if (x != x) u = all;
-    else if (x != (T)0) { memcpy(&u, &x, sizeof(T)); u = u & sign ? ~u : u | sign; }
-    else u = sign;"""
-FORMS = {
-    name: FORM.replace(
-        "$FORM",
-        BITS
-        if name in FLOATS
-        else f"u = (unsigned long long)x{'' if name[0] in 'ub' else ' ^ sign'};",
-    )
-    for name in TYPES
-}
 AT = "const N c = i % inner, rest = i / inner, j = rest % size, row = rest / size * inner + c;"
-for _name in TYPES:
-    SOURCES[f"keys_{_name}"] = Source(
-        "unsigned long long* __restrict__ keys, const T* __restrict__ x, const N size, "
-        "const N inner, const unsigned long long flip, const int low, const int high",
-        f"{AT} const unsigned long long u = form_(x[i], flip);"
-        "keys[i] = high < 64 ? (unsigned long long)row << high | u << low | j : u;",
-        (_name,),
-        FORMS[_name],
-    )
+SOURCES["keys"] = Source(
+    "unsigned long long* __restrict__ keys, const T* __restrict__ x, const N size, "
+    "const N inner, const unsigned long long flip, const int low, const int high",
+    f"{AT} const unsigned long long u = form_(x[i], flip);"
+    "keys[i] = high < 64 ? (unsigned long long)row << high | u << low | j : u;",
+    SAMPLES,
+    FORM,
+)
 # Of numbers with 64 bits: those that are in order already get their rows on top.
 SOURCES["rows"] = Source(
     "unsigned long long* __restrict__ keys, const long long* __restrict__ order, const N size, "
@@ -80,82 +73,104 @@ SOURCES["pick"] = Source(
     WORDS,
 )
 # A group of threads for each row finds the next element as often as is asked.
-for _name in TYPES:
-    SOURCES[f"first_{_name}"] = Source(
-        "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
-        "const N size, const unsigned long long flip, const int many",
-        """
-        __shared__ unsigned long long forms[32];
-        __shared__ unsigned int places[32];
-        const T* line = x + (N)blockIdx.x * size;
-        const unsigned int t = threadIdx.x, none = ~0u;
-        unsigned long long least = 0; unsigned int after = none;
-        for (int k = 0; k < many; k++) {
-            unsigned long long u = 0; unsigned int p = none;
-            for (unsigned int j = t; j < size; j += blockDim.x) {
-                const unsigned long long v = form_(line[j], flip);
-                const bool later = after == none || v > least || (v == least && j > after);
-                if (later && (p == none || v < u)) { u = v; p = j; }
-            }
-            for (int far = 16; far; far /= 2) {
-                const unsigned long long v = __shfl_down_sync(~0u, u, far);
-                const unsigned int q = __shfl_down_sync(~0u, p, far);
-                if (q != none && (p == none || v < u || (v == u && q < p))) { u = v; p = q; }
-            }
-            if (t % 32 == 0) { forms[t / 32] = u; places[t / 32] = p; }
-            __syncthreads();
-            u = forms[0]; p = places[0];
-            for (unsigned int w = 1; w < blockDim.x / 32; w++) {
-                const unsigned long long v = forms[w]; const unsigned int q = places[w];
-                if (q != none && (p == none || v < u || (v == u && q < p))) { u = v; p = q; }
-            }
-            least = u; after = p;
-            if (t == 0) {
-                const N at = (N)blockIdx.x * many + k;
-                out[at] = line[p]; which[at] = p;
-            }
-            __syncthreads();
-        }""",
-        (_name,),
-        FORMS[_name],
-    )
-    # Or puts a row in order in its own memory, by Batcher's network that merges both ways.
-    SOURCES[f"network_{_name}"] = Source(
-        "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
-        "const N size, const N inner, const unsigned long long flip, const N start, const N many",
-        """
-        __shared__ unsigned long long forms[2048];
-        __shared__ unsigned int places[2048];
-        const N c = blockIdx.x % inner, o = blockIdx.x / inner;
-        const T* line = x + o * size * inner + c;
-        const unsigned int t = threadIdx.x, step = blockDim.x;
-        unsigned int length = 2;
-        while (length < size) length *= 2;
-        for (unsigned int j = t; j < length; j += step) {
-            forms[j] = j < size ? form_(line[j * inner], flip) : ~0ull;
-            places[j] = j;
+SOURCES["first"] = Source(
+    "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
+    "const N size, const unsigned long long flip, const int many",
+    """
+    __shared__ unsigned long long forms[32];
+    __shared__ unsigned int places[32];
+    const T* line = x + (N)blockIdx.x * size;
+    const unsigned int t = threadIdx.x, none = ~0u;
+    unsigned long long least = 0; unsigned int after = none;
+    for (int k = 0; k < many; k++) {
+        unsigned long long u = 0; unsigned int p = none;
+        for (unsigned int j = t; j < size; j += blockDim.x) {
+            const unsigned long long v = form_(line[j], flip);
+            const bool later = after == none || v > least || (v == least && j > after);
+            if (later && (p == none || v < u)) { u = v; p = j; }
         }
-        for (unsigned int run = 2; run <= length; run *= 2)
-            for (unsigned int far = run / 2; far; far /= 2) {
-                __syncthreads();
-                for (unsigned int pair = t; pair < length / 2; pair += step) {
-                    const unsigned int a = 2 * pair - (pair & (far - 1)), b = a + far;
-                    const unsigned long long u = forms[a], v = forms[b];
-                    const unsigned int p = places[a], q = places[b];
-                    if ((u > v || (u == v && p > q)) == !(a & run)) {
-                        forms[a] = v; forms[b] = u; places[a] = q; places[b] = p;
-                    }
+        for (int far = 16; far; far /= 2) {
+            const unsigned long long v = __shfl_down_sync(~0u, u, far);
+            const unsigned int q = __shfl_down_sync(~0u, p, far);
+            if (q != none && (p == none || v < u || (v == u && q < p))) { u = v; p = q; }
+        }
+        if (t % 32 == 0) { forms[t / 32] = u; places[t / 32] = p; }
+        __syncthreads();
+        u = forms[0]; p = places[0];
+        for (unsigned int w = 1; w < blockDim.x / 32; w++) {
+            const unsigned long long v = forms[w]; const unsigned int q = places[w];
+            if (q != none && (p == none || v < u || (v == u && q < p))) { u = v; p = q; }
+        }
+        least = u; after = p;
+        if (t == 0) {
+            const N at = (N)blockIdx.x * many + k;
+            out[at] = line[p]; which[at] = p;
+        }
+        __syncthreads();
+    }""",
+    SAMPLES,
+    FORM,
+)
+# Or puts a row in order in its own memory, by Batcher's network that merges both ways.
+SOURCES["network"] = Source(
+    "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
+    "const N size, const N inner, const unsigned long long flip, const N start, const N many",
+    """
+    __shared__ unsigned long long forms[2048];
+    __shared__ unsigned int places[2048];
+    const N c = blockIdx.x % inner, o = blockIdx.x / inner;
+    const T* line = x + o * size * inner + c;
+    const unsigned int t = threadIdx.x, step = blockDim.x;
+    unsigned int length = 2;
+    while (length < size) length *= 2;
+    for (unsigned int j = t; j < length; j += step) {
+        forms[j] = j < size ? form_(line[j * inner], flip) : ~0ull;
+        places[j] = j;
+    }
+    for (unsigned int run = 2; run <= length; run *= 2)
+        for (unsigned int far = run / 2; far; far /= 2) {
+            __syncthreads();
+            for (unsigned int pair = t; pair < length / 2; pair += step) {
+                const unsigned int a = 2 * pair - (pair & (far - 1)), b = a + far;
+                const unsigned long long u = forms[a], v = forms[b];
+                const unsigned int p = places[a], q = places[b];
+                if ((u > v || (u == v && p > q)) == !(a & run)) {
+                    forms[a] = v; forms[b] = u; places[a] = q; places[b] = p;
                 }
             }
-        __syncthreads();
-        for (unsigned int j = t; j < many; j += step) {
-            const N p = places[start + j], at = (o * many + j) * inner + c;
-            which[at] = p;
-            if (out) out[at] = line[p * inner];
-        }""",
-        (_name,),
-        FORMS[_name],
-    )
+        }
+    __syncthreads();
+    for (unsigned int j = t; j < many; j += step) {
+        const N p = places[start + j], at = (o * many + j) * inner + c;
+        which[at] = p;
+        if (out) out[at] = line[p * inner];
+    }""",
+    SAMPLES,
+    FORM,
+)
+# ---- runs of neighbours that are equal
+
+SOURCES["news"] = Source(
+    "bool* __restrict__ out, const T* __restrict__ x", "out[i] = !i || x[i] != x[i - 1];", SAMPLES
+)
+add(
+    "runs",
+    "T* __restrict__ out, const T* __restrict__ x, long long* __restrict__ begins, "
+    "long long* __restrict__ inverse, const long long* __restrict__ order",
+    """
+    if (is) { begins[o] = e; out[o] = x[e]; }
+    if (e < size) inverse[order ? order[e] : e] = o - !is;""",
+    "bool",
+    WORDS,
+)
+SOURCES["lengths"] = Source(
+    "long long* __restrict__ out, const long long* __restrict__ begins, const long long size",
+    "out[i] = ((long long)i + 1 < count ? begins[i + 1] : size) - begins[i];",
+    ("int64",),
+)
+
+# ---- which kernel sorts what
+
 FEW = 32
 """How many elements of a row are looked for one after another."""
 SHORT = range(64, 2048 + 1)
@@ -182,7 +197,7 @@ def by_digits(x: Any, size: int, inner: int, flip: Any) -> tuple[Any, Any, int] 
         return None
     keys = cupy.empty(x.size, np.uint64)
     shifts = (low, min(high, 63)) if fits else (0, 64)
-    launch(f"keys_{x.dtype.name}", x.size, (keys, x, size, inner, flip, *shifts), x.dtype.name)
+    launch("keys", x.size, (keys, x, size, inner, flip, *shifts), x.dtype.name)
     if fits:
         keys.sort()
         return keys, 0, (1 << low) - 1
@@ -211,7 +226,7 @@ def in_order(
     """
     if x.dtype.name not in TYPES or not x.size or x.size >= 1 << 32:
         return None
-    x = ordered(x)
+    x = in_rows(x)
     size, inner = x.shape[axis], prod(x.shape[axis + 1 :])
     rows, flip = x.size // size, np.uint64(ALL if descending else 0)
     shape = (*x.shape[:axis], many, *x.shape[axis + 1 :])
@@ -224,24 +239,23 @@ def in_order(
     given: tuple[Any, ...] = (out if values else 0, which, x)
     if found is None:
         given = (*given, size, inner, flip, start, many)
-        launch(f"network_{x.dtype.name}", rows * THREADS, given, x.dtype.name, most=x.size)
+        launch("network", rows * THREADS, given, x.dtype.name, most=x.size)
     else:
         keys, order, mask = found
         given = (*given, keys, order, size, inner, start, many, np.uint64(mask))
-        word = WORDS[x.itemsize.bit_length() - 1]
-        launch("pick", which.size, given, word, most=x.size)
+        launch("pick", which.size, given, word(x.itemsize), most=x.size)
     return out, which
 
 
 def first(x: Any, axis: int, many: int, descending: bool) -> tuple[Any, Any]:
     """The first elements in the order of each row, and where they stood."""
-    x = ordered(x)
+    x = in_rows(x)
     shape = (*x.shape[:axis], many)
     out, which = cupy.empty(shape, x.dtype), cupy.empty(shape, np.int64)
     flip = np.uint64(ALL if descending else 0)
     given = (out, which, x, x.shape[axis], flip, many)
     count = x.size // x.shape[axis] * THREADS
-    launch(f"first_{x.dtype.name}", count, given, x.dtype.name, most=x.size)
+    launch("first", count, given, x.dtype.name, most=x.size)
     return out, which
 
 
@@ -297,6 +311,29 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
     return common.kthvalue.op.kernel(xp, input, k, dim, keepdim)
 
 
+def unique_flat(xp: Any, input: Any, /, ordered: bool) -> Any:
+    """`unique_flat`."""
+    flat = input.reshape(-1)
+    if ordered:
+        found = in_order(flat, 0, False, 0, flat.size)
+    else:
+        found = (in_rows(flat), None) if flat.size and flat.dtype.name in TYPES else None
+    if found is None:
+        return common.unique_flat.op.kernel(xp, input, ordered)
+    lined, order = found
+    new = cupy.empty(flat.size, np.bool_)
+    launch("news", flat.size, (new, lined), lined.dtype.name)
+    runs = Marked(new)
+    total = runs.total
+    values, inverse = cupy.empty(total, lined.dtype), cupy.empty(input.shape, np.int64)
+    begins, lengths = cupy.empty(total, np.int64), cupy.empty(total, np.int64)
+    places = 0 if order is None else order
+    runs.walk("runs", word(lined.itemsize), values, lined, begins, inverse, places)
+    launch("lengths", total, (lengths, begins, flat.size), "int64")
+    return values, inverse, lengths
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "argsort": argsort, "kthvalue": kthvalue, "sort": sort, "topk": topk,
+    "unique_flat": unique_flat,
 }  # fmt: skip

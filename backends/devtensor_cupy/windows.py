@@ -82,7 +82,7 @@ def add(name: str, parameters: str, body: str, types: tuple[str, ...] = FLOATS) 
     SOURCES[name] = Source(f"{parameters}, {NUMBERS}", body, types)
 
 
-ORDERED = (*FLOATS, "int8", "uint8", "int16", "int32", "int64")
+ORDERED = (*FLOATS, "int8", "int64")
 # Of several NaN the last one counts.
 LARGER = "if (best_of < 0 || v > best || v != v) { best = v; best_of = number; }"
 BEST = "A best = 0; int best_of = -1;"
