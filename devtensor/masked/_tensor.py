@@ -302,8 +302,9 @@ def selected(condition: Any, input: Any, other: Any) -> MaskedTensor:
     condition = parts(condition, 0)
     one, two = parts([input, other], 0)
     counts = [x._mask if isinstance(x, MaskedTensor) else True for x in (input, other)]
-    data = dt.where(condition, one, two)
-    return with_mask(data, dt.where(condition, *counts).expand(data.shape))
+    data: Any = dt.where(condition, one, two)
+    mask: Any = dt.where(condition, *counts)
+    return with_mask(data, mask.expand(data.shape))
 
 
 def converted(func: Any, input: MaskedTensor, *args: Any, **given: Any) -> MaskedTensor:
