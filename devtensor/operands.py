@@ -12,7 +12,7 @@ from devtensor.space import native
 from devtensor.tensor import Tensor, constant, wrap
 
 SCALARS: dict[Any, Tensor] = {}
-"""Numbers that `scalar` has made, by number, class, native type and device."""
+"""Numbers that `scalar` has made, by number or its text, class, native type and device."""
 
 
 def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
@@ -22,6 +22,11 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
         return None
     if number.__class__ is int and not -(2**63) <= number < 2**64:
         return None
+    # 0.0 and -0.0 would share a place, and NaN would find none: they are kept by their texts.
+    plain = number.__class__ is int or (number and not math.isnan(number))
+    key = number if plain else repr(number), number.__class__, dtype, device
+    if not plain and key in SCALARS:
+        return SCALARS[key]
     low = -(2 ** (8 * t.itemsize - 1)) if t.is_signed else 0
     if t.kind == "int" and not low <= number < low + 2 ** (8 * t.itemsize):
         return None  # it would wrap, also where the integers are about to become floats
@@ -29,11 +34,9 @@ def scalar(number: Any, dtype: Any, device: Device) -> Tensor | None:
         made = constant(device.backend.array(number, dtype, device.index), device)
     except (OverflowError, RuntimeError):
         return None
-    # 0.0 and -0.0 would share a place, and NaN would find none.
-    if number.__class__ is int or (number and not math.isnan(number)):
-        if len(SCALARS) > 4096:
-            SCALARS.clear()
-        SCALARS[number, number.__class__, dtype, device] = made
+    if len(SCALARS) > 4096:
+        SCALARS.clear()
+    SCALARS[key] = made
     return made
 
 

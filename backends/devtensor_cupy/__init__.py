@@ -36,12 +36,14 @@ class CuPy(Backend):
             CuPy.broken = reason
             raise
         self.runtime, self.cupy = runtime, runtime.cupy
+        from devtensor_formulas import aim
+
         from . import memory, pool
         from .namespace import namespace
         from .override import KERNELS
 
         pool.install()
-        self.memory, self.pool = memory, pool
+        self.memory, self.pool, self.aim = memory, pool, aim.aimed
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.array_types = (runtime.cupy.ndarray,)
@@ -75,7 +77,9 @@ class CuPy(Backend):
 
     def bind(self, kernel: Callable[..., Any], index: int | None) -> Callable[..., Any]:
         """`kernel`, run on a device whichever is current, with CuPy's errors translated."""
-        return self.runtime.bound(kernel, index or 0)
+        made: Any = self.runtime.bound(kernel, index or 0)
+        made.plain = kernel
+        return made
 
     def on(self, index: int | None) -> AbstractContextManager[Any]:
         """A context in which a device is the current one."""
@@ -229,6 +233,44 @@ class CuPy(Backend):
             if value.dtype != target.dtype:
                 value = self.xp.astype(value, target.dtype)
             target[...] = value
+
+    def written(self, kernel: Any, arrays: Any) -> bool:
+        """The result of a kernel that writes each element where it has read it."""
+        first, plain = arrays[0], kernel.plain
+        if self.overlaps(first):
+            return False
+        into = getattr(plain, "into", None)
+        try:
+            with self.runtime.on(first.data.device_id):
+                if isinstance(plain, self.cupy.ufunc):
+                    return self.over(plain, arrays)
+                made = None if into is None else into(plain.__self__, *arrays)
+        except Exception:  # to be said of the form that writes
+            return False
+        if made is None or made.shape != first.shape or made.dtype != first.dtype:
+            return False
+        if made is not first:
+            self.write(first, made)
+        return True
+
+    def over(self, function: Any, arrays: Any) -> bool:
+        """Write what one of CuPy's functions gives over its first array; False for other types.
+
+        CuPy copies what lies there otherwise.
+        """
+        first = arrays[0]
+        if first.dtype.char not in "fd" or any([x.dtype != first.dtype for x in arrays]):
+            return False
+        function(*arrays, first)
+        return True
+
+    def aimed(
+        self, array: Any, name: str, function: Any, /, *args: Any, **kwargs: Any
+    ) -> Any:  # fmt: skip
+        """Let the kernel of one operation write over an array."""
+        if self.overlaps(array):
+            return function(*args, **kwargs)
+        return self.aim(self.kind, array, name, function, *args, **kwargs)
 
     def added(self, into: Any, other: Any) -> Any:
         """The sum, in the memory of `into` where it fits."""

@@ -1,7 +1,7 @@
 """OpenCL C, in which kernels are written from formulas, as CUDA C++.
 
-What has a counterpart is given its name; the rest is cut out. Sizes are one argument, a struct, as
-each argument of a launch costs time.
+What has a counterpart is given its name; the rest is cut out. Numbers and sizes are one argument, a
+struct, as each argument of a launch costs time.
 """
 
 from __future__ import annotations
@@ -47,50 +47,51 @@ __device__ __forceinline__ unsigned short __float2half_rn(float x) {
 #define vstore_half_rte(x, place, array) (array)[place] = __float2half_rn(x)
 """
 KERNEL = re.compile(r"__kernel void (\w+)\((.*?)\) \{", re.DOTALL)
-SIZE = re.compile(r"const (int|long) ((?:n|s)\d\w*|rows|length)$")
+WIDE = ("double", "long", "ulong")
+"""Types of 8 bytes, which stand first in a struct; the others have 4."""
+COUNTS = ("across", "down")
+"""How many blocks there are along the first two dimensions."""
 
 
 def translated(source: str) -> str:
     """A kernel in CUDA C++.
 
-    Its last argument is a struct of all sizes, in their order, behind which the counts of blocks
-    along the first two dimensions stand.
+    Behind the arrays it has one argument, a struct of all numbers and sizes and then of the counts
+    of blocks along the first two dimensions; of these, those of 8 bytes stand first.
     """
     found = KERNEL.search(source)
     assert found is not None
     body = source[found.end() :]
-    parameters, sizes, whole = [], [], "int"
-    for parameter in found[2].split(", "):
-        size = SIZE.match(parameter)
-        if size is None:
-            parameters.append(parameter)
-        else:
-            whole = size[1]
-            sizes.append(size[2])
+    parameters = found[2].split(", ")
+    arrays = [one for one in parameters if "*" in one]
+    whole = "long" if "const long rows" in parameters else "int"
+    numbers = [one.split()[1:] for one in parameters if "*" not in one]
+    numbers += [[whole, name] for name in COUNTS]
+    numbers.sort(key=lambda number: number[0] not in WIDE)
     lines = []
     block = "blockIdx.x"
     if "get_global_id(1)" in body or "get_global_id(2)" in body:
         block = "block"
-        lines.append(f"const uint {block} = blockIdx.x % (uint)sizes.across;")
-        lines.append("const uint above = blockIdx.x / (uint)sizes.across;")
+        lines.append(f"const uint {block} = blockIdx.x % (uint)given.across;")
+        lines.append("const uint above = blockIdx.x / (uint)given.across;")
     # The grid has one dimension: the sizes of the others are small.
     for place, text in {
         "get_group_id(0)": block,
         "get_local_id(0)": "threadIdx.x",
         "get_local_size(0)": "blockDim.x",
         "get_global_id(0)": f"({whole}){block} * blockDim.x + threadIdx.x",
-        "get_global_id(1)": "above % (uint)sizes.down",
-        "get_global_id(2)": "above / (uint)sizes.down",
+        "get_global_id(1)": "above % (uint)given.down",
+        "get_global_id(2)": "above / (uint)given.down",
     }.items():
         body = body.replace(place, text)
-    parameters.append("const Sizes sizes")
-    known = ", ".join([f"{one} = sizes.{one}" for one in sizes])
-    lines.append(f"const {whole} {known};")
+    lines += [
+        f"const {kind} {name} = given.{name};" for kind, name in numbers if name not in COUNTS
+    ]
+    shown = ", ".join([*arrays, "const Given given"])
+    members = " ".join([f"{kind} {name};" for kind, name in numbers])
     text = (
-        f"struct Sizes {{ {whole} {', '.join([*sizes, 'across', 'down'])}; }};\n"
-        f'extern "C" __global__ void {found[1]}({", ".join(parameters)}) {{\n    '
-        + "\n    ".join(lines)
-        + body
+        f"struct Given {{ {members} }};\n"
+        f'extern "C" __global__ void {found[1]}({shown}) {{\n    ' + "\n    ".join(lines) + body
     )
     text = NAME.sub(lambda found: NAMES[found[0]], text)
     lanes = re.search(r"#define LANES \d+\n", source)

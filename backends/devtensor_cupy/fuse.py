@@ -6,6 +6,7 @@ CuPy starts a kernel for each step of a formula, and each makes a pass over the 
 from __future__ import annotations
 
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Cuda(Engine):
     kind = "cuda"
     Array = cupy.ndarray
     limit = 1 << 12
+    least = 2
 
     def place(self, x: Any) -> Any:
         """The number of the device of an array."""
@@ -105,21 +107,25 @@ class Cuda(Engine):
         self, function: Any, arguments: list[Any], numbers: list[Any], size: Shape,
         group: Shape | None,
     ) -> Any:  # fmt: skip
-        """The kernel, its grid and block, which arrays it takes, and its other arguments."""
+        """The kernel, its grid and block, which arrays it takes, and its other argument."""
         run, whole = function
         block = group[2] if group is not None else min(BLOCK, size[2])
         across = -(-size[2] // block)
+        made = [NUMBERS[kind](numbers[value]) for kind, value in arguments if kind in NUMBERS]
+        made += [whole(value) for kind, value in arguments if kind == "size"]
+        made += [whole(across), whole(size[1])]
+        made.sort(key=lambda number: -number.itemsize)
+        raw = b"".join([number.tobytes() for number in made])
+        raw += bytes(-len(raw) % 8)  # as the struct ends
+        given = np.frombuffer(bytearray(raw), f"V{len(raw)}")
         arrays = [value for kind, value in arguments if kind == "array"]
-        sizes = [value for kind, value in arguments if kind == "size"]
-        given = [NUMBERS[kind](numbers[value]) for kind, value in arguments if kind in NUMBERS]
-        struct = np.array([*sizes, across, size[1]], whole)
-        grid = (across * size[1] * size[0],)
-        return run, grid, (block,), arrays, [*given, struct.view(f"V{struct.nbytes}")]
+        taken = itemgetter(*arrays, arrays[0])  # of one index it would give no tuple
+        return run, (across * size[1] * size[0],), (block,), taken, given
 
     def launch(self, place: Any, prepared: Any, arrays: list[Any]) -> None:
         """Run a kernel in the current stream."""
-        function, grid, block, taken, rest = prepared
-        function(grid, block, (*[arrays[n] for n in taken], *rest))
+        function, grid, block, taken, given = prepared
+        function(grid, block, (*taken(arrays)[:-1], given))
 
 
 FUSER = Fuser(Cuda())

@@ -60,7 +60,9 @@ class Ready:
         if plan.dense:
             arrays = [engine.ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
         fresh, launch = engine.fresh, engine.launch
-        slots = [*arrays, *targets, *[fresh(shape, dtype, place) for shape, dtype in plan.made]]
+        slots = [*arrays, *targets]
+        for shape, dtype in plan.made:
+            slots.append(fresh(shape, dtype, place))
         for prepared in self.launches:
             launch(place, prepared, slots)
         if self.one is not None:
@@ -346,6 +348,8 @@ class Fused:
             for x in arrays[: self.count]
         ]
         result = self.formula(formula_of(xp), *symbols, *arrays[self.count :], **params)
+        if not targets and trace.steps() < self.engine.least:
+            raise Untraceable("one step")
         several = isinstance(result, (tuple, list))
         results = list(result) if several else [result]
         return self.fuser.ready(trace, results, several, given, targets)
