@@ -1,0 +1,265 @@
+"""Kernels of our own on ``cuda``: what the examples of operations do not reach.
+
+They run where CuPy finds a device: a GPU, or the stand-in. Values are NumPy's or those of the cpu.
+"""
+
+import numpy as np
+import pytest
+
+import devices
+import devtensor as dt
+
+ABSENT = devices.absent("cuda")
+pytestmark = pytest.mark.skipif(
+    ABSENT is not None, reason="" if ABSENT is None else devices.missing("cuda", ABSENT)
+)
+F = dt.nn.functional
+
+
+def beside(call, *arrays, grads=True):
+    """The same on both devices: results, and gradients of their squares, are equal."""
+    found = []
+    for device in ("cuda:0", "cpu"):
+        xs = [
+            dt.tensor(a, device=device, requires_grad=grads and a.dtype.kind == "f") for a in arrays
+        ]
+        given = call(*xs)
+        outs = list(given) if isinstance(given, (tuple, list)) else [given]
+        wanted = [x for x in xs if x.requires_grad]
+        if wanted:
+            outs += dt.autograd.grad((outs[0] * outs[0]).sum(), wanted)
+        found.append([out.detach().cpu().numpy() for out in outs])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def whole(*shape, low=-8, high=9, dtype=np.float32, seed=0):
+    """Small whole numbers, whose sums are exact."""
+    return np.random.default_rng(seed).integers(low, high, shape).astype(dtype)
+
+
+# ---- windows
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True, return_indices=True),
+        lambda x: F.max_pool2d(x.transpose(2, 3), (2, 3), (1, 2), dilation=2),
+        lambda x: F.avg_pool2d(x, 4, 2, 1, ceil_mode=True, divisor_override=8),
+        lambda x: F.avg_pool2d(x, 2, 2, 1, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, (4, 1)),
+        lambda x: F.adaptive_max_pool2d(x, (3, 4), return_indices=True),
+        lambda x: F.max_pool3d(x, 2),
+        lambda x: F.max_pool1d(x[0], 3, 1, 1),
+    ],
+)  # fmt: skip
+def test_pools(call):
+    beside(call, whole(2, 3, 8, 7))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int64"])
+def test_pools_of_other_types(dtype):
+    x = whole(1, 2, 5, 6, dtype=dtype)
+    beside(lambda x: F.max_pool2d(x, 2, 1), x, grads=False)
+    if dtype == "float16":  # whose sums are single
+        beside(lambda x: F.avg_pool2d(x, 2, 1), x * np.float16(2048) + x)
+
+
+def test_the_last_of_several_nan_is_the_largest():
+    x = np.full((1, 1, 4, 6), -np.inf, np.float32)
+    x[0, 0, 1, 1] = x[0, 0, 2, 0] = x[0, 0, 3, 5] = np.nan
+    beside(lambda x: F.max_pool2d(x, 3, 1, 1, return_indices=True), x, grads=False)
+    beside(lambda x: F.adaptive_max_pool2d(x, (2, 3), return_indices=True), x, grads=False)
+
+
+@pytest.mark.parametrize(
+    "images, weight, how",
+    [
+        ((2, 3, 6, 5), (4, 3, 3, 2), {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}),
+        ((3, 4, 5, 5), (6, 2, 3, 3), {"groups": 2}),
+        ((1, 4, 7), (4, 1, 3), {"groups": 4, "padding": 1}),
+        ((2, 2, 3, 4, 3), (3, 2, 2, 2, 2), {}),
+    ],
+)
+def test_convolutions(images, weight, how):
+    function = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[len(images)]
+    bias = whole(weight[0], seed=2)
+    beside(
+        lambda x, w, b: function(x, w, b, **how),
+        whole(*images), whole(*weight, low=-2, high=3, seed=1), bias,
+    )  # fmt: skip
+
+
+def test_convolutions_in_parts(monkeypatch):
+    from devtensor.ops import conv
+
+    monkeypatch.setattr(conv, "COLUMNS", 200)  # so that there are several
+    beside(lambda x, w: F.conv2d(x, w), whole(3, 2, 5, 5), whole(2, 2, 3, 3, low=-2, high=3))
+    beside(lambda x, w: F.conv_transpose2d(x, w), whole(3, 2, 5, 5), whole(2, 2, 3, 3, high=3))
+
+
+# ---- indices and masks
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, i: x[i - 6],
+        lambda x, i: x[:, :, i % 4],
+        lambda x, i: x.transpose(0, 2)[i % 4],
+        lambda x, i: x.transpose(1, 2).index_select(1, i % 4),
+        lambda x, i: x.index_add(0, i, x[:5] * 2, alpha=3),
+        lambda x, i: F.embedding(i, x.reshape(6, 32), padding_idx=2),
+        lambda x, i: x.gather(2, i[:4].expand(6, 8, 4) % 4),
+        lambda x, i: x.gather(0, i[:3, None, None].expand(3, 5, 2)),
+        lambda x, i: x.scatter_add(0, i[:, None, None].expand(5, 8, 4), x[:5]),
+        lambda x, i: x.index_put((i,), x[0], accumulate=True),
+        lambda x, i: x[i, i],
+    ],
+)  # fmt: skip
+def test_lookups(call):
+    beside(call, whole(6, 8, 4), np.array([5, 0, 2, 2, 5]))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "complex64"])
+def test_lookups_of_other_types(dtype):
+    x, i = whole(5, 3, low=0, high=2, dtype=dtype), np.array([4, 1, 1])
+    beside(lambda x, i: (x[i], x[:, i % 3]), x, i, grads=False)
+    beside(lambda x, i: x.index_add(0, i, x[:3]), x, i, grads=False)
+    beside(lambda x, i: x.scatter_add(0, i[None], x[:1]), x, i, grads=False)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 1500), (2, 3, 4, 300), (2, 2, 2, 2, 2), (0, 3)])
+def test_masks(shape):
+    x, mask = whole(*shape), whole(*shape, low=0, high=2, dtype=bool, seed=1)
+    beside(lambda x, m: x[m], x, mask)
+    beside(lambda m: m.nonzero(), mask, grads=False)
+    beside(lambda x: x.nonzero(as_tuple=True), x, grads=False)
+    beside(lambda x, m: x.index_put((m,), x[m] * 2), x, mask)
+    beside(lambda x, m: x.masked_scatter(m, x * 2), x, mask)
+    if shape[0] and len(shape) > 1:
+        beside(lambda x, m: x[m.reshape(*shape[:2], -1)[:, :, 0]], x, mask)
+        beside(lambda x, m: x[:, m[0]], x, mask)
+
+
+# ---- order
+
+
+def with_ties(shape, dtype):
+    """Few numbers, often equal, and all that is special among floats."""
+    x = whole(
+        *shape, low=0 if dtype[0] in "ub" else -4, high=2 if dtype == "bool" else 5, dtype=dtype
+    )
+    if x.dtype.kind == "f":
+        x.flat[::5], x.flat[1::7], x.flat[2], x.flat[3] = -0.0, np.nan, np.inf, -np.inf
+    return x
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "int8", "int64", "uint8", "bool"]
+)
+@pytest.mark.parametrize("shape", [(3, 9, 2), (40, 65), (11,)])
+def test_order(shape, dtype):
+    x = with_ties(shape, dtype)
+    if dtype in ("int8", "uint8") and shape == (40, 65):
+        return  # their kernels are those of the other shapes
+    for dim in range(len(shape)):
+        for descending in (False, True):
+            how = {"dim": dim, "descending": descending, "stable": True}
+            beside(lambda x, how=how: (*x.sort(**how), x.argsort(**how)), x, grads=False)
+    found = dt.tensor(x, device="cuda:0").sort(0).values.cpu().numpy()
+    wanted = np.take_along_axis(x, np.argsort(x, 0, kind="stable"), 0)
+    np.testing.assert_array_equal(found, wanted)
+    if x.dtype.kind == "f":
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_few_of_many(dtype):
+    x = with_ties((3, 700), dtype)
+    ours = dt.tensor(x, device="cuda:0")
+    for dim, k, largest in [
+        (1, 1, True),
+        (1, 5, False),
+        (1, 40, True),
+        (1, 40, False),
+        (0, 2, True),
+    ]:
+        wanted = dt.tensor(x).sort(dim, descending=largest, stable=True)
+        for found, all_ in zip(ours.topk(k, dim, largest), wanted, strict=True):
+            first = all_.narrow(dim, 0, k)
+            np.testing.assert_array_equal(found.cpu().numpy(), first.numpy())
+    wanted = dt.tensor(x).sort(1, stable=True)
+    for found, all_ in zip(ours.kthvalue(350), wanted, strict=True):
+        np.testing.assert_array_equal(found.cpu().numpy(), all_[:, 349].numpy())
+
+
+def test_gradients_of_what_is_in_order():
+    x = np.random.default_rng(0).permutation(600).reshape(3, 200).astype(np.float32)
+    beside(lambda x: x.sort(1, descending=True), x)
+    beside(lambda x: x.topk(7), x)
+    beside(lambda x: x.kthvalue(7, 1), x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_distinct_elements(dtype):
+    x = whole(60, 70, low=0, high=2 if dtype == "bool" else 300, dtype=dtype)
+    both = {"return_inverse": True, "return_counts": True}
+    beside(lambda x: x.unique(**both), x, grads=False)
+    beside(lambda x: x.unique_consecutive(**both), x, grads=False)
+
+
+# ---- random numbers
+
+
+@pytest.mark.parametrize("dtype", [dt.float16, dt.float32, dt.float64])
+@pytest.mark.parametrize("count", [0, 1, 2, 1023])
+def test_random_floats(dtype, count):
+    def drawn(device):
+        dt.manual_seed(2**40 + 7)
+        x = dt.empty(count, dtype=dtype, device=device)
+        chances = dt.linspace(0, 1, count, dtype=dt.float64).to(dtype).to(device)
+        exact = [dt.rand(count, dtype=dtype, device=device), x.uniform_(-2, 6).clone(),
+                 dt.bernoulli(chances), x.bernoulli_(0.3).clone()]  # fmt: skip
+        near = [dt.randn(count, dtype=dtype, device=device), x.normal_(1, 2).clone(),
+                x.exponential_(3).clone()]  # fmt: skip
+        return [[x.cpu().double().numpy() for x in part] for part in (exact, near)]
+
+    for exact, part in zip(
+        (True, False), zip(drawn("cuda:0"), drawn("cpu"), strict=True), strict=True
+    ):
+        for ours, theirs in zip(*part, strict=True):
+            if exact:
+                np.testing.assert_array_equal(ours, theirs)
+            else:
+                eps = {dt.float16: 1e-3, dt.float32: 1e-5, dt.float64: 1e-13}[dtype]
+                np.testing.assert_allclose(ours, theirs, rtol=eps, atol=eps)
+
+
+@pytest.mark.parametrize("p", [0.5, 3 / 65536, 0.3, 0.0, 1.0])
+def test_coins(p):
+    def drawn(device):
+        dt.manual_seed(5)
+        return dt.empty(1001, dtype=dt.bool, device=device).bernoulli_(p).tolist()
+
+    assert drawn("cuda:0") == drawn("cpu")
+
+
+def test_whole_numbers():
+    def drawn(device):
+        dt.manual_seed(5)
+        spans = ((-5, 1000, dt.int64), (0, 200, dt.uint8), (0, 2**40, dt.int64))
+        return [
+            dt.randint(*span[:2], (101,), dtype=span[2], device=device).tolist() for span in spans
+        ]
+
+    assert drawn("cuda:0") == drawn("cpu")
+
+
+def test_what_is_no_probability_is_refused():
+    for wrong in (1.5, -1.0, float("nan")):
+        with pytest.raises(RuntimeError, match="p_in >= 0"):
+            dt.bernoulli(dt.tensor([0.5, wrong], device="cuda:0"))
+    assert dt.bernoulli(dt.ones(3, device="cuda:0")).tolist() == [1, 1, 1]
