@@ -26,7 +26,7 @@ F = TypeVar("F")
 
 
 def compile(model: Any = None, **options: Any) -> Any:
-    """Return `model` as it is; see `devtensor.compile`."""
+    """Return `model` to be run as it is; see `devtensor.compile`."""
     from devtensor.settings import compile as identity
 
     return identity(model, **options)

@@ -177,15 +177,18 @@ def compile(
     options: dict[str, Any] | None = None,
     disable: bool = False,
 ) -> Any:
-    """Return `model` as it is: there is no compiler here (``torch.compile``).
+    """Return `model` to be run as it is: there is no compiler here (``torch.compile``).
 
     Parameters
     ----------
     model : callable or Module, optional
-        Without it a decorator is returned, which returns what it is given.
+        A module gets another one around it, as in PyTorch, so that keys of its ``state_dict`` begin
+        with ``_orig_mod``. Without `model` a decorator is returned.
     backend : str or callable
         Without effect, but that one which counts frames counts a function that it is given.
-    fullgraph, dynamic, mode, options, disable
+    disable : bool
+        Whether a module, too, is returned as it is.
+    fullgraph, dynamic, mode, options
         Accepted and without effect.
 
     Raises
@@ -201,7 +204,11 @@ def compile(
     def as_it_is(function: Any) -> Any:
         if hasattr(backend, "frame_count") and not disable:
             backend.frame_count += 1
-        return function
+        if disable or not hasattr(function, "_parameters"):
+            return function
+        from devtensor.nn.compiled import OptimizedModule
+
+        return OptimizedModule(function)
 
     return as_it_is if model is None else as_it_is(model)
 

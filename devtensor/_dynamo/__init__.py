@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from devtensor._dynamo import config
+from devtensor._dynamo import config, eval_frame
 from devtensor.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -17,7 +17,7 @@ from devtensor.compiler import (
     set_stance,
     substitute_in_graph,
 )
-from devtensor.refusal import COMPILER, absent, refused
+from devtensor.refusal import absent
 
 __all__ = [
     "OptimizedModule",
@@ -27,6 +27,7 @@ __all__ = [
     "disable",
     "disallow_in_graph",
     "dont_skip_tracing",
+    "eval_frame",
     "forbid_in_graph",
     "graph_break",
     "is_compiling",
@@ -45,10 +46,13 @@ __all__ = [
     "substitute_in_graph",
 ]
 
-__getattr__ = absent("_dynamo").__getattr__
+_absent = absent("_dynamo")
 
-OptimizedModule = refused("_dynamo.OptimizedModule", COMPILER)
-eval_frame = SimpleNamespace(OptimizedModule=OptimizedModule)
+
+def __getattr__(name: str) -> Any:
+    return eval_frame.OptimizedModule if name == "OptimizedModule" else getattr(_absent, name)
+
+
 disallow_in_graph = forbid_in_graph = nonstrict_trace = allow_in_graph
 
 

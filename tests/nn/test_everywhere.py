@@ -1,5 +1,6 @@
 """Hooks of all modules, and of the last step of a module, as in PyTorch."""
 
+import copy
 import warnings
 
 import pytest
@@ -162,3 +163,39 @@ def test_what_a_module_is_made_with_reaches_another_base(library):
 
 def test_a_module_runs_as_it_is():
     assert dt.nn.ReLU().compile(fullgraph=True) is None
+
+
+@pytest.mark.parametrize("t", [torch, dt], ids=["theirs", "ours"])
+def test_compiled_modules_are_around_what_they_compile(t):
+    class Scale(t.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = t.nn.Sequential(t.nn.Linear(2, 1), t.nn.Dropout())
+            self.factor = 2
+
+        def forward(self, x, shift=0):
+            return self.inner(x) * self.factor + shift
+
+    model = Scale()
+    compiled = t.compile(model, backend="eager")
+    assert isinstance(compiled, t._dynamo.OptimizedModule) and not isinstance(compiled, Scale)
+    assert t._dynamo.eval_frame.OptimizedModule is type(compiled)
+    assert compiled._orig_mod is model and compiled.inner is model.inner
+    keys = ["_orig_mod.inner.0.weight", "_orig_mod.inner.0.bias"]
+    assert list(compiled.state_dict()) == [name for name, _ in compiled.named_parameters()] == keys
+    compiled.load_state_dict({keys[0]: t.ones(1, 2), keys[1]: t.zeros(1)})
+    compiled.eval()
+    assert not model.training and not model.inner[1].training and not compiled.training
+    compiled.factor = 3
+    assert model.factor == 3
+    called = []
+    model.register_forward_hook(lambda *_: called.append(1))
+    assert compiled(t.ones(1, 2), shift=1).tolist() == [[7.0]] and called == [1]
+    del compiled.factor
+    with pytest.raises(AttributeError, match="'Scale' object has no attribute 'factor'"):
+        compiled.factor  # noqa: B018
+    with pytest.raises(TypeError, match="Scale does not support len"):
+        len(compiled)
+    assert len(t.compile(t.nn.Sequential(t.nn.ReLU()), backend="eager")) == 1
+    twin = copy.deepcopy(t.compile(t.nn.Linear(1, 1), backend="eager"))
+    assert type(twin) is type(compiled) and next(iter(twin.state_dict())) == "_orig_mod.weight"
