@@ -111,7 +111,9 @@ class Cuda(Engine):
         run, whole = function
         block = group[2] if group is not None else min(BLOCK, size[2])
         across = -(-size[2] // block)
-        made = [NUMBERS[kind](numbers[value]) for kind, value in arguments if kind in NUMBERS]
+        made: list[Any] = [
+            NUMBERS[kind](numbers[value]) for kind, value in arguments if kind in NUMBERS
+        ]
         made += [whole(value) for kind, value in arguments if kind == "size"]
         made += [whole(across), whole(size[1])]
         made.sort(key=lambda number: -number.itemsize)
