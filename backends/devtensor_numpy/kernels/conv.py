@@ -11,6 +11,7 @@ import numpy as np
 from ..parts import each
 from ..quick import ones
 from .linalg import Array, is_half
+from .lines import convolved, in_lines, phases, spreads_by_phases
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW = 48  # Columns of an image below which several images make one product.
@@ -112,6 +113,9 @@ def convolution(
         matrix = weight.reshape(groups, outputs // groups, -1)
         np.matmul(matrix, columns, out=result.reshape(batch, groups, outputs // groups, -1))
         return result if bias is None else np.add(result, bias, out=result)
+    if in_lines(kernel, size, dilation):
+        convolved(input, weight, result, stride, padding, dilation[1], groups)
+        return result if bias is None else np.add(result, bias, out=result)
     channels_first = by_channel(batch, size, weight)
     matrix = rows_of_weight(weight, groups, channels_first)
 
@@ -158,6 +162,14 @@ def convolution_spread(
         matrix = weight.reshape(groups, outputs // groups, -1).swapaxes(1, 2)
         g = input.reshape(batch, groups, outputs // groups, -1)
         few.spread(np.matmul(matrix, g), result)
+    elif spreads_by_phases(weight, tuple(out), size, stride, dilation, groups):
+        for place, part, g, border, count in phases(input, weight, size, stride, padding, groups):
+            if part is not None:
+                one = (1,) * len(size)
+                result[place] = convolution(
+                    None, g, part, size=count, stride=one, padding=border, dilation=one,
+                    groups=groups,
+                )  # fmt: skip
     else:
         channels_first = by_channel(batch, tuple(out), weight)
         matrix = rows_of_weight(weight, groups, channels_first).swapaxes(1, 2)
