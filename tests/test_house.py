@@ -21,7 +21,7 @@ FLOORS = [
     ["example", "settings", "backends", "later", "refusal"],
     ["compiler", "_dynamo", "cpu", "distributed", "hub", "multiprocessing", "nvtx"],
     ["nested", "onnx"],
-    ["dtype", "limits", "backend", "readings"],
+    ["dtype", "limits", "backend", "pixels", "readings"],
     ["device"],
     ["autograd.mode", "autograd.modes"],
     ["plan", "tensor"],

@@ -11,7 +11,7 @@ from devtensor.ops import linalg, reduce
 from devtensor.ops.arguments import over
 from devtensor_formulas import attention, losses
 
-from . import convolve, draws, indexing, labels, pools, sorting
+from . import convolve, draws, indexing, labels, pools, resizing, sorting
 from .fuse import FUSER
 from .kernels import elementwise
 from .runtime import cupy
@@ -80,8 +80,8 @@ LIBRARY = ("all", "any")
 KERNELS: dict[str, Callable[..., Any]] = {
     "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
     "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS,
-    **indexing.KERNELS, **pools.KERNELS, **sorting.KERNELS, **attention.kernels(FUSER),
-    **losses.kernels(FUSER, labels.look),
+    **indexing.KERNELS, **pools.KERNELS, **resizing.KERNELS, **sorting.KERNELS,
+    **attention.kernels(FUSER), **losses.kernels(FUSER, labels.look),
 }  # fmt: skip
 KERNELS.update(
     {n: one for n, one in FUSER.kernels({}).items() if n not in KERNELS and n not in LIBRARY}

@@ -37,8 +37,8 @@ def by_itself(name: str, single: Function, xp: Any, *arrays: Any, **params: Any)
 ALONG = """
 amax amin argmax argmin argsort count_nonzero cummax cummin cumprod cumsum deviation
 fft_c2c fft_c2r fft_r2c flip kthvalue linalg_vector_norm log_softmax log_softmax_slope logcumsumexp
-logsumexp max_dim mean median_dim min_dim mode nanmedian_dim nansum prod recur select
-softmax softmax_slope sort split_with_sizes squeeze sum topk unbind variance
+logsumexp max_dim mean median_dim min_dim mode nanmedian_dim nansum prod recur resized
+resized_spread select softmax softmax_slope sort split_with_sizes squeeze sum topk unbind variance
 """
 DIMS = ("dim", "dims", "dim0", "dim1", "dim2", "dimension")
 ALL = {"amax", "amin", "mean", "sum"}

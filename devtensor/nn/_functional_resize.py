@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import devtensor as dt
+from devtensor.op import catalogue
 from devtensor.tensor import Tensor
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -104,18 +105,25 @@ def interpolate(
     if given.dtype is dt.uint8 and not mode.startswith("nearest"):
         for dim, n, m, scale in reversed(steps):
             if n != m:
-                way = (bool(align_corners), mode == "bicubic", antialias)
-                share = shares(n, m, scale, *way, dt.float64, dt.device("cpu"))
+                share = catalogue["pixel_shares"].function(
+                    n, m, *way(n, m, scale, bool(align_corners), antialias), mode == "bicubic",
+                    antialias, dtype=dt.float64, device="cpu",
+                )  # fmt: skip
                 input = in_bytes(input, dim, share)
         return input.to(dt.uint8)
     for dim, n, m, scale in steps:
         if mode.startswith("nearest"):
             input = resized_nearest(input, dim, n, m, scale, 0.5 if "exact" in mode else 0.0)
         elif n != m or scale not in (None, 1.0):
-            way = (bool(align_corners), mode == "bicubic", antialias)
+            how = (*way(n, m, scale, bool(align_corners), antialias), mode == "bicubic")
+            if not antialias:
+                input = catalogue["resized"].function(input, dim, m, *how)
+                continue
             # Not float64 for all: some devices have none.
             fine = dt.float64 if input.dtype == dt.float64 else dt.float32
-            share = shares(n, m, scale, *way, fine, input.device)
+            share = catalogue["pixel_shares"].function(
+                n, m, *how, True, dtype=fine, device=input.device
+            )
             input = mixed(input, dim, share.to(input.dtype))
     return given.clone() if input is given else input
 
@@ -171,41 +179,13 @@ def resized_nearest(
     return x.index_select(dim, dt.tensor(places, device=x.device))
 
 
-def shares(
-    n: int, m: int, scale: float | None, align: bool, cubic: bool, antialias: bool, dtype: Any,
-    device: Any,
-) -> Tensor:  # fmt: skip
-    """How much each of `n` pixels counts in each of `m` new ones: a matrix (m, n)."""
-    new = dt.arange(m, dtype=dtype, device=device).unsqueeze(1)
+def way(n: int, m: int, scale: float | None, align: bool, antialias: bool) -> tuple[float, bool]:
+    """The step from one new pixel to the next, and whether the first of both stand at one place."""
     step = 1 / scale if scale else n / m
     if align:
         step = (n - 1) / (m - 1) if m > 1 else 0.0
     # With both asked for PyTorch aligns the step alone.
-    centre = new * step if align and not antialias else (new + 0.5) * step - 0.5
-    old = dt.arange(n, dtype=dtype, device=device)
-    if antialias:
-        width = max(step, 1.0)
-        weight = kernel((old - centre).abs() / width, cubic, -0.5)
-        return weight / weight.sum(1, keepdim=True)
-    if not cubic:
-        return kernel((old - centre.clamp(0, n - 1)).abs(), False)
-    # Taps beyond the border read the border.
-    total = dt.zeros(m, n, dtype=dtype, device=device)
-    for tap in range(-1, 3):
-        place = centre.floor() + tap
-        share = kernel((place - centre).abs(), True)
-        total = total + dt.where(place.clamp(0, n - 1) == old, share, dt.zeros_like(share))
-    return total
-
-
-def kernel(distance: Tensor, cubic: bool, a: float = -0.75) -> Tensor:
-    """The weight of a pixel at a distance."""
-    if not cubic:
-        return (1 - distance).clamp(min=0)
-    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    far = a * (((distance - 5) * distance + 8) * distance - 4)
-    zero = dt.zeros_like(distance)
-    return dt.where(distance <= 1, near, dt.where(distance < 2, far, zero))
+    return step, align and not antialias
 
 
 def upsample(

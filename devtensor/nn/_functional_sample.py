@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import devtensor as dt
-from devtensor.nn._functional_resize import kernel
+from devtensor import pixels
 from devtensor.tensor import Tensor
 
 __all__ = ["sample"]
@@ -28,7 +28,11 @@ def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: boo
         choices = []
         for tap in taps:
             place = start + tap
-            weight = dt.ones_like(x) if mode == "nearest" else kernel((x - place).abs(), cubic)
+            weight = (
+                dt.ones_like(x)
+                if mode == "nearest"
+                else pixels.weight(dt, (x - place).abs(), cubic)
+            )
             if cubic:
                 place = inside(place, n, padding_mode, align)
             exists = (place >= 0) & (place <= n - 1)
