@@ -98,7 +98,12 @@ def get(x: Any, key: Any, /) -> Any:
     if one is not None:
         return read(x, *one, False)
     marked = masks.alone(x, key)
-    return forward(x[key_of(x, key)]) if marked is None else masks.chosen(x, *marked)
+    if marked is not None:
+        return masks.chosen(x, *marked)
+    try:
+        return forward(x[key_of(x, key)])
+    except ValueError as reason:  # only counting tells what a mask broadcasts with
+        raise IndexError(str(reason)) from None
 
 
 def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
