@@ -9,6 +9,7 @@ from typing import Any
 
 from devtensor.backend import Backend, contiguous_where_free, load
 from devtensor.dtype import OF, dtype
+from devtensor.space import library_function
 
 __all__ = ["CuPy"]
 
@@ -39,11 +40,13 @@ class CuPy(Backend):
         from devtensor_formulas import aim
 
         from . import memory, pool
+        from .fuse import Cuda
         from .namespace import namespace
         from .override import KERNELS
 
         pool.install()
         self.memory, self.pool, self.aim = memory, pool, aim.aimed
+        self.limit = Cuda.limit
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.array_types = (runtime.cupy.ndarray,)
@@ -79,6 +82,7 @@ class CuPy(Backend):
         """`kernel`, run on a device whichever is current, with CuPy's errors translated."""
         made: Any = self.runtime.bound(kernel, index or 0)
         made.plain = kernel
+        made.direct = self.direct(kernel)  # for arrays that are not worth a kernel of ours
         return made
 
     def on(self, index: int | None) -> AbstractContextManager[Any]:
@@ -239,6 +243,8 @@ class CuPy(Backend):
         first, plain = arrays[0], kernel.plain
         if self.overlaps(first):
             return False
+        if first.size < self.limit and kernel.direct is not None:
+            plain = kernel.direct
         into = getattr(plain, "into", None)
         try:
             with self.runtime.on(first.data.device_id):
@@ -252,6 +258,11 @@ class CuPy(Backend):
         if made is not first:
             self.write(first, made)
         return True
+
+    def direct(self, kernel: Any) -> Any:
+        """The library's function that a kernel of ours stands for, if it is one."""
+        op = getattr(getattr(kernel, "__func__", None), "op", None)
+        return None if op is None else library_function(op.kernel, kernel.__self__, len(op.inputs))
 
     def over(self, function: Any, arrays: Any) -> bool:
         """Write what one of CuPy's functions gives over its first array; False for other types.

@@ -51,7 +51,7 @@ class Cuda(Engine):
     kind = "cuda"
     Array = cupy.ndarray
     limit = 1 << 12
-    least = 2
+    direct = False
 
     def place(self, x: Any) -> Any:
         """The number of the device of an array."""

@@ -75,14 +75,10 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
     return linalg.matmul.kernel(xp, input, other)
 
 
-LIBRARY = ("all", "any")
-"""Formulas along rows of which CuPy's functions make one kernel."""
 KERNELS: dict[str, Callable[..., Any]] = {
     "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
     "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS,
     **indexing.KERNELS, **pools.KERNELS, **resizing.KERNELS, **sorting.KERNELS,
     **attention.kernels(FUSER), **losses.kernels(FUSER, labels.look),
 }  # fmt: skip
-KERNELS.update(
-    {n: one for n, one in FUSER.kernels({}).items() if n not in KERNELS and n not in LIBRARY}
-)
+KERNELS.update(FUSER.kernels(KERNELS))

@@ -38,7 +38,7 @@ class Sycl(Engine):
     kind = "xpu"
     Array = native.Array
     limit = 1 << 13
-    least = 1
+    direct = True
 
     def place(self, x: Any) -> Any:
         """The queue of an array."""

@@ -51,8 +51,8 @@ class Engine:
     """The class of the arrays."""
     limit: int
     """Elements from which on a kernel of its own is made for a formula."""
-    least: int
-    """Steps from which on a formula has one: the library has kernels for one step."""
+    direct: bool
+    """Whether operations that are one function of the library are left to it."""
 
     def place(self, x: Any) -> Any:
         """Where an array lives: what tells devices apart."""

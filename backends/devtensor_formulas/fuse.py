@@ -267,16 +267,21 @@ class Fused:
         self.least = 1 if op.writes else None
         self.kinds = "fdebhilBHIL?" if op.name in ROWS else "fd"
         self.name = self.__name__ = op.name
+        self.direct = fuser.engine.direct or not op.elementwise
 
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
         target = taken(self.name) if AIM.names else None
         targets = [] if target is None else [target]
         Array, least = self.Array, self.engine.limit if self.least is None else self.least
         for x in arrays:
-            if x.__class__ is Array and x.size >= least and x.ndim:
+            if x.__class__ is Array and x.size >= least and x.ndim and x.dtype.char in self.kinds:
                 like = x
                 break
         else:
+            if (
+                not self.direct
+            ):  # who looks at its arguments is not taken for the library's function
+                arrays[0].shape  # noqa: B018
             return self.kernel(xp, *arrays, **params)
         if self.op.writes:
             written = [arrays[n] for n in self.op.written]
@@ -285,7 +290,7 @@ class Fused:
 
     def fits(self, like: Any, arrays: tuple[Any, ...]) -> bool:
         """Whether all arrays are of kinds that kernels know, and in one place."""
-        if like.dtype.char not in self.kinds or not self.engine.takes_source(like):
+        if not self.engine.takes_source(like):
             return False
         where = self.engine.place
         place = where(like)
@@ -348,8 +353,6 @@ class Fused:
             for x in arrays[: self.count]
         ]
         result = self.formula(formula_of(xp), *symbols, *arrays[self.count :], **params)
-        if not targets and trace.steps() < self.engine.least:
-            raise Untraceable("one step")
         several = isinstance(result, (tuple, list))
         results = list(result) if several else [result]
         return self.fuser.ready(trace, results, several, given, targets)

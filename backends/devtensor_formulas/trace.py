@@ -113,10 +113,6 @@ class Trace:
         self.numbers.append(value)
         return self.node("number", dtype, (), place=len(self.numbers) - 1)
 
-    def steps(self) -> int:
-        """How many steps there are, of which a library has a kernel for each."""
-        return len([n for n in self.nodes if n.how not in ("given", "number", "place")])
-
     def signature(self) -> tuple[Any, ...]:
         """What tells formulas apart that are calculated differently."""
         return tuple(
