@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from devtensor.op import composite, derivative, op
+from devtensor.ops.activation import softmax_bend
 from devtensor.ops.linalg import kind_of, product_text, require_batches, sum_to, swap
 
 if TYPE_CHECKING:
@@ -65,8 +66,76 @@ def masked_scores(xp: Any, scores: Any, mask: Any, is_causal: bool) -> Any:
     return scores + mask
 
 
+@op(
+    public=False,
+    promotes=None,
+    outputs=("query_slope", "key_slope", "value_slope"),
+    examples=[
+        ((2, 3, 5, 2), (2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 2), (2, 3, 5, 6), {"scale": 0.5}),
+        ((5, 3), (5, 4), (6, 4), (6, 3), (5, 6), {"scale": 0.7}),
+    ],
+)
+def attention_slopes(xp, slope, query, key, value, weights, /, *, scale, wanted=(True, True, True)):
+    """The gradients of `attention` from that of its output, where nothing was broadcast.
+
+    Parameters
+    ----------
+    slope, query, key, value : Tensor
+        The gradient of the output, and the inputs.
+    weights : Tensor
+        The second result.
+    scale : float
+        As of `attention`.
+    wanted : tuple of bool
+        Which gradients are.
+    """
+    slope_query = slope_key = slope_value = None
+    if wanted[0] or wanted[1]:
+        scores = xp.softmax_slope(xp.matmul(slope, swap(xp, value)), weights, -1)
+    if wanted[0]:
+        slope_query = xp.matmul(scores, key) * scale
+    if wanted[1]:
+        slope_key = xp.matmul(swap(xp, scores), query) * scale
+    if wanted[2]:
+        slope_value = xp.matmul(swap(xp, weights), slope)
+    return slope_query, slope_key, slope_value
+
+
+def attention_slopes_rule(xp, gs, slope, query, key, value, weights, scale):
+    """The gradients of the gradients."""
+    g_query, g_key, g_value = gs
+    through = xp.matmul(slope, swap(xp, value))
+    scores = xp.softmax_slope(through, weights, -1)
+    to_slope = to_query = to_key = to_value = to_weights = to_scores = None
+    if g_query is not None:
+        to_key = xp.matmul(swap(xp, scores), g_query) * scale
+        to_scores = xp.matmul(g_query, swap(xp, key)) * scale
+    if g_key is not None:
+        to_query = xp.matmul(scores, g_key) * scale
+        part = xp.matmul(query, swap(xp, g_key)) * scale
+        to_scores = part if to_scores is None else to_scores + part
+    if to_scores is not None:
+        to_through = xp.softmax_slope(to_scores, weights, -1)
+        to_slope, to_value = xp.matmul(to_through, value), xp.matmul(swap(xp, to_through), slope)
+        to_weights = softmax_bend(xp, to_scores, through, weights, -1)
+    if g_value is not None:
+        part, more = xp.matmul(weights, g_value), xp.matmul(slope, swap(xp, g_value))
+        to_slope = part if to_slope is None else to_slope + part
+        to_weights = more if to_weights is None else to_weights + more
+    return to_slope, to_query, to_key, to_value, to_weights
+
+
+derivative(attention_slopes, together=attention_slopes_rule)
+
+
 def attention_rule(xp, gs, query, key, value, weights, mask_shape, scale, needs):
     g, g_weights = gs
+    masked = len(needs) > 3 and needs[3]
+    alike = len({tuple(x.shape[:-2]) for x in (query, key, value, weights)}) == 1
+    if alike and g is not None and g_weights is None and not masked:
+        wanted = tuple(needs[:3])
+        found = xp.attention_slopes(g, query, key, value, weights, scale=scale, wanted=wanted)
+        return (*found, None)
     slope_value = None
     if g is not None:
         if needs[2]:
@@ -79,7 +148,7 @@ def attention_rule(xp, gs, query, key, value, weights, mask_shape, scale, needs)
         slope_query = sum_to(xp, xp.matmul(g_scores, key) * scale, query.shape)
     if needs[1]:
         slope_key = sum_to(xp, xp.matmul(swap(xp, g_scores), query) * scale, key.shape)
-    if len(needs) > 3 and needs[3]:
+    if masked:
         slope_mask = sum_to(xp, g_scores, mask_shape)
     return slope_query, slope_key, slope_value, slope_mask
 

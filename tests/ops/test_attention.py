@@ -72,6 +72,16 @@ def test_long_sequences():
     same(lambda m, q, k, v: attend(m, q, k, v, q @ k.mT), q, k, v, rtol=1e-4)
 
 
+def test_long_sequences_of_several_tiles(monkeypatch):
+    monkeypatch.setattr("devtensor_numpy.kernels.attention.CACHED", 60)
+    monkeypatch.setattr("devtensor_numpy.kernels.attention.FEWEST", 4)
+    arrays = [floats(2, 3, 25, 4, seed=i) for i in range(3)]
+    for options in ({}, {"is_causal": True}):
+        same(lambda m, *xs, options=options: attend(m, *xs, **options), *arrays)
+    same(lambda m, q, k, v: attend(m, q.detach(), k, v.detach()), *arrays)
+    same(lambda m, q, k, v: attend(m, q.detach(), k.detach(), v), *arrays)
+
+
 def test_a_mask_beside_a_causal_one_in_long_sequences():
     def call(m, q, k, v, bias):
         if m is dt:

@@ -72,6 +72,13 @@ def in_grid(x: Array) -> Array:
     return x.reshape(math.prod(batch), heads, *x.shape[-2:])
 
 
+def matrices(batch: int, heads: int, size: int) -> list[tuple[slice, slice]]:
+    """Parts of a grid of matrices of that size."""
+    several = parts(heads, size, CACHED)
+    images = parts(batch, size * (several[0].stop - several[0].start), CACHED)
+    return [(image, few) for image in images for few in several]
+
+
 def fill(
     query: Array,
     key: Array,
@@ -119,9 +126,7 @@ def fill(
             weights[piece][..., seen:] = 0
 
     size = (rows[0].stop - rows[0].start) * source
-    several = parts(heads, size, CACHED)
-    images = parts(batch, size * (several[0].stop - several[0].start), CACHED)
-    pieces = [(image, few, lines) for image in images for few in several for lines in rows]
+    pieces = [(*some, lines) for some in matrices(batch, heads, size) for lines in rows]
     each(attend, pieces, batch * heads * length * source * SLOWEST)
 
 
@@ -160,4 +165,68 @@ def divide(scores: Array, total: Array) -> None:
     np.multiply(scores, total[..., None], out=scores)
 
 
-KERNELS = {"attention": attention}
+def attention_slopes(
+    xp: Any,
+    slope: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    weights: Array,
+    /,
+    *,
+    scale: float,
+    wanted: tuple[bool, ...] = (True, True, True),
+) -> tuple[Array | None, ...]:
+    """`attention_slopes`, some matrices or some rows of one at a time."""
+    inputs = slope, query, key, value, weights
+    dtype = query.dtype
+    if is_half(dtype):
+        wide = [x.astype(np.float32) for x in inputs]
+        slopes = attention_slopes(xp, *wide, scale=scale, wanted=wanted)
+        return tuple([x if x is None else x.astype(dtype) for x in slopes])
+    found = [
+        np.zeros(x.shape, dtype) if want else None
+        for x, want in zip((query, key, value), wanted, strict=True)
+    ]
+    if weights.size:
+        grids = [None if x is None else in_grid(x) for x in found]
+        pull([in_grid(x) for x in inputs], dtype.type(scale), grids)
+    return tuple(found)
+
+
+def pull(inputs: list[Array], factor: Any, found: list[Array | None]) -> None:
+    """Write those gradients that are wanted, which are zeros."""
+    slope, query, key, value, weights = inputs
+    to_query, to_key, to_value = found
+    batch, heads, length, source = weights.shape
+    one = ones(source, query.dtype)
+    rows = parts(length, source, CACHED)
+
+    def go(some: tuple[slice, slice]) -> None:
+        for lines in rows:
+            piece = (*some, lines)
+            shares, g = weights[piece], slope[piece]
+            if to_value is not None:
+                add_product(shares.swapaxes(2, 3), g, to_value[some])
+            if to_query is None and to_key is None:
+                continue
+            through = np.matmul(g, value[some].swapaxes(2, 3))
+            total = np.matmul(np.multiply(through, shares), one)
+            np.subtract(through, total[..., None], out=through)
+            np.multiply(through, shares, out=through)
+            np.multiply(through, factor, out=through)
+            if to_query is not None:
+                np.matmul(through, key[some], out=to_query[piece])
+            if to_key is not None:
+                add_product(through.swapaxes(2, 3), query[piece], to_key[some])
+
+    def add_product(left: Array, right: Array, total: Array) -> None:
+        if len(rows) == 1:
+            np.matmul(left, right, out=total)
+        else:
+            np.add(total, np.matmul(left, right), out=total)
+
+    each(go, matrices(batch, heads, length * source), weights.size * SLOWEST)
+
+
+KERNELS = {"attention": attention, "attention_slopes": attention_slopes}
