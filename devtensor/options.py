@@ -39,7 +39,7 @@ def create(
     tensor: Tensor = launch(op, [], params, place)
     if out is not None:
         check_out(op, tensor, out)
-        return write_out(op, tensor, out)
+        return write_out(op.name, tensor, out, new=True)
     if requires_grad:
         require_derivatives(tensor.dtype)
         tensor._node = Leaf(tensor, tensor._node is INFERENCE)
@@ -91,7 +91,7 @@ def into(op: Op, inputs: list[Any], params: dict[str, Any], out: Any) -> Any:
                 f"{list(value.shape)}: out= of {op.name}() is one of its inputs, which keep theirs"
             )
     for value, x in zip(values, outs, strict=True):
-        write_out(op, value, x)
+        write_out(op.name, value, x)
     if op.outputs is None:
         return out
     return op.packed(*outs) if op.packed is not list else out
@@ -185,10 +185,13 @@ def check_out(op: Op, value: Tensor, out: Tensor, exact: bool = False) -> None:
         )
 
 
-def write_out(op: Op, value: Tensor, out: Tensor) -> Tensor:
-    """Write a result into `out`, whose shape is changed if it does not fit."""
+def write_out(name: str, value: Tensor, out: Tensor, new: bool = False) -> Tensor:
+    """Write a result into `out`, whose shape is changed if it does not fit.
+
+    There is a warning if `out` had elements, unless the result is made of no other tensors.
+    """
     if value._array.shape != out._array.shape:
-        if op.inputs and 0 not in out._array.shape:  # new tensors take any `out` in silence
+        if not new and 0 not in out._array.shape:
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape "
                 f"{list(out._array.shape)}, which does not match the required output shape "
@@ -200,7 +203,7 @@ def write_out(op: Op, value: Tensor, out: Tensor) -> Tensor:
         if out.is_inference() and not current().inference:
             raise RuntimeError(
                 "Inplace update to inference tensor outside InferenceMode is not allowed: "
-                f"out= of {op.name}()"
+                f"out= of {name}()"
             )
         backend = out._device.backend
         place = backend.placed(out._device.index)

@@ -337,7 +337,7 @@ def place(result: Tensor, out: Tensor | None, name: str) -> Tensor:
             "but one of the arguments requires grad."
         )
     check_out(fft_c2c.op, result, out)
-    return write_out(fft_c2c.op, result, out)
+    return write_out(name, result, out)
 
 
 def c2c(
@@ -1097,7 +1097,7 @@ def frequencies(first: int, last: int, n: int, d: float, name: str, options: Any
     out = options.get("out")
     if out is not None:
         check_out(fft_c2c.op, result, out)
-        return write_out(fft_c2c.op, result, out)
+        return write_out(name, result, out, new=True)
     return result.requires_grad_() if options.get("requires_grad") else result
 
 

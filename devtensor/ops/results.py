@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any
 
 from devtensor.dtype import can_cast
-from devtensor.op import catalogue
 from devtensor.options import refuse_overlap, same_memory, write_out
 from devtensor.tensor import Tensor
 
@@ -99,7 +98,7 @@ def placed(name: str, result: Any, out: Any, inputs: Sequence[Tensor], casts: bo
         refuse_overlap(x, (), value.shape == x.shape)
         check_type(name, value, x, casts)
     for value, x in zip(values, outs, strict=True):
-        write_out(catalogue[name], value, x)  # type: ignore[arg-type]  # its name
+        write_out(name, value, x)
     if single:
         return outs[0]
     return type(result)._make(outs) if hasattr(result, "_make") else outs
