@@ -79,6 +79,7 @@ ROWS = {
     "places": ((9, 33), lambda t, x: tuple(t.max(x, 1))),
     "blocks": ((2, 1300), lambda t, x: t.log_softmax(x, 1)),
     "blocks, places": ((2, 600), lambda t, x: tuple(t.min(x, 1, keepdim=True))),
+    "large blocks": ((2, 9000), lambda t, x: t.var(x, 1)),
     "columns": ((40, 30), lambda t, x: t.logsumexp(x, 0)),
     "short rows": ((90, 5), lambda t, x: t.softmax(x, 1)),
     "between": ((5, 40, 3), lambda t, x: t.std(x, 1)),
@@ -123,6 +124,7 @@ def test_types(dtype, small, launched):
 @pytest.mark.parametrize("whole", ["int", "long"])
 def test_rows_in_parts(whole, small, launched, monkeypatch):
     monkeypatch.setattr(fuse, "FEW", 0)
+    monkeypatch.setattr(fuse, "ALONE", 0)
     monkeypatch.setattr(fuse, "machine", fuse.machine.__wrapped__)
     for module in (rows, layout):
         monkeypatch.setattr(module, "BLOCK", 2)
@@ -324,10 +326,10 @@ NVRTC = """
     sources = []
 
     class OnPaper(Engine):
-        kind, Array, limit, least = "cpu", np.ndarray, 1, 1
+        kind, Array, limit, direct = "cpu", np.ndarray, 1, True
         place = lambda self, x: 0
         machine = lambda self, place: Machine(
-            528, 4096, False, lambda count: 32 if count < 512 else 256, True, 4)
+            2112, 1 << 16, 128, False, lambda count: 32 if count < 512 else 1024, True, 4)
         in_rows = lambda self, x: x.flags.c_contiguous
         steps = lambda self, x: tuple([step // x.itemsize for step in x.strides])
         ordered = copy = lambda self, x: np.array(x, order="C")

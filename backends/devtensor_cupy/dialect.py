@@ -60,6 +60,7 @@ def translated(source: str) -> str:
     of blocks along the first two dimensions; of these, those of 8 bytes stand first.
     """
     found = KERNEL.search(source)
+    lanes = re.search(r"#define LANES \d+\n", source)
     assert found is not None
     body = source[found.end() :]
     parameters = found[2].split(", ")
@@ -89,11 +90,13 @@ def translated(source: str) -> str:
     ]
     shown = ", ".join([*arrays, "const Given given"])
     members = " ".join([f"{kind} {name};" for kind, name in numbers])
+    bounds = "" if lanes is None else "__launch_bounds__(LANES < 256 ? 256 : LANES) "
     text = (
         f"struct Given {{ {members} }};\n"
-        f'extern "C" __global__ void {found[1]}({shown}) {{\n    ' + "\n    ".join(lines) + body
+        f'extern "C" __global__ void {bounds}{found[1]}({shown}) {{\n    '
+        + "\n    ".join(lines)
+        + body
     )
     text = NAME.sub(lambda found: NAMES[found[0]], text)
-    lanes = re.search(r"#define LANES \d+\n", source)
     head = [HEAD, HALF if "half" in source else ""]
     return "".join([*head, lanes[0] + TOGETHER if lanes is not None else "", text])

@@ -27,22 +27,24 @@ OPTIONS = ("--fmad=false",)
 """Products are rounded before they are added to, as in kernels of one step."""
 BLOCK = 256
 """Threads of a block, where each has an element or a row of its own."""
-TEAMS = 4
-"""Warps that a multiprocessor runs at once, for which it is worth while to divide rows."""
-FEW = 1 << 12
-"""Elements that a team of threads may as well go along alone."""
+TEAMS = 16
+"""A quarter of the warps that a multiprocessor has room for."""
+FEW = 1 << 16
+"""Elements of a row that a block may as well go along alone: two launches more cost as much."""
+ALONE = 1 << 7
+"""Those that a thread may."""
 
 
 def lanes(count: int) -> int:
     """Threads that go along a row together which has so many neighbours in memory."""
-    return 32 if count < 512 else 128 if count < 1024 else 256
+    return 32 if count < 512 else 128 if count < 1024 else 256 if count < 8192 else 1024
 
 
 @cache
 def machine(index: int) -> Machine:
     """What kernels for a device depend on."""
     units = cupy.cuda.runtime.getDeviceProperties(index)["multiProcessorCount"]
-    return Machine(TEAMS * int(units), FEW, False, lanes, True, 4)
+    return Machine(TEAMS * int(units), FEW, ALONE, False, lanes, True, 4)
 
 
 class Cuda(Engine):

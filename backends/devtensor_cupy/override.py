@@ -11,7 +11,7 @@ from devtensor.ops import linalg, reduce
 from devtensor.ops.arguments import over
 from devtensor_formulas import attention, losses
 
-from . import convolve, draws, indexing, labels, pools, resizing, sorting
+from . import convolve, draws, indexing, kept, labels, pools, resizing, sorting
 from .fuse import FUSER
 from .kernels import elementwise
 from .runtime import cupy
@@ -78,7 +78,7 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
 KERNELS: dict[str, Callable[..., Any]] = {
     "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
     "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS,
-    **indexing.KERNELS, **pools.KERNELS, **resizing.KERNELS, **sorting.KERNELS,
+    **indexing.KERNELS, **kept.KERNELS, **pools.KERNELS, **resizing.KERNELS, **sorting.KERNELS,
     **attention.kernels(FUSER), **losses.kernels(FUSER, labels.look),
 }  # fmt: skip
 KERNELS.update(FUSER.kernels(KERNELS))

@@ -54,7 +54,9 @@ class Sycl(Engine):
         alone, few = goes_alone(device), FEW if device.is_cpu else FEW // 16
         if not alone and LANES not in device.sub_group_sizes:
             return None
-        return Machine(device.max_compute_units, few, alone, lambda count: LANES, False, 1)
+        return Machine(
+            device.max_compute_units, few, few // LANES, alone, lambda count: LANES, False, 1
+        )
 
     def in_rows(self, x: Any) -> bool:
         """Whether the elements of an array lie in row order."""

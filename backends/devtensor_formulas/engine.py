@@ -16,7 +16,9 @@ class Machine(NamedTuple):
     units : int
         How many teams of ``lanes(0)`` work items run at once.
     few : int
-        Elements that a team may as well go along alone.
+        Elements that a team may as well go along without others.
+    alone : int
+        Those that a work item may, where neighbours belong to other rows.
     vectors : bool
         Whether a work item goes along a row alone, with vectors: that of a processor does.
     lanes : callable
@@ -29,6 +31,7 @@ class Machine(NamedTuple):
 
     units: int
     few: int
+    alone: int
     vectors: bool
     lanes: Callable[[int], int]
     narrow: bool

@@ -189,12 +189,12 @@ class Plan:
 
     def enough(self, program: Program) -> bool:
         """Whether it keeps all units of the device busy, or there is little to do."""
-        teams, few = self.teams(program), self.machine.few
+        teams = self.teams(program)
         if program.together:
-            return program.rows >= teams or program.count <= few
+            return program.rows >= teams or program.count <= self.machine.few
         if program.phases == 1 and program.count > 2 * CHUNK and not program.writes_elements():
             return False
-        return program.rows >= teams * program.lanes or program.count <= few // program.lanes
+        return program.rows >= teams * program.lanes or program.count <= self.machine.alone
 
     def teams(self, program: Program) -> int:
         """How many teams of work items keep all units of the device busy."""

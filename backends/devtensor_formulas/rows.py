@@ -114,14 +114,20 @@ class Program(Layout):
         for s, v in zip(states, vectors, strict=False):
             lines += [s.join(f"{v.value}.s{k}", f"{v.place}.s{k}") for k in range(WIDTH)]
         if self.together and not self.wide:
-            for s in states:
-                for step in [1 << k for k in range(min(self.lanes, MOST).bit_length() - 1)]:
-                    shuffled = [
-                        f"intel_sub_group_shuffle_xor({x}, {step}u)" for x in (s.value, s.place)
-                    ]
-                    lines.append(s.join(*shuffled))
+            lines += self.exchanged(states, min(self.lanes, MOST))
             if self.lanes > MOST and states:
                 lines += self.across(states)
+        return lines
+
+    def exchanged(self, states: list[State], count: int) -> list[str]:
+        """Let all work items of a sub-group, or of each `count` in it, know what these have seen."""
+        lines = []
+        for s in states:
+            for step in [1 << k for k in range(count.bit_length() - 1)]:
+                shuffled = [
+                    f"intel_sub_group_shuffle_xor({x}, {step}u)" for x in (s.value, s.place)
+                ]
+                lines.append(s.join(*shuffled))
         return lines
 
     def across(self, states: list[State]) -> list[str]:
@@ -132,11 +138,8 @@ class Program(Layout):
         shared = " ".join([f"{name}s[lane / {MOST}] = {name};" for _, _, name in held])
         lines.append(f"if (lane % {MOST} == 0) {{ {shared} }}")
         lines.append("barrier(CLK_LOCAL_MEM_FENCE);")
-        lines += [f"{name} = {name}s[0];" for _, _, name in held]
-        joins = " ".join([s.join(f"{s.value}s[k]", f"{s.place}s[k]") for s in states])
-        lines.append(f"for (int k = 1; k < {count}; k++) {{ {joins} }}")
-        lines.append("barrier(CLK_LOCAL_MEM_FENCE);")
-        return lines
+        lines += [f"{name} = {name}s[lane % {count}];" for _, _, name in held]
+        return [*lines, *self.exchanged(states, count)]
 
     def blocks(
         self, more: str, end: str, step: int, g: int, place: str, states: list[State], body: str
