@@ -13,6 +13,14 @@ from .activation import is_half, sigmoid_block
 from .linalg import Array
 
 
+def turned_for(weight: Array, steps: int) -> Array:
+    """The weight transposed; for many steps its rows lie in order, which products take faster."""
+    return np.ascontiguousarray(weight.T) if steps > MANY else weight.T
+
+
+MANY = 4
+
+
 def lstm_layer(
     xp: Any, gates: Array, first: Array, start: Array, weight: Array, /
 ) -> tuple[Array, Array, Array]:
@@ -24,7 +32,7 @@ def lstm_layer(
         return common.lstm_layer.kernel(xp, gates, first, start, weight)
     active = np.empty(gates.shape, gates.dtype)
     hidden, memory = np.empty((2, *gates.shape[:2], size), gates.dtype)
-    before, last, turned = first, start, weight.T
+    before, last, turned = first, start, turned_for(weight, len(gates))
     part = np.empty_like(first, order="C")
     for step in range(gates.shape[0]):
         total = np.matmul(before, turned)
@@ -52,7 +60,7 @@ def gru_layer(
         return common.gru_layer.kernel(xp, gates, first, weight, bias)
     active = np.empty(gates.shape, gates.dtype)
     hidden, inner = np.empty((2, *gates.shape[:2], size), gates.dtype)
-    before, turned = first, weight.T
+    before, turned = first, turned_for(weight, len(gates))
     part = np.empty_like(first, order="C")
     for step in range(gates.shape[0]):
         recurrent = np.matmul(before, turned)
