@@ -95,6 +95,11 @@ class Cuda(Engine):
         first, second = a.data.ptr, b.data.ptr
         if first == second and a.shape == b.shape and a.strides == b.strides:
             return same
+        if first <= second:
+            if a._c_contiguous and first + a.nbytes <= second:
+                return True
+        elif b._c_contiguous and second + b.nbytes <= first:
+            return True
         low, high = span(first, a.shape, a.strides, a.itemsize)
         start, end = span(second, b.shape, b.strides, b.itemsize)
         return high <= start or end <= low

@@ -120,7 +120,7 @@ class Program(Layout):
         return lines
 
     def exchanged(self, states: list[State], count: int) -> list[str]:
-        """Let all work items of a sub-group, or of each `count` in it, know what these have seen."""
+        """Bring together what `count` work items beside each other have seen, in all of them."""
         lines = []
         for s in states:
             for step in [1 << k for k in range(count.bit_length() - 1)]:
