@@ -799,7 +799,8 @@ NVRTC = """
     runtime.home = runtime.on = None
     import devtensor_cupy
     sys.modules["devtensor_cupy.runtime"] = runtime
-    from devtensor_cupy import convolve, draws, indexing, kernels, pools, raw, resizing, sorting
+    from devtensor_cupy import (
+        convolve, draws, indexing, joins, kept, kernels, pools, raw, resizing, sorting)
 
     def argument(t, parameter):
         return _kernel._ArgInfo(1, cupy.ndarray, np.dtype(t), 1, True, True)

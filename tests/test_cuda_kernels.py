@@ -263,3 +263,62 @@ def test_what_is_no_probability_is_refused():
         with pytest.raises(RuntimeError, match="p_in >= 0"):
             dt.bernoulli(dt.tensor([0.5, wrong], device="cuda:0"))
     assert dt.bernoulli(dt.ones(3, device="cuda:0")).tolist() == [1, 1, 1]
+
+
+# ---- images of other sizes, triangles, joined arrays
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("size", [(8, 14), (3, 2), (1, 21)])
+def test_resized_images(mode, align, size):
+    x = whole(2, 3, 4, 7, dtype=np.float64)
+    found = []
+    for device in ("cuda:0", "cpu"):
+        y = dt.tensor(x, device=device, requires_grad=True)
+        z = F.interpolate(y, size, mode=mode, align_corners=align)
+        (g,) = dt.autograd.grad((z * z).sum(), y)
+        found.append([z.detach().cpu().numpy(), g.cpu().numpy()])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool", "complex128"])
+def test_triangles_and_joined_arrays(dtype):
+    x = whole(2, 3, 4, low=0, high=2, dtype=dtype)
+    for k in (-1, 0, 2):
+        beside(lambda x, k=k: (x.tril(k), x.transpose(1, 2).triu(k)), x, grads=False)
+    for dim in range(3):
+        beside(
+            lambda x, dim=dim: dt.cat(
+                [x, x[:, :, :0], x.narrow(dim, 1, 1)] if dim == 2 else [x, x.narrow(dim, 1, 1)], dim
+            ),
+            x,
+            grads=False,
+        )
+        beside(
+            lambda x, dim=dim: dt.stack([x.transpose(0, 2), x.transpose(0, 2)], dim), x, grads=False
+        )
+    beside(lambda x: dt.cat([x] * 12), x, grads=False)
+
+
+def test_classes_as_vectors():
+    x = np.array([[1, 0], [3, 1]])
+    beside(lambda x: F.one_hot(x), x)
+    beside(lambda x: F.one_hot(x.t(), 5), x)
+    for wrong, words in ((-1, "non-negative"), (5, "smaller than num_classes")):
+        with pytest.raises(RuntimeError, match=words):
+            F.one_hot(dt.tensor([0, wrong], device="cuda:0"), 5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_is_left_out_is_multiplied_by_zero(dtype):
+    x = whole(5, 7, dtype=dtype)
+    x[0] = np.inf
+    x[1] = -0.0
+
+    def dropped(x):
+        dt.manual_seed(1)
+        return F.dropout(x, 0.4)
+
+    beside(dropped, x)

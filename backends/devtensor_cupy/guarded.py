@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
 from math import prod as product
 from typing import Any
 
@@ -17,11 +16,11 @@ from .memory import contiguous
 from .runtime import cupy
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "astype", "broadcast_arrays", "clip", "concat", "conj",
+    "all", "any", "argmax", "argmin", "astype", "broadcast_arrays", "clip", "conj",
     "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "expand_dims", "finfo", "flip",
     "imag", "isdtype", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis",
-    "permute_dims", "prod", "real", "repeat", "reshape", "roll", "round", "squeeze", "stack", "std",
-    "sum", "take", "take_along_axis", "tensordot", "tile", "tril", "triu", "unstack", "var",
+    "permute_dims", "prod", "real", "repeat", "reshape", "roll", "round", "squeeze", "std",
+    "sum", "take", "take_along_axis", "tensordot", "tile", "unstack", "var",
     "vecdot", "where",
 ]  # fmt: skip
 
@@ -115,19 +114,6 @@ def repeat(x: Any, repeats: Any, /, *, axis: Any = None) -> Any:
     return cupy.repeat(x, repeats, axis)
 
 
-def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
-    """Arrays joined along a dimension."""
-    arrays = list(arrays)
-    if axis is None:
-        arrays, axis = [a.reshape(-1) for a in arrays], 0
-    return cupy.concatenate(arrays, axis)
-
-
-def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
-    """Arrays joined along a new dimension."""
-    return cupy.stack(list(arrays), axis)
-
-
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The slices of `x` along a dimension."""
     return tuple(cupy.moveaxis(x, axis, 0))
@@ -141,16 +127,6 @@ def broadcast_arrays(*arrays: Any) -> list[Any]:
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
     """Matrices of coordinates."""
     return list(cupy.meshgrid(*arrays, indexing=indexing))
-
-
-def tril(x: Any, /, *, k: int = 0) -> Any:
-    """The lower triangles."""
-    return cupy.tril(x, k)
-
-
-def triu(x: Any, /, *, k: int = 0) -> Any:
-    """The upper triangles."""
-    return cupy.triu(x, k)
 
 
 def conj(x: Any, /) -> Any:

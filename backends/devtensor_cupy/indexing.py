@@ -14,7 +14,6 @@ from devtensor.ops import index as common
 from .extras_index import cast
 from .lookup import STRICT, TRUST, read, write
 from .masks import DIMS, Marked
-from .memory import contiguous
 from .runtime import cupy
 
 
@@ -85,7 +84,7 @@ def scattered(input: Any, index: Any, src: Any, dim: int, add: bool) -> Any:
     """A copy of `input` with `src` put at indices along `dim`, or added there."""
     if not index.size or not beside(input.shape, index, dim):
         return None
-    out = contiguous(input)
+    out = input.copy()
     src = common._cut(src, index.shape) if src.ndim else cupy.broadcast_to(src, index.shape)
     write(out, dim, index, cast(src, input.dtype), True, add, STRICT)
     return out
@@ -100,14 +99,14 @@ def scatter_add_at(input: Any, index: Any, src: Any, dim: int) -> Any:
 
 
 def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Any:
-    out = contiguous(input)
+    out = input.copy()
     source = cast(common.times(cupy, source, alpha) if alpha != 1 else source, input.dtype)
     write(out, dim, index.reshape(-1), source, False, True, STRICT)
     return out
 
 
 def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Any:
-    out = contiguous(input)
+    out = input.copy()
     write(out, dim, index.reshape(-1), cast(source, input.dtype), False, False, STRICT)
     return out
 

@@ -11,7 +11,19 @@ from typing import Any
 
 from devtensor_numpy.namespace import STANDARD
 
-from . import creation, extras_index, guarded, masks, memory, order, products, quotients, special
+from . import (
+    creation,
+    extras_index,
+    guarded,
+    joins,
+    kept,
+    masks,
+    memory,
+    order,
+    products,
+    quotients,
+    special,
+)
 from .creation import factories
 from .runtime import cupy
 
@@ -29,7 +41,18 @@ _names: dict[str, Any] = {
     for name in f"{STANDARD} {OWN}".split()
     if hasattr(cupy, older := OLDER.get(name, name))
 }
-for _module in (guarded, creation, extras_index, masks, memory, order, quotients, special):
+for _module in (
+    guarded,
+    creation,
+    extras_index,
+    joins,
+    kept,
+    masks,
+    memory,
+    order,
+    quotients,
+    special,
+):
     _names.update({name: getattr(_module, name) for name in _module.__all__})
 _names["linalg"] = products.linalg
 try:

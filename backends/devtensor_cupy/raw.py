@@ -24,6 +24,7 @@ NAMES = {
 INTS = tuple([name for name in NAMES if "int" in name])
 
 
+WIDE = ("int64", "uint64", "float64", "quad")
 SAMPLES = ("bool", "int16", "uint64", *FLOATS)
 """Types that stand for all in tests."""
 
@@ -37,7 +38,8 @@ class Source(NamedTuple):
         What it is given; ``count``, the number of threads, comes after them.
     body : str
         What thread ``i`` does. ``T`` is the type of elements, ``A`` that in which they are added
-        up, ``I`` that of indices, and ``N`` one that counts elements; ``FLOATS`` tells floats.
+        up, ``I`` that of indices, and ``N`` one that counts elements; ``FLOATS`` tells
+        floats, ``NARROW`` elements of up to 4 bytes.
     types : tuple of str
         The types ``T`` to test it with; others of their kinds are like them.
     head : str
@@ -60,6 +62,7 @@ HALF = """
 TEXT = """{half}
 struct __align__(16) Quad {{ unsigned long long low, high; }};
 #define FLOATS {floats}
+#define NARROW {narrow}
 typedef {T} T; typedef {A} A; typedef {I} I; typedef {N} N;
 {head}
 extern "C" __global__ void devtensor_{name}({parameters}, const long long count) {{
@@ -76,6 +79,7 @@ def text(name: str, dtype: str, index: str = "int32", wide: bool = False) -> str
     return TEXT.format(
         name=name,
         floats=int(dtype in FLOATS),
+        narrow=int(dtype not in WIDE),
         half=HALF if dtype == "float16" else "",
         T=NAMES[dtype],
         A="float" if dtype == "float16" else NAMES[dtype],

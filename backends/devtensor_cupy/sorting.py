@@ -116,38 +116,54 @@ SOURCES["network"] = Source(
     "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
     "const N size, const N inner, const unsigned long long flip, const N start, const N many",
     """
-    __shared__ unsigned long long forms[2048];
-    __shared__ unsigned int places[2048];
     const N c = blockIdx.x % inner, o = blockIdx.x / inner;
     const T* line = x + o * size * inner + c;
     const unsigned int t = threadIdx.x, step = blockDim.x;
     unsigned int length = 2;
     while (length < size) length *= 2;
+    __shared__ unsigned long long forms[2048];
+#if NARROW
+    // The place stands in the low bits.
+    for (unsigned int j = t; j < length; j += step)
+        forms[j] = j < size ? form_(line[j * inner], flip) << 32 | j : ~0ull;
+#else
+    __shared__ unsigned short places[2048];
     for (unsigned int j = t; j < length; j += step) {
         forms[j] = j < size ? form_(line[j * inner], flip) : ~0ull;
         places[j] = j;
     }
+#endif
     for (unsigned int run = 2; run <= length; run *= 2)
         for (unsigned int far = run / 2; far; far /= 2) {
             __syncthreads();
             for (unsigned int pair = t; pair < length / 2; pair += step) {
                 const unsigned int a = 2 * pair - (pair & (far - 1)), b = a + far;
                 const unsigned long long u = forms[a], v = forms[b];
-                const unsigned int p = places[a], q = places[b];
+#if NARROW
+                if ((u > v) == !(a & run)) { forms[a] = v; forms[b] = u; }
+#else
+                const unsigned short p = places[a], q = places[b];
                 if ((u > v || (u == v && p > q)) == !(a & run)) {
                     forms[a] = v; forms[b] = u; places[a] = q; places[b] = p;
                 }
+#endif
             }
         }
     __syncthreads();
     for (unsigned int j = t; j < many; j += step) {
+#if NARROW
+        const N p = (unsigned int)forms[start + j], at = (o * many + j) * inner + c;
+#else
         const N p = places[start + j], at = (o * many + j) * inner + c;
+#endif
         which[at] = p;
         if (out) out[at] = line[p * inner];
     }""",
     SAMPLES,
     FORM,
 )
+
+
 # ---- runs of neighbours that are equal
 
 SOURCES["news"] = Source(

@@ -12,7 +12,7 @@ from operator import index as as_int
 from typing import Any
 
 from devtensor.coo import gradient
-from devtensor.dtype import bool_, int32, int64, of, uint8
+from devtensor.dtype import bool_, int32, int64, of, uint8, uint64
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.ops.arguments import anywhere, axis, batched
@@ -2064,11 +2064,11 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return one_hot_at(tensor, num_classes)
-    if anywhere(tensor < 0):
-        raise RuntimeError("Class values must be non-negative.")
     if num_classes == -1:
         num_classes = int(tensor.max()) + 1
-    elif anywhere(tensor >= num_classes):
+    if anywhere(tensor.view(uint64) >= max(num_classes, 0)):  # among them what is negative
+        if anywhere(tensor < 0):
+            raise RuntimeError("Class values must be non-negative.")
         raise RuntimeError(
             f"Class values must be smaller than num_classes. Got {int(tensor.max())} for "
             f"num_classes={num_classes}."
