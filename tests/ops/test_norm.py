@@ -52,7 +52,9 @@ def factors(m, given, tensors, shape):
     [((5,), 1), ((3, 4), 1), ((3, 4), 2), ((2, 3, 40), 1), ((2, 3, 4), 2), ((1, 1), 1)],
 )
 @pytest.mark.parametrize("given", ["", "weight", "bias", "weight bias"])
-def test_layer_norm(shape, size, given):
+@pytest.mark.parametrize("much", [0, 1 << 15])
+def test_layer_norm(shape, size, given, much, monkeypatch):
+    monkeypatch.setattr("devtensor_numpy.kernels.norm_rows.MUCH", much)
     inner = shape[-size:]
     parts = [
         floats(*inner, seed=i + 1) for i, part in enumerate(("weight", "bias")) if part in given
@@ -109,6 +111,7 @@ def test_rows_without_elements(shape):
 
 def test_many_rows_and_long_rows(monkeypatch):
     monkeypatch.setattr("devtensor_numpy.kernels.sums.BLOCK", 1 << 13)
+    monkeypatch.setattr("devtensor_numpy.kernels.norm_rows.MUCH", 0)
     for shape in ((300, 20), (3, 5000), (2, 8192), (200, 9)):
         arrays = [floats(*shape), floats(shape[1], seed=1), floats(shape[1], seed=2)]
         for t in ("float64", "float32"):
@@ -132,7 +135,9 @@ def test_a_mean_far_from_zero_costs_no_digits():
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_rows_are_exact_however_large_their_means_are_beside_the_deviations(together):
+@pytest.mark.parametrize("much", [0, 1 << 15])
+def test_rows_are_exact_however_large_their_means_are(together, much, monkeypatch):
+    monkeypatch.setattr("devtensor_numpy.kernels.norm_rows.MUCH", much)
     x = floats(5, 64) - floats(5, 64).mean(1, keepdims=True)
     x = x / x.std(1, keepdims=True) + np.array([[0.0], [0.9], [-1.1], [30.0], [-1000.0]])
     x = np.concatenate([x, x[:1] * 0, x[:1] * 0 + 3], dtype="float32")
@@ -199,6 +204,12 @@ def test_channels_without_samples():
 def test_large_batches(monkeypatch):
     """More than one block, long and short channels."""
     monkeypatch.setattr("devtensor_numpy.kernels.sums.BLOCK", 1 << 13)
+    monkeypatch.setattr("devtensor_numpy.kernels.norm_rows.MUCH", 0)
+    for given in ((None, None), (None, floats(20)), (floats(20), None)):
+
+        def call(m, x, *rest, given=given):
+            return m.nn.functional.layer_norm(x, (20,), **factors(m, given, rest, (20,)))
+
     for shape in ((30, 3, 40), (90, 3, 7), (600, 4), (2, 4, 70, 70)):
         count = shape[1]
         parts = [floats(*shape), floats(count, seed=1), floats(count, seed=2)]

@@ -13,6 +13,7 @@ from .linalg import Array
 from .sums import by_blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
 CACHED = 1 << 16  # Elements of a part: three arrays of them fit into the second cache.
+MUCH = 1 << 15  # Elements from which on a pass over them costs more than a few calls for the rows.
 
 
 def outer(column: Array, row: Array) -> Array:
@@ -33,12 +34,14 @@ def native_layer_norm(
     x = input.reshape(common.rows(input, dims))
     count, length = x.shape
     dtype = x.dtype
-    # What is multiplied by -mean / deviation, and what by 1.
-    lines = np.zeros((2, length), dtype)
-    np.negative(1 if weight is None else weight.reshape(length), out=lines[0])
-    if bias is not None:
-        lines[1] = bias.reshape(length)
     factor = None if weight is None else weight.reshape(length)
+    bias = None if bias is None else bias.reshape(length)
+    much = x.size >= MUCH
+    if much:  # what is multiplied by -mean / deviation, and what by 1
+        lines = np.zeros((2, length), dtype)
+        np.negative(1 if factor is None else factor, out=lines[0])
+        if bias is not None:
+            lines[1] = bias
     mean_of = number(1 / length, dtype)
     # 1 / sqrt(sum / length + eps) with fewer calls.
     root, more = number(math.sqrt(length), dtype), number(length * eps, dtype)
@@ -49,11 +52,13 @@ def native_layer_norm(
         some, away, centre, scale = x[part], out[part], mean[part, 0], rstd[part, 0]
         sums = row_sums(some)
         np.multiply(sums, mean_of, out=centre)
-        squares = row_products(some, some)
-        np.multiply(sums, centre, out=sums)
-        np.subtract(squares, sums, out=squares)
-        # Where means are larger than deviations, the difference of two large numbers is not exact.
-        near = bool(np.less_equal(sums, squares).all())
+        near = much
+        if much:
+            squares = row_products(some, some)
+            np.multiply(sums, centre, out=sums)
+            np.subtract(squares, sums, out=squares)
+            # Where means are larger than deviations, it is the difference of two large numbers.
+            near = bool(np.less_equal(sums, squares).all())
         if not near:
             np.subtract(some, centre[:, None], out=away)
             squares = row_products(away, away)
@@ -69,7 +74,7 @@ def native_layer_norm(
             return
         np.multiply(away, by, out=away)
         if bias is not None:
-            np.add(away, lines[1], out=away)
+            np.add(away, bias, out=away)
 
     by_blocks(fill, x, CACHED)
     return out.reshape(input.shape), mean, rstd
