@@ -100,12 +100,11 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         )
     axes = []
     for n in size[2:]:
-        edge = 1.0 if align_corners else (n - 1) / n
-        axes.append(
-            dt.linspace(-edge, edge, n, dtype=theta.dtype, device=theta.device)
-            if n > 1
-            else dt.zeros(1, dtype=theta.dtype, device=theta.device)
-        )
+        if n > 1:
+            places = dt.linspace(-1, 1, n, dtype=theta.dtype, device=theta.device)
+            axes.append(places if align_corners else places * (n - 1) / n)
+        else:
+            axes.append(dt.zeros(1, dtype=theta.dtype, device=theta.device))
     grids = dt.meshgrid(*axes, indexing="ij")
     base = dt.stack([*reversed(grids), dt.ones_like(grids[0])], -1).reshape(1, -1, dims + 1)
     moved = dt.matmul(base, theta.transpose(1, 2))

@@ -21,20 +21,24 @@ def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: boo
     steps = []  # for each dimension and tap: the place read, whether it exists, its weight
     for d, n in enumerate(sizes):
         x = grid[..., dims - 1 - d]
-        x = (x + 1) / 2 * (n - 1) if align else ((x + 1) * n - 1) / 2
+        # Rounded as by PyTorch: where pixels are met the slope is another one on either side.
+        if dims == 2:
+            x = (x + 1) * ((n - 1) / 2) if align else (x + 1) * (n / 2) - 0.5
+        else:
+            x = (x + 1) / 2 * (n - 1) if align else ((x + 1) * n - 1) / 2
         if not cubic:
             x = inside(x, n, padding_mode, align)
         start = x.detach().round() if mode == "nearest" else x.detach().floor()
         choices = []
         for tap in taps:
             place = start + tap
-            weight = (
-                dt.ones_like(x)
-                if mode == "nearest"
-                else pixels.weight(dt, (x - place).abs(), cubic)
-            )
-            if cubic:
+            if mode == "nearest":
+                weight = dt.ones_like(x)
+            elif cubic:
+                weight = pixels.weight(dt, (x - place).abs(), True)
                 place = inside(place, n, padding_mode, align)
+            else:
+                weight = x - start if tap else place + 1 - x
             exists = (place >= 0) & (place <= n - 1)
             choices.append((place.clamp(0, n - 1).to(dt.int64), exists, weight))
         steps.append(choices)

@@ -274,3 +274,30 @@ def test_what_lies_outside_an_image_is_zero_without_a_sign(mode):
     grid = dt.tensor([[[[-4.0, 0.0], [3.0, 3.0], [0.0, 0.0]]]])
     sampled = F.grid_sample(-dt.ones(1, 1, 4, 4), grid, mode=mode, align_corners=False)
     assert sampled.signbit().tolist() == [[[[False, False, True]]]]
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("shape", [(1, 2, 4, 8), (1, 1, 2, 4, 4)])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_slopes_where_pixels_are_met(shape, align, mode):
+    # A network that learns to move images begins there: its first grid is that of the pixels.
+    space = shape[2:]
+    if mode == "bicubic" and len(space) == 3:
+        return
+    slopes = []
+    for lib in (dt, torch):
+        lines = [
+            lib.tensor(
+                [2 * i / (n - 1) - 1 if align else (2 * i + 1) / n - 1 for i in range(n)],
+                dtype=lib.float64,
+            )
+            for n in space
+        ]
+        places = lib.stack(lib.meshgrid(*lines, indexing="ij")[::-1], -1).unsqueeze(0)
+        places.requires_grad_()
+        image = lib.tensor(floats(*shape)).requires_grad_()
+        out = lib.nn.functional.grid_sample(image, places, mode, align_corners=align)
+        (out * lib.tensor(floats(*out.shape, seed=1))).sum().backward()
+        slopes.append((out.tolist(), places.grad.tolist(), image.grad.tolist()))
+    for ours, theirs in zip(*slopes, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
