@@ -322,3 +322,25 @@ def test_what_is_left_out_is_multiplied_by_zero(dtype):
         return F.dropout(x, 0.4)
 
     beside(dropped, x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.max_pool2d(x, 2, return_indices=True),
+        lambda x: F.avg_pool2d(x, 2),
+        lambda x: F.conv2d(x, x[:, :, :2, :2]),
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+        lambda x: x.sort(2, descending=True, stable=True),
+        lambda x: x.unique(return_counts=True),
+        lambda x: dt.rand_like(x),
+    ],
+)
+def test_bfloat16(call):
+    found = []
+    for device in ("cuda:0", "cpu"):
+        dt.manual_seed(0)
+        given = call(dt.tensor(whole(2, 2, 4, 6, low=-2, high=3), device=device).bfloat16())
+        outs = given if isinstance(given, tuple) else (given,)
+        found.append([(x.dtype, x.tolist()) for x in outs])
+    assert found[0] == found[1]

@@ -46,7 +46,7 @@ def own(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:  # fmt: skip
         params = common.params(size, stride, padding, dilation, groups)
         empty = 0 in (*first.shape, *second.shape, *size)
-        if empty or len(size) > DIMS or first.dtype.kind != "f":
+        if empty or len(size) > DIMS or first.dtype.kind not in "fV":
             given = (first, second) if bias is None else (first, second, bias)
             return plain(xp, *given, **params)
         if first.itemsize == 2:

@@ -149,11 +149,15 @@ def filled(name: str, out: Any, seed: int, offset: int, *given: Any) -> Any:
 
 
 def made(how: str, count: int, dtype: Any, values: tuple[Any, ...], seed: int, offset: int) -> Any:
-    """Numbers of a distribution; None if no kernel makes them."""
+    """Numbers of a distribution; None if no kernel makes them.
+
+    Those for bfloat16 are made in single precision.
+    """
+    digits = common.DIGITS.get(dtype.name, 0)
+    dtype = np.dtype(np.float32) if dtype.name == "bfloat16" else dtype
     tail = "_wide" if dtype.itemsize == 8 else ""
     if how == "uniform" and dtype.kind == "f":
         low, high = values
-        digits = common.DIGITS[dtype.name]
         given: Any = (32 - digits, 2.0**-digits, float(high - low), float(low))
     elif how == "normal" and dtype.kind == "f":
         given = (float(values[0]), float(values[1]))
@@ -182,7 +186,9 @@ def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, d
     found = made(how, many * prod(size), native, parameters, seed, offset)
     if found is None:
         return common.draw.op.kernel(xp, size, how, values, seed, offset, dtype=dtype)
-    return found.reshape(size) if many == 1 else view_as_complex(found.reshape(*size, 2))
+    if many == 2:
+        return view_as_complex(found.reshape(*size, 2))
+    return xp.astype(found.reshape(size), native, copy=False)
 
 
 def bernoulli_at(xp: Any, input: Any, /, seed: int, offset: int, dtype: Any) -> Any:

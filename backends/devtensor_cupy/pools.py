@@ -9,7 +9,7 @@ import numpy as np
 
 from devtensor.ops import pool as common
 
-from .raw import FLOATS, SOURCES, Source, launch, ordered
+from .raw import FLOATS, SOURCES, Source, brief, launch, ordered
 from .runtime import cupy
 from .windows import DIMS, READ, Sizes, each, place, walked
 
@@ -82,6 +82,8 @@ def own(kinds: str = "f") -> Callable[[Any], Callable[..., Any]]:
         plain = getattr(common, function.__name__).kernel
 
         def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
+            if x.dtype.name == "bfloat16" and x.size:
+                return brief(xp, run, x, *which, **params)
             dims = len(next(params[name] for name in WHERE if name in params))
             if dims > DIMS or not x.size or x.dtype.kind not in kinds:
                 return plain(xp, x, *which, **params)

@@ -120,6 +120,14 @@ def launch(
         function((-(-count // THREADS),), (THREADS,), (*args, count))
 
 
+def brief(xp: Any, kernel: Any, x: Any, /, *rest: Any, **params: Any) -> Any:
+    """What a kernel gives in single precision, in the type of `x`: a tensor or several."""
+    found = kernel(xp, xp.astype(x, xp.float32), *rest, **params)
+    if found.__class__ is not tuple:
+        return xp.astype(found, x.dtype)
+    return xp.astype(found[0], x.dtype), *found[1:]
+
+
 def ordered(x: Any) -> Any:
     """`x`, or a copy of it that lies in row order."""
     return x if x._c_contiguous else cupy.ascontiguousarray(x)

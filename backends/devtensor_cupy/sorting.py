@@ -240,6 +240,9 @@ def in_order(
     values : bool, optional
         Whether the elements themselves are asked for.
     """
+    if x.dtype.name == "bfloat16":
+        wide = in_order(x.astype(np.float32), axis, descending, start, many, values)
+        return wide if wide is None or not values else (wide[0].astype(x.dtype), wide[1])
     if x.dtype.name not in TYPES or not x.size or x.size >= 1 << 32:
         return None
     x = in_rows(x)
@@ -330,6 +333,9 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
 def unique_flat(xp: Any, input: Any, /, ordered: bool) -> Any:
     """`unique_flat`."""
     flat = input.reshape(-1)
+    if flat.dtype.name == "bfloat16":
+        values, *rest = unique_flat(xp, input.astype(np.float32), ordered)
+        return values.astype(input.dtype), *rest
     if ordered:
         found = in_order(flat, 0, False, 0, flat.size)
     else:
