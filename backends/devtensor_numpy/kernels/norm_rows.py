@@ -65,12 +65,12 @@ def native_layer_norm(
         np.add(squares, more, out=squares)
         np.sqrt(squares, out=squares)
         np.divide(root, squares, out=scale)
-        by = scale[:, None] if factor is None else outer(scale[:, None], factor)
+        by = outer(scale[:, None], ones(length, dtype) if factor is None else factor)
         if near:
             np.multiply(some, by, out=away)
             shift = np.ones((2, len(some)), dtype)
             np.multiply(centre, scale, out=shift[0])
-            np.add(away, np.dot(shift.T, lines), out=away)
+            np.add(away, np.dot(shift.T, lines, out=by), out=away)
             return
         np.multiply(away, by, out=away)
         if bias is not None:
