@@ -12,7 +12,7 @@ from typing import Any
 
 from devtensor.ops import conv as common
 
-from .raw import SOURCES, Source, launch, ordered
+from .raw import SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy
 from .windows import DIMS, READ, Sizes, columns, images_of
 
@@ -32,7 +32,7 @@ def turned(x: Any, firsts: int, seconds: int, shape: Sizes, bias: Any = None) ->
     """
     out = cupy.empty(shape, x.dtype)
     args = (out, x, 0 if bias is None else ordered(bias), firsts, seconds)
-    launch("turned", out.size, (*args, x.size // (firsts * seconds)), x.dtype.name)
+    launch("turned", out.size, (*args, x.size // (firsts * seconds)), type_of(x))
     return out
 
 

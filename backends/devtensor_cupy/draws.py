@@ -18,7 +18,7 @@ from devtensor.ops import random as common
 from .kernels import PHILOX
 from .lookup import NOTES
 from .memory import view_as_complex
-from .raw import SAMPLES, SOURCES, Source, launch, ordered
+from .raw import SAMPLES, SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy, home
 
 HEAD = (
@@ -144,7 +144,7 @@ def filled(name: str, out: Any, seed: int, offset: int, *given: Any) -> Any:
     """An array, filled by a kernel."""
     low, high = seed & common.LOW, seed >> 32 & common.LOW
     args = (out, out.size, low, high, np.uint64(offset % (1 << 64)), 0, *given)
-    launch(name, -(-out.size // MANY[name]), args, out.dtype.name, most=out.size)
+    launch(name, -(-out.size // MANY[name]), args, type_of(out), most=out.size)
     return out
 
 

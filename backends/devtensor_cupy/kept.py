@@ -10,7 +10,7 @@ import numpy as np
 from devtensor.ops import index, random
 
 from .lookup import WORDS, word
-from .raw import FLOATS, SOURCES, Source, launch, ordered
+from .raw import FLOATS, SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy
 
 __all__ = ["tril", "triu"]
@@ -56,7 +56,7 @@ def one_hot_at(xp: Any, input: Any, /, num_classes: int) -> Any:
     if input.dtype.kind not in "iu":
         return index.one_hot_at.op.kernel(xp, input, num_classes)
     out = cupy.empty((*input.shape, num_classes), np.int64)
-    launch("one_hot", out.size, (out, ordered(input), num_classes), "int64", input.dtype.name)
+    launch("one_hot", out.size, (out, ordered(input), num_classes), "int64", type_of(input))
     return out
 
 
@@ -66,7 +66,7 @@ def dropped(xp: Any, input: Any, mask: Any, /, scale: float) -> Any:
         return random.dropped.op.kernel(xp, input, mask, scale)
     out = cupy.empty(input.shape, input.dtype)
     args = (out, ordered(input), ordered(mask), float(scale))
-    launch("dropped", out.size, args, input.dtype.name)
+    launch("dropped", out.size, args, type_of(input))
     return out
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .memory import view_as_real
-from .raw import SOURCES, Source, launch, ordered
+from .raw import SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy, home
 
 WRAP, STRICT, TRUST = "wrap", "strict", "trust"
@@ -115,7 +115,7 @@ def checked(pairs: Pairs, look: str = WRAP) -> None:
         return
     for index, size in pairs:
         given = ordered(index), NOTES.of(home(index))[0], size, int(look == WRAP)
-        launch("look", index.size, given, "int8", index.dtype.name)
+        launch("look", index.size, given, "int8", type_of(index))
     noted(pairs, look)
 
 
@@ -180,7 +180,7 @@ def read(x: Any, axis: int, index: Any, each: bool, look: str = WRAP, dims: int 
     far = [s // width for s in there]
     args = (out, x, ordered(index), NOTES.of(home(index))[0], size, int(look != STRICT))
     name = "read_each" if each else "read_row"
-    launch(name, count, (*args, many, inner, *far), word(width), index.dtype.name, x.size)
+    launch(name, count, (*args, many, inner, *far), word(width), type_of(index), x.size)
     noted([(index, size)], look)
     return out
 
@@ -205,15 +205,15 @@ def write(
             index = cupy.broadcast_to(index[..., None], (*index.shape, 2))
         write(view_as_real(out), axis, index, view_as_real(ordered(src)), each, add, look, dims)
         return
-    if add and (wider := WIDER.get(out.dtype.name)):
+    if add and (wider := WIDER.get(type_of(out))):
         wide = out.astype(wider)
         write(wide, axis, index, src.astype(wider), each, add, look, dims)
         out[...] = wide != 0 if out.dtype.kind == "b" else wide.astype(out.dtype)
         return
     many = index.shape[axis] if each else index.size
     args = (out, ordered(src), ordered(index), NOTES.of(home(index))[0], size, int(look != STRICT))
-    dtype = ALIKE.get(out.dtype.name, out.dtype.name) if add else word(out.itemsize)
+    dtype = ALIKE.get(type_of(out), type_of(out)) if add else word(out.itemsize)
     name = f"{'add' if add else 'set'}_{'each' if each else 'row'}"
     places = (many, inner, size * inner, inner, 1)
-    launch(name, src.size, (*args, *places), dtype, index.dtype.name, out.size)
+    launch(name, src.size, (*args, *places), dtype, type_of(index), out.size)
     noted([(index, size)], look)

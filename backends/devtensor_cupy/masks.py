@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .lookup import NOTES, WORDS, read, word
-from .raw import FLOATS, INTS, SAMPLES, SOURCES, THREADS, Source, launch, ordered
+from .raw import FLOATS, INTS, SAMPLES, SOURCES, THREADS, Source, launch, ordered, type_of
 from .runtime import cupy, home
 
 __all__ = ["nonzero"]
@@ -112,12 +112,12 @@ class Marked:
     """An array, and how many elements are not 0 in each part of it."""
 
     def __init__(self, x: Any) -> None:
-        self.array = x = ordered(x if x.dtype.name in TYPES else x != 0)
+        self.array = x = ordered(x if type_of(x) in TYPES else x != 0)
         self.parts = -(-x.size // PART)
         self.starts = cupy.empty(self.parts, np.int64)
         if self.parts:
             given = (x, x.size, self.starts)
-            launch("count", self.parts * THREADS, given, x.dtype.name, most=x.size)
+            launch("count", self.parts * THREADS, given, type_of(x), most=x.size)
             given = (self.starts, self.parts, NOTES.of(home(x))[2])
             launch("starts", THREADS, given, "int64")
 
@@ -138,7 +138,7 @@ class Marked:
     def places(self) -> Any:
         """Where in row order they are."""
         out = cupy.empty(self.total, np.int64)
-        self.walk("places", self.array.dtype.name, out)
+        self.walk("places", type_of(self.array), out)
         return out
 
     def coordinates(self) -> Any:
@@ -146,10 +146,10 @@ class Marked:
         shape = self.array.shape
         out = cupy.empty((self.total, len(shape)), np.int64)
         if len(shape) == 1:
-            self.walk("places", self.array.dtype.name, out)
+            self.walk("places", type_of(self.array), out)
         else:
             sizes = (*shape[1:], 1, 1)[: DIMS - 1]
-            self.walk("coordinates", self.array.dtype.name, out, len(shape), *sizes)
+            self.walk("coordinates", type_of(self.array), out, len(shape), *sizes)
         return out
 
     def elements(self, x: Any) -> Any:

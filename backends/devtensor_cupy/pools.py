@@ -9,7 +9,7 @@ import numpy as np
 
 from devtensor.ops import pool as common
 
-from .raw import FLOATS, SOURCES, Source, brief, launch, ordered
+from .raw import FLOATS, SOURCES, Source, brief, launch, ordered, type_of
 from .runtime import cupy
 from .windows import DIMS, READ, Sizes, each, place, walked
 
@@ -65,7 +65,7 @@ def shared(
     out = cupy.empty(shape, x.dtype)
     parts = [(1,) * (DIMS - len(part)) + tuple(part) for part in (sizes, size)]
     numbers = [part[d] for d in range(DIMS) for part in parts]
-    launch(name, out.size, (out, ordered(x), *given, *numbers), x.dtype.name, most=x.size)
+    launch(name, out.size, (out, ordered(x), *given, *numbers), type_of(x), most=x.size)
     return out
 
 
@@ -82,7 +82,7 @@ def own(kinds: str = "f") -> Callable[[Any], Callable[..., Any]]:
         plain = getattr(common, function.__name__).kernel
 
         def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
-            if x.dtype.name == "bfloat16" and x.size:
+            if type_of(x) == "bfloat16" and x.size:
                 return brief(xp, run, x, *which, **params)
             dims = len(next(params[name] for name in WHERE if name in params))
             if dims > DIMS or not x.size or x.dtype.kind not in kinds:
@@ -118,7 +118,7 @@ def chosen(
     dims = len(kernel)
     where = (input.shape[-dims:], which.shape[-dims:], kernel, stride, padding, dilation)
     given = (ordered(input), ordered(which))
-    return walked("chosen", input, which.shape, given, where, which.dtype.name)
+    return walked("chosen", input, which.shape, given, where, type_of(which))
 
 
 @own("f")
@@ -130,7 +130,7 @@ def chosen_spread(
     dims = len(kernel)
     where = (sizes, g.shape[-dims:], kernel, stride, padding, dilation)
     given = (ordered(g), ordered(which))
-    return walked("chosen_spread", g, (*g.shape[:-dims], *sizes), given, where, which.dtype.name)
+    return walked("chosen_spread", g, (*g.shape[:-dims], *sizes), given, where, type_of(which))
 
 
 @own("f")

@@ -120,6 +120,18 @@ def launch(
         function((-(-count // THREADS),), (THREADS,), (*args, count))
 
 
+_named: dict[Any, str] = {}
+
+
+def type_of(x: Any) -> str:
+    """The name of an array's type, which NumPy takes as long to say as a launch takes."""
+    dtype = x.dtype
+    found = _named.get(dtype)
+    if found is None:
+        found = _named[dtype] = dtype.name
+    return found
+
+
 def brief(xp: Any, kernel: Any, x: Any, /, *rest: Any, **params: Any) -> Any:
     """What a kernel gives in single precision, in the type of `x`: a tensor or several."""
     found = kernel(xp, xp.astype(x, xp.float32), *rest, **params)

@@ -8,7 +8,7 @@ from typing import Any
 
 from devtensor.ops import resize as common
 
-from .raw import FLOATS, SOURCES, Source, brief, launch, ordered
+from .raw import FLOATS, SOURCES, Source, brief, launch, ordered, type_of
 from .runtime import cupy
 
 NUMBERS = (
@@ -77,14 +77,14 @@ def own(name: str, back: bool) -> Callable[..., Any]:
     plain = getattr(common, name).kernel
 
     def run(xp: Any, x: Any, /, dim: int, size: int, step: float, align: bool, cubic: bool) -> Any:
-        if x.dtype.name == "bfloat16":
+        if type_of(x) == "bfloat16":
             return brief(xp, run, x, dim, size, step, align, cubic)
         if not x.size:
             return plain(xp, x, dim, size, step, align, cubic)
         out = cupy.empty((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
         sizes = (size, x.shape[dim]) if back else (x.shape[dim], size)
         args = (out, ordered(x), prod(x.shape[dim + 1 :]), *sizes, float(step))
-        launch(name, out.size, (*args, int(align), int(cubic)), x.dtype.name, most=x.size)
+        launch(name, out.size, (*args, int(align), int(cubic)), type_of(x), most=x.size)
         return out
 
     run.__name__, run.__doc__ = name, f"`{name}`."

@@ -22,7 +22,7 @@ from devtensor.ops.arguments import axis as dim_of
 
 from .lookup import WORDS, word
 from .masks import TYPES, Marked, add
-from .raw import SAMPLES, SOURCES, THREADS, Source, launch
+from .raw import SAMPLES, SOURCES, THREADS, Source, launch, type_of
 from .raw import ordered as in_rows
 from .runtime import cupy
 
@@ -213,7 +213,7 @@ def by_digits(x: Any, size: int, inner: int, flip: Any) -> tuple[Any, Any, int] 
         return None
     keys = cupy.empty(x.size, np.uint64)
     shifts = (low, min(high, 63)) if fits else (0, 64)
-    launch("keys", x.size, (keys, x, size, inner, flip, *shifts), x.dtype.name)
+    launch("keys", x.size, (keys, x, size, inner, flip, *shifts), type_of(x))
     if fits:
         keys.sort()
         return keys, 0, (1 << low) - 1
@@ -240,10 +240,10 @@ def in_order(
     values : bool, optional
         Whether the elements themselves are asked for.
     """
-    if x.dtype.name == "bfloat16":
+    if type_of(x) == "bfloat16":
         wide = in_order(x.astype(np.float32), axis, descending, start, many, values)
         return wide if wide is None or not values else (wide[0].astype(x.dtype), wide[1])
-    if x.dtype.name not in TYPES or not x.size or x.size >= 1 << 32:
+    if type_of(x) not in TYPES or not x.size or x.size >= 1 << 32:
         return None
     x = in_rows(x)
     size, inner = x.shape[axis], prod(x.shape[axis + 1 :])
@@ -258,7 +258,7 @@ def in_order(
     given: tuple[Any, ...] = (out if values else 0, which, x)
     if found is None:
         given = (*given, size, inner, flip, start, many)
-        launch("network", rows * THREADS, given, x.dtype.name, most=x.size)
+        launch("network", rows * THREADS, given, type_of(x), most=x.size)
     else:
         keys, order, mask = found
         given = (*given, keys, order, size, inner, start, many, np.uint64(mask))
@@ -274,7 +274,7 @@ def first(x: Any, axis: int, many: int, descending: bool) -> tuple[Any, Any]:
     flip = np.uint64(ALL if descending else 0)
     given = (out, which, x, x.shape[axis], flip, many)
     count = x.size // x.shape[axis] * THREADS
-    launch("first", count, given, x.dtype.name, most=x.size)
+    launch("first", count, given, type_of(x), most=x.size)
     return out, which
 
 
@@ -312,7 +312,7 @@ def topk(
     if input.ndim and input.dtype.kind != "b" and 0 < k <= input.shape[dim_of(dim, input.ndim)]:
         axis = dim_of(dim, input.ndim)
         near = axis == input.ndim - 1 and k <= FEW and input.shape[axis] <= 1 << 16
-        if near and input.dtype.name in TYPES and input.size:
+        if near and type_of(input) in TYPES and input.size:
             return first(input, axis, k, largest)
         found = in_order(input, axis, largest, 0, k)
         if found is not None:
@@ -333,18 +333,18 @@ def kthvalue(xp: Any, input: Any, /, k: int, dim: int = -1, keepdim: bool = Fals
 def unique_flat(xp: Any, input: Any, /, ordered: bool) -> Any:
     """`unique_flat`."""
     flat = input.reshape(-1)
-    if flat.dtype.name == "bfloat16":
+    if type_of(flat) == "bfloat16":
         values, *rest = unique_flat(xp, input.astype(np.float32), ordered)
         return values.astype(input.dtype), *rest
     if ordered:
         found = in_order(flat, 0, False, 0, flat.size)
     else:
-        found = (in_rows(flat), None) if flat.size and flat.dtype.name in TYPES else None
+        found = (in_rows(flat), None) if flat.size and type_of(flat) in TYPES else None
     if found is None:
         return common.unique_flat.op.kernel(xp, input, ordered)
     lined, order = found
     new = cupy.empty(flat.size, np.bool_)
-    launch("news", flat.size, (new, lined), lined.dtype.name)
+    launch("news", flat.size, (new, lined), type_of(lined))
     runs = Marked(new)
     total = runs.total
     values, inverse = cupy.empty(total, lined.dtype), cupy.empty(input.shape, np.int64)

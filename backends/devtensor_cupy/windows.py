@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from .raw import FLOATS, SOURCES, Source, launch
+from .raw import FLOATS, SOURCES, Source, launch, type_of
 from .runtime import cupy
 
 Sizes = tuple[int, ...]
@@ -187,7 +187,7 @@ def walked(
     """
     out = cupy.empty(shape, like.dtype)
     args = (out, *given, *numbers(*where))
-    launch(name, out.size, args, like.dtype.name, which, given[0].size)
+    launch(name, out.size, args, type_of(like), which, given[0].size)
     return out
 
 
@@ -197,7 +197,7 @@ def columns(images: Any, where: tuple[Sizes, ...]) -> Any:
     places, elements = prod(where[1]), prod(where[2])
     out = cupy.empty((channels, elements, n, places), images.dtype)
     args = (out, images, n, channels, *numbers(*where))
-    launch("columns", channels * n * places, args, images.dtype.name, most=out.size)
+    launch("columns", channels * n * places, args, type_of(images), most=out.size)
     return out
 
 
