@@ -344,3 +344,34 @@ def test_bfloat16(call):
         outs = given if isinstance(given, tuple) else (given,)
         found.append([(x.dtype, x.tolist()) for x in outs])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x, i, v: x.__setitem__(i - 3, v),
+        lambda x, i, v: x.__setitem__((slice(None), i), v[:, :1]),
+        lambda x, i, v: x.index_put_((i,), v, accumulate=True),
+        lambda x, i, v: x.index_add_(0, i, v, alpha=2),
+        lambda x, i, v: x.index_copy_(0, i, v),
+        lambda x, i, v: x.scatter_(0, i[:, None].expand(3, 9000), v),
+        lambda x, i, v: x.scatter_add_(0, i[:, None].expand(3, 9000), v),
+        lambda x, i, v: x.scatter_add_(0, i[:, None].expand(3, 9), v),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_large_arrays_are_written_where_they_are(write, dtype):
+    def changed(x, i, v):
+        x = x.clone()
+        place = x.data_ptr()
+        write(x, i, v)
+        assert x.data_ptr() == place
+        return x
+
+    x, v = whole(3, 9000, low=0, dtype=dtype), whole(3, 9000, low=0, dtype=dtype, seed=1)
+    beside(changed, x, np.array([2, 0, 1]), v, grads=False)
+    ours = dt.tensor(x, device="cuda:0")
+    for wrong in ([0, 1, 9000], [-9004, 1, 2]):
+        with pytest.raises((IndexError, RuntimeError)):
+            write(ours, dt.tensor(wrong, device="cuda:0"), dt.tensor(v, device="cuda:0"))
+    np.testing.assert_array_equal(ours.cpu().numpy(), x)

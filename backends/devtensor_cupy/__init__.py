@@ -41,6 +41,7 @@ class CuPy(Backend):
 
         from . import memory, pool
         from .fuse import Cuda
+        from .indexing import WRITERS
         from .namespace import namespace
         from .override import KERNELS
 
@@ -50,7 +51,7 @@ class CuPy(Backend):
         self.namespace = namespace  # type: ignore[method-assign]
         self.xp = namespace(0)
         self.array_types = (runtime.cupy.ndarray,)
-        self.kernels = KERNELS  # type: ignore[misc]
+        self.kernels, self.writers = KERNELS, WRITERS  # type: ignore[misc]
         self.host_array = load("cpu").array
         super().__init__()
         for native, t in list(OF.items()):

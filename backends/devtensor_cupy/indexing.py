@@ -12,9 +12,9 @@ from typing import Any
 from devtensor.ops import index as common
 
 from .extras_index import cast
-from .lookup import STRICT, TRUST, read, write
+from .lookup import STRICT, TRUST, WRAP, checked, read, write
 from .masks import DIMS, Marked
-from .runtime import cupy
+from .runtime import cupy, home, on
 
 
 def own(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,41 +80,90 @@ def summed(input: Any, index: Any, size: Any, dim: int, each: bool) -> Any:
     return out
 
 
-def scattered(input: Any, index: Any, src: Any, dim: int, add: bool) -> Any:
-    """A copy of `input` with `src` put at indices along `dim`, or added there."""
+# ---- changes of a part of an array
+
+Change = tuple[int, Any, Any, bool, bool]
+"""The dimension, the indices, what is put there, whether each element has an index, and whether it
+is added."""
+
+
+def scattered(input: Any, index: Any, src: Any, dim: int, add: bool) -> Change | None:
+    """What is put at indices along `dim`, or added there."""
     if not index.size or not beside(input.shape, index, dim):
         return None
-    out = input.copy()
     src = common._cut(src, index.shape) if src.ndim else cupy.broadcast_to(src, index.shape)
-    write(out, dim, index, cast(src, input.dtype), True, add, STRICT)
-    return out
+    return dim, index, cast(src, input.dtype), True, add
 
 
-def scatter_at(input: Any, index: Any, src: Any, dim: int) -> Any:
+def scatter_at(input: Any, index: Any, src: Any, dim: int) -> Change | None:
     return scattered(input, index, src, dim, False)
 
 
-def scatter_add_at(input: Any, index: Any, src: Any, dim: int) -> Any:
+def scatter_add_at(input: Any, index: Any, src: Any, dim: int) -> Change | None:
     return scattered(input, index, src, dim, True)
 
 
-def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Any:
-    out = input.copy()
+def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Change:
     source = cast(common.times(cupy, source, alpha) if alpha != 1 else source, input.dtype)
-    write(out, dim, index.reshape(-1), source, False, True, STRICT)
-    return out
+    return dim, index.reshape(-1), source, False, True
 
 
-def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Any:
-    out = input.copy()
-    write(out, dim, index.reshape(-1), cast(source, input.dtype), False, False, STRICT)
-    return out
+def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Change:
+    return dim, index.reshape(-1), cast(source, input.dtype), False, False
 
 
-KERNELS: dict[str, Callable[..., Any]] = {
-    function.__name__: own(function)
-    for function in (
-        gather_at, gather_spread, index_select_at, index_select_spread, index_spread, nonzero_at,
-        scatter_at, scatter_add_at, index_add_at, index_copy_at,
-    )
-}  # fmt: skip
+def put_at(
+    input: Any, values: Any, *indices: Any, places: Any, accumulate: bool = False
+) -> Change | None:
+    if len(indices) > 1 or indices[0].dtype.kind == "b" or places[0] >= input.ndim:
+        return None
+    (index,), (dim,) = indices, places
+    shape = (*input.shape[:dim], *index.shape, *input.shape[dim + 1 :])
+    return dim, index, cupy.broadcast_to(cast(values, input.dtype), shape), False, accumulate
+
+
+def changed(plan: Callable[..., Change | None], look: str) -> Callable[..., Any]:
+    """The operation that changes a copy."""
+
+    def call(input: Any, *rest: Any, **params: Any) -> Any:
+        change = plan(input, *rest, **params)
+        if change is None:
+            return None
+        out = input.copy()
+        write(out, *change, look)
+        return out
+
+    call.__name__ = plan.__name__
+    return call
+
+
+def changing(plan: Callable[..., Change | None], look: str) -> Callable[..., None]:
+    """The operation that changes its first array itself, when all indices are known to be right."""
+    plain = getattr(common, plan.__name__).kernel
+
+    def call(xp: Any, out: Any, /, *rest: Any, **params: Any) -> None:
+        with on(home(out)):
+            try:
+                change = plan(out, *rest, **params) if out.ndim else None
+                if change is not None:
+                    checked([(change[1], out.shape[change[0]])], look)
+                    write(out, *change, TRUST)
+                    return
+            except (IndexError, ValueError):  # the common kernel says what is wrong
+                pass
+            out[...] = plain(xp, out, *rest, **params)
+
+    return call
+
+
+CHANGES = (scatter_at, scatter_add_at, index_add_at, index_copy_at)
+FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    gather_at, gather_spread, index_select_at, index_select_spread, index_spread, nonzero_at,
+    *[changed(plan, STRICT) for plan in CHANGES],
+)  # fmt: skip
+KERNELS = {function.__name__: own(function) for function in FUNCTIONS}
+WRITERS: dict[str, Callable[..., None]] = {
+    "put_at": changing(put_at, WRAP),
+    **{plan.__name__: changing(plan, STRICT) for plan in CHANGES},
+}
+"""Those that write into their first array: `Backend.writers`."""
