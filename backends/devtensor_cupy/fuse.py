@@ -52,7 +52,7 @@ class Cuda(Engine):
 
     kind = "cuda"
     Array = cupy.ndarray
-    limit = 1 << 12
+    limit = 1 << 8
     direct = False
 
     def place(self, x: Any) -> Any:
