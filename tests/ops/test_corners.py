@@ -439,3 +439,31 @@ def test_slopes_of_special_functions(name):
     same(lambda m, x: getattr(m.special, name)(x), points)
     if name != "ndtri":
         same(lambda m, x: getattr(m.special, name)(x), np.array([-12.0, -2.0, 6.0]))
+
+
+# ---- exponentials of rows
+
+
+@pytest.mark.parametrize("middle", [0.0, 35.0, -35.0, 80.0, -80.0, 300.0, -300.0])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_softmax_is_exact_wherever_the_scores_are(middle, hidden):
+    x = (4 * floats(40, 20) + middle).astype("float32")
+    if hidden:
+        x[floats(40, 20, seed=1) > 0.5] = -np.inf
+    exact = torch.tensor(x, dtype=torch.float64).softmax(1).numpy()
+    np.testing.assert_allclose(dt.tensor(x).softmax(1).numpy(), exact, rtol=2e-5)
+    q = np.concatenate([x, np.zeros_like(x)], 1)  # attention of scores that are these
+    unit = np.eye(20, 40).astype("float32")
+    weights = dt.nn.functional.scaled_dot_product_attention(
+        *map(dt.tensor, (np.where(np.isinf(q), -1000, q), unit, unit[:, :20])), scale=1.0
+    )
+    np.testing.assert_allclose(weights.numpy(), exact, rtol=2e-5, atol=1e-20)
+
+
+def test_softmax_of_rows_that_are_all_hidden():
+    x = floats(40, 20).astype("float32")
+    x[3] = -np.inf
+    agree(lambda m: m.tensor(x).softmax(1), rtol=1e-6)
+    x[5, 2] = np.inf
+    x[7, 1] = np.nan
+    agree(lambda m: m.tensor(x).softmax(1), rtol=1e-6)

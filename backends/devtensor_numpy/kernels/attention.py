@@ -11,7 +11,7 @@ import numpy as np
 from ..parts import SLOWEST, each, parts
 from ..quick import ones
 from .linalg import Array, is_half
-from .powers import FAR, within
+from .powers import FAR
 
 
 def attention(
@@ -55,6 +55,7 @@ def attention(
 
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
+LEAST = 1e-15  # The least sum of powers from which on too small ones do not matter as weights.
 FEWEST = 64  # Rows of a causal tile: with fewer, the calls cost more than the keys left out.
 
 
@@ -97,6 +98,7 @@ def fill(
     rows = parts(length, source, min(tile, CACHED))
     one = ones(source, query.dtype)
     factor = query.dtype.type(scale)
+    chosen = mask is not None and mask.dtype == np.bool_
 
     def attend(piece: tuple[slice, slice, slice]) -> None:
         *some, lines = piece
@@ -105,20 +107,23 @@ def fill(
         seen = min(lines.stop, source) if is_causal else source
         across = key[few].swapaxes(2, 3)[..., :seen]
         place = None if weights is None or seen < source else weights[piece]
-        scores = np.matmul(query[piece] * factor, across, out=place)
-        early, square = None, scores[..., lines.start :]
+        early = None
         if is_causal and lines.start < seen:
-            early = earlier(lines.stop - lines.start, scores.dtype)[:, : seen - lines.start]
-        if mask is None and within(scores, FAR):
-            np.exp(scores, out=scores)
+            early = earlier(lines.stop - lines.start, query.dtype)[:, : seen - lines.start]
+        part = None if mask is None else once(mask[piece][..., :seen])
+        bias, shown = (None, part) if chosen else (part, None)
+
+        def scored() -> Array:
+            found = np.matmul(query[piece] * factor, across, out=place)
+            return found if bias is None else np.add(found, bias, out=found)
+
+        scores = scored()
+        if not softmax_unshifted(scores, early, shown, one[:seen]):
+            scores = scored()
+            if shown is not None:
+                np.copyto(scores, -math.inf, where=~shown)
             if early is not None:
-                np.multiply(square, early, out=square)
-            divide(scores, np.matmul(scores, one[:seen]))
-        else:
-            if early is not None:
-                np.copyto(square, -math.inf, where=early == 0)
-            if mask is not None:
-                add_mask(scores, mask[piece][..., :seen])
+                np.copyto(scores[..., lines.start :], -math.inf, where=early == 0)
             softmax_in_place(scores, one[:seen], mask is not None)
         np.matmul(scores, value[few][..., :seen, :], out=output[piece])
         if weights is not None and place is None:
@@ -138,12 +143,29 @@ def earlier(count: int, dtype: np.dtype[Any]) -> Array:
     return found
 
 
-def add_mask(scores: Array, mask: Array) -> None:
-    """Take a mask into the scores, in place."""
-    if mask.dtype == np.bool_:
-        np.copyto(scores, -math.inf, where=~mask)
-    else:
-        np.add(scores, mask, out=scores)
+def once(x: Array) -> Array:
+    """What was broadcast to an array."""
+    return x[tuple([slice(None if step else 1) for step in x.strides])]
+
+
+def softmax_unshifted(scores: Array, early: Array | None, shown: Array | None, one: Array) -> bool:
+    """Softmax of each row in place, if that is exact; zeros where a mask is False.
+
+    `early` is 1 for those of the last columns that count, and else 0.
+    """
+    if not np.maximum.reduce(scores, None) <= FAR:
+        return False
+    np.exp(scores, out=scores)
+    if early is not None:
+        square = scores[..., -early.shape[1] :]
+        np.multiply(square, early, out=square)
+    if shown is not None:
+        np.multiply(scores, shown.astype(scores.dtype), out=scores)
+    total = np.matmul(scores, one)
+    exact = bool(np.minimum.reduce(total, None) >= LEAST)
+    if exact:
+        divide(scores, total)
+    return exact
 
 
 def softmax_in_place(scores: Array, one: Array, masked: bool) -> None:

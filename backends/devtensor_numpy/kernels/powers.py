@@ -6,8 +6,10 @@ import numpy as np
 
 from .linalg import Array
 
-FAR = 40.0
-"""Up to here, and down to its negative, powers neither overflow nor lose digits in a row's sum."""
+FAR = 64.0
+"""Up to here powers do not overflow, nor do sums of them."""
+LOW = -40.0
+"""From here on powers are not too small to have all their digits."""
 FEW = 1 << 9
 NEAR = 8.0
 """Up to here the logarithm of that sum is as exact as with a shift."""
@@ -22,10 +24,12 @@ def within(x: Array, limit: float) -> bool:
 
 def powers(out: Array, x: Array, one: Array) -> Array:
     """Write exponentials of `x`, times a factor to each row, and return the rows' sums."""
-    if within(x, FAR):
+    if x.size > FEW and np.maximum.reduce(x, None) <= FAR:
         np.exp(x, out=out)
-    else:
-        np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
-        np.exp(out, out=out)
-    total: Array = out.dot(one)
-    return total
+        total: Array = out.dot(one)
+        # Where sums are 1 or more, what is too small would be so with a shift.
+        if np.minimum.reduce(total) >= 1 or np.minimum.reduce(x, None) >= LOW:
+            return total
+    np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    return out.dot(one)
