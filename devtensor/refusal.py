@@ -58,7 +58,6 @@ ABSENT = {
     "distributed": ALONE,
     "export": "programs are not turned into graphs; save the state_dict",
     "fx": "graphs are of Python's calls, and no compiler works on them; use Graph and Interpreter",
-    "nn.attention.flex_attention": "use scaled_dot_product_attention with attn_mask",
     "nn.intrinsic": QUANTIZED,
     "nn.parallel": ALONE,
     "nn.qat": QUANTIZED,

@@ -27,6 +27,11 @@ MODULES = {
     "optim": ("Optimizers", "devtensor.optim", ""),
     "optim.lr_scheduler": ("Learning rates", "devtensor.optim.lr_scheduler", ""),
     "utils.data": ("Data loading", "devtensor.utils.data", ""),
+    "nn.attention.flex_attention": (
+        "Attention with scores of one's own",
+        "devtensor.nn.attention.flex_attention",
+        "",
+    ),
     "utils.checkpoint": ("Checkpointing", "devtensor.utils.checkpoint", ""),
     "amp": ("Mixed precision", "devtensor.amp", ""),
     "array_api": ("The array API standard", "devtensor.array_api", ""),
