@@ -92,6 +92,15 @@ def test_convolutions(images, weight, how):
     )  # fmt: skip
 
 
+def test_convolutions_of_half_precision():
+    beside(
+        lambda x, w, b: F.conv2d(x, w, b, padding=1),
+        whole(2, 3, 5, 4, low=-1, high=3, dtype=np.float16),
+        whole(4, 3, 3, 3, low=-1, high=3, dtype=np.float16),
+        whole(4, dtype=np.float16),
+    )  # fmt: skip
+
+
 def test_convolutions_in_parts(monkeypatch):
     from devtensor.ops import conv
 
@@ -375,3 +384,11 @@ def test_large_arrays_are_written_where_they_are(write, dtype):
         with pytest.raises((IndexError, RuntimeError)):
             write(ours, dt.tensor(wrong, device="cuda:0"), dt.tensor(v, device="cuda:0"))
     np.testing.assert_array_equal(ours.cpu().numpy(), x)
+
+
+@pytest.mark.parametrize("dtype", [dt.int64, dt.uint8, dt.float32, dt.float64, dt.float16])
+def test_counted_numbers(dtype):
+    parts = [(0.1, 2.0, 0.3)] if dtype.is_floating_point else []
+    for given in ((7,), (3, 40, 4), (5, -3, -2), (0, 0), *parts):
+        ours, theirs = [dt.arange(*given, dtype=dtype, device=d) for d in ("cuda:0", "cpu")]
+        assert ours.dtype == dtype and ours.tolist() == theirs.tolist()

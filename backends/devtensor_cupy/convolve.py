@@ -12,7 +12,7 @@ from typing import Any
 
 from devtensor.ops import conv as common
 
-from .raw import SOURCES, Source, launch, ordered, type_of
+from .raw import FLOATS, SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy
 from .windows import DIMS, READ, Sizes, columns, images_of
 
@@ -21,8 +21,8 @@ SOURCES["turned"] = Source(
     f"{READ}, const T* __restrict__ bias, const N firsts, const N seconds, const N run",
     "N rest = i; const N k = rest % run; rest /= run;"
     "const N one = rest % firsts, two = rest / firsts;"
-    "const T v = x[(one * seconds + two) * run + k]; out[i] = bias ? v + bias[one] : v;",
-    ("float32", "float64"),
+    "const T v = x[(one * seconds + two) * run + k]; out[i] = bias ? (T)((A)v + (A)bias[one]) : v;",
+    FLOATS,
 )
 
 
@@ -49,7 +49,8 @@ def own(function: Callable[..., Any]) -> Callable[..., Any]:
         if empty or len(size) > DIMS or first.dtype.kind not in "fV":
             given = (first, second) if bias is None else (first, second, bias)
             return plain(xp, *given, **params)
-        if first.itemsize == 2:
+        # What is added up before it is rounded needs no wider type: products do so by themselves.
+        if first.itemsize == 2 and (function is convolution_spread or first.dtype.kind != "f"):
             wide = common.single(xp, first, second, bias)
             return xp.astype(run(xp, *wide, **params), first.dtype)
         return function(first, second, bias, size, (stride, padding, dilation), groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.ops import embedding
 from devtensor.ops import index as common
 
 from .extras_index import cast
@@ -55,6 +56,16 @@ def index_select_at(input: Any, index: Any, dim: int) -> Any:
 
 def index_select_spread(input: Any, index: Any, size: Any, dim: int) -> Any:
     return summed(input, index.reshape(-1), size, dim, False) if size else None
+
+
+def embedding_at(
+    xp: Any, weight: Any, indices: Any, /, padding: int = -1, by_frequency: bool = False
+) -> Any:
+    """`embedding_at`, without reading rows of a list first."""
+    try:
+        return read(weight, 0, indices, False, STRICT)
+    except IndexError:  # which the common kernel says in its words
+        return embedding.embedding_at.op.kernel(xp, weight, indices, padding, by_frequency)
 
 
 def index_spread(input: Any, *indices: Any, size: Any, places: Any) -> Any:
@@ -162,6 +173,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *[changed(plan, STRICT) for plan in CHANGES],
 )  # fmt: skip
 KERNELS = {function.__name__: own(function) for function in FUNCTIONS}
+KERNELS["embedding_at"] = embedding_at
 WRITERS: dict[str, Callable[..., None]] = {
     "put_at": changing(put_at, WRAP),
     **{plan.__name__: changing(plan, STRICT) for plan in CHANGES},

@@ -1,4 +1,4 @@
-"""Elements that are kept or left out by where they stand, or by a mask: one kernel to each."""
+"""Elements made, kept or left out by where they stand, or by a mask: one kernel to each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from devtensor.ops import index, random
+from devtensor.ops import create, index, random
 
 from .lookup import WORDS, word
 from .raw import FLOATS, SOURCES, Source, launch, ordered, type_of
@@ -15,12 +15,24 @@ from .runtime import cupy
 
 __all__ = ["tril", "triu"]
 
+WIDEST = 1 << 63
+
 SOURCES["triangle"] = Source(
     "T* __restrict__ out, const T* __restrict__ x, const N rows, const N columns, "
     "const long long k, const int lower",
     "const long long far = (long long)(i % columns) - (long long)(i / columns % rows);"
     "out[i] = (lower ? far <= k : far >= k) ? x[i] : T();",
     WORDS,
+)
+SOURCES["counted"] = Source(
+    "T* __restrict__ out, const long long start, const long long step",
+    "out[i] = (T)(start + (long long)i * step);",
+    ("int64",),
+)
+SOURCES["spaced"] = Source(
+    "T* __restrict__ out, const double start, const double step",
+    "out[i] = (T)__dadd_rn(__dmul_rn((double)i, step), start);",
+    ("float32", "float64"),
 )
 SOURCES["one_hot"] = Source(
     "long long* __restrict__ out, const I* __restrict__ x, const N classes",
@@ -51,6 +63,22 @@ def triangle(lower: bool) -> Callable[..., Any]:
 tril, triu = triangle(True), triangle(False)
 
 
+def counted(xp: Any, /, start: Any, step: Any, count: int, dtype: Any) -> Any:
+    """`counted`."""
+    native, whole = np.dtype(dtype), isinstance(start, int) and isinstance(step, int)
+    ends = (start, start + step * count) if whole else (0, 0)
+    if native.kind in "iu" and whole and all(-WIDEST <= end < WIDEST for end in ends):
+        name: str | None = "counted"
+    else:
+        name = "spaced" if native.char in "fd" else None
+    if name is None:
+        return create.counted.op.kernel(xp, start, step, count, dtype)
+    out = cupy.empty(count, native)
+    given = (start, step) if name == "counted" else (float(start), float(step))
+    launch(name, out.size, (out, *given), type_of(out))
+    return out
+
+
 def one_hot_at(xp: Any, input: Any, /, num_classes: int) -> Any:
     """`one_hot_at`."""
     if input.dtype.kind not in "iu":
@@ -70,4 +98,6 @@ def dropped(xp: Any, input: Any, mask: Any, /, scale: float) -> Any:
     return out
 
 
-KERNELS: dict[str, Callable[..., Any]] = {"dropped": dropped, "one_hot_at": one_hot_at}
+KERNELS: dict[str, Callable[..., Any]] = {
+    "counted": counted, "dropped": dropped, "one_hot_at": one_hot_at,
+}  # fmt: skip

@@ -141,7 +141,7 @@ COLUMNS = """
         *to = there ? from[((N)a0 * n1 + a1) * n2 + a2] : (T)0;
         to += all;
     }""".replace("$EACH", each("for (int i# = 0; i# < k#; i#++)"))
-add("columns", f"{READ}, const N images, const N channels", COLUMNS, ("float32", "float64"))
+add("columns", f"{READ}, const N images, const N channels", COLUMNS)
 add(
     "images",
     f"{READ}, const N images, const N channels",
