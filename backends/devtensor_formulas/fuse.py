@@ -27,6 +27,8 @@ from .trace import TYPES, Symbol, Trace, Untraceable
 
 MANY = 4096
 """Plans that are kept."""
+CHARS = frozenset([c for c in "?bhilqBHILQefd" if np.dtype(c).name in TYPES])
+"""Types that kernels know, by their letters, which are found sooner than their names."""
 _formulas: dict[Any, Formula] = {}
 _plans: dict[Any, Any] = {}
 
@@ -168,7 +170,7 @@ class Fuser:
 
     def worth(self, x: Any, size: int) -> bool:
         """Whether so many elements are, which come from `x`."""
-        return size >= self.engine.limit and x.dtype.name in TYPES and self.engine.takes_source(x)
+        return size >= self.engine.limit and x.dtype.char in CHARS and self.engine.takes_source(x)
 
     def along(
         self, arrays: list[Any], write: Callable[..., Any], *how: Any, targets: Sequence[Any] = ()
@@ -221,7 +223,7 @@ class Fuser:
         arrays = [condition, x1, x2]
         place = self.engine.place(condition)
         for x in arrays:
-            if x.__class__ is not self.Array or x.dtype.name not in TYPES:
+            if x.__class__ is not self.Array or x.dtype.char not in CHARS:
                 return None
             if self.engine.place(x) != place:
                 return None
@@ -265,6 +267,7 @@ class Fused:
         self.kernel = op.kernel if usual is None else usual
         # The steps of an optimizer share one formula for all parameters, so it is worth while.
         self.least = 1 if op.writes else None
+        self.writes = op.written if op.writes else ()
         self.kinds = "fdebhilBHIL?" if op.name in ROWS else "fd"
         self.name = self.__name__ = op.name
         self.direct = fuser.engine.direct or not op.elementwise
@@ -272,60 +275,35 @@ class Fused:
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
         target = taken(self.name) if AIM.names else None
         targets = [] if target is None else [target]
-        Array, least = self.Array, self.engine.limit if self.least is None else self.least
-        for x in arrays:
-            if x.__class__ is Array and x.size >= least and x.ndim and x.dtype.char in self.kinds:
-                like = x
-                break
+        Array, kinds = self.Array, self.kinds
+        least = self.engine.limit if self.least is None else self.least
+        for like in arrays:
+            if like.__class__ is Array and like.size >= least and like.dtype.char in kinds:
+                if like.ndim:
+                    break
         else:
             if (
                 not self.direct
             ):  # who looks at its arguments is not taken for the library's function
                 arrays[0].shape  # noqa: B018
             return self.kernel(xp, *arrays, **params)
-        if self.op.writes:
-            written = [arrays[n] for n in self.op.written]
-            targets = [x if x.__class__ is Array else None for x in written]  # not the host's
-        return self.run(xp, like, arrays, targets, params)
-
-    def fits(self, like: Any, arrays: tuple[Any, ...]) -> bool:
-        """Whether all arrays are of kinds that kernels know, and in one place."""
-        if not self.engine.takes_source(like):
-            return False
-        where = self.engine.place
-        place = where(like)
-        for x in arrays[: self.count]:
-            if x.__class__ is not self.Array:
-                # The number of an optimizer's step is on the host.
-                if x is not None and not (x.__class__ is np.ndarray and not x.ndim):
-                    return False
-            elif not x.size or x.dtype.name not in TYPES or where(x) != place:
-                return False
-        return True
-
-    def warns(self, x: Any, params: dict[str, Any]) -> bool:
-        """Whether the operation has a warning, which a plan that is kept would give only once."""
-        if self.op.name not in ("variance", "deviation"):
-            return False
-        return count(x.shape, params.get("dim")) <= params.get("correction", 0)
-
-    def run(
-        self, xp: Any, like: Any, arrays: tuple[Any, ...], targets: list[Any],
-        params: dict[str, Any],
-    ) -> Any:  # fmt: skip
-        """Run the kernels that are the formula for arrays like these."""
-        fuser, Array = self.fuser, self.Array
+        fuser = self.fuser
         given = [x for x in arrays[: self.count] if x.__class__ is Array]
+        if self.writes:
+            written = [arrays[n] for n in self.writes]
+            targets = [x if x.__class__ is Array else None for x in written]  # not the host's
         if targets and not fuser.can_be_written(targets, given):
             targets = []
-        signature = fuser.signature
-        key: Any
+        signature, lies = fuser.signature, fuser.lies
+        key: Any = [self]
         try:
-            key = self, *map(signature, arrays)
+            for x in arrays:
+                key.append(lies(x) if x.__class__ is Array else signature(x))
             if targets:
-                key = *key, "targets", *map(signature, targets)
+                key += "targets", *map(signature, targets)
             if params:
-                key = *key, *params, *map(signature, params.values())
+                key += *params, *map(signature, params.values())
+            key = tuple(key)
             found: Any = _plans.get(key)
         except TypeError:
             key = found = None
@@ -338,6 +316,27 @@ class Fused:
             if key is not None:
                 keep(key, found)
         return found.run(given, targets) if found else self.kernel(xp, *arrays, **params)
+
+    def fits(self, like: Any, arrays: tuple[Any, ...]) -> bool:
+        """Whether all arrays are of kinds that kernels know, and in one place."""
+        if not self.engine.takes_source(like):
+            return False
+        where = self.engine.place
+        place = where(like)
+        for x in arrays[: self.count]:
+            if x.__class__ is not self.Array:
+                # The number of an optimizer's step is on the host.
+                if x is not None and not (x.__class__ is np.ndarray and not x.ndim):
+                    return False
+            elif not x.size or x.dtype.char not in CHARS or where(x) != place:
+                return False
+        return True
+
+    def warns(self, x: Any, params: dict[str, Any]) -> bool:
+        """Whether the operation has a warning, which a plan that is kept would give only once."""
+        if self.op.name not in ("variance", "deviation"):
+            return False
+        return count(x.shape, params.get("dim")) <= params.get("correction", 0)
 
     def planned(
         self, xp: Any, like: Any, arrays: tuple[Any, ...], given: list[Any], targets: list[Any],
