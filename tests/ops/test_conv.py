@@ -99,6 +99,7 @@ def limits(request, monkeypatch):
     monkeypatch.setattr(lines, "SHORTEST", pick.choice([1, 1, 16]))
     monkeypatch.setattr(numpy_kernels, "FEW", pick.choice([0, 256]))
     monkeypatch.setattr(numpy_kernels, "FEW_SPOTS", pick.choice([0, 0, 1 << 15]))
+    monkeypatch.setattr(numpy_kernels, "FEW_PRODUCTS", pick.choice([0, 1 << 10]))
     monkeypatch.setattr(common, "COLUMNS", pick.choice([10, 1 << 26]))
     windows.layout.cache_clear()
     yield

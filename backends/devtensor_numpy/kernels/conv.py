@@ -15,6 +15,7 @@ from .lines import convolved, in_lines, phases, spreads_by_phases
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW = 48  # Columns of an image below which several images make one product.
+FEW_PRODUCTS = 1 << 10  # Elements of a weight whose gradient is one product for each image.
 
 
 def is_small(batch: int, channels: int, kernel: Sizes, out: Sizes) -> bool:
@@ -210,9 +211,13 @@ def convolution_weight(
     batch, channels, *sizes = input.shape
     outputs, out = g.shape[1], g.shape[2:]
     total: Array | None = None
+    small = is_small(batch, channels, size, out)
+    # The library is slow at a few long rows; without a sum over images they are not that long.
+    one = groups == 1 and channels * math.prod(size) * outputs <= FEW_PRODUCTS
+    by_image = one and not small and math.prod(out) >= FEW
     if 0 in (*input.shape, *g.shape, *size):
         pass
-    elif is_small(batch, channels, size, out):
+    elif small:
         few = spots(channels, tuple(sizes), size, out, stride, padding, dilation)
         columns = few.columns(input).reshape(batch, groups, -1, math.prod(out))
         g = g.reshape(batch, groups, outputs // groups, -1).swapaxes(2, 3)
@@ -223,10 +228,15 @@ def convolution_weight(
 
             def add_up(piece: Piece, found: dict[int, Array] = found) -> None:
                 some, rows, plan = piece
+                slope = plan.framed(g[some, :, rows])
+                if by_image:
+                    columns = columns_of(plan, np.ascontiguousarray(input[some]), 1)[:, 0]
+                    part = slope.reshape(len(slope), outputs, -1)
+                    products = np.matmul(columns, part.swapaxes(1, 2))
+                    found[some.start] = np.add.reduce(products, 0, keepdims=True)
+                    return
                 columns = columns_by_channel(plan, input[some], groups)
-                part = swapped("g", plan.framed(g[some, :, rows])).reshape(
-                    groups, outputs // groups, -1
-                )
+                part = swapped("g", slope).reshape(groups, outputs // groups, -1)
                 found[some.start] = np.matmul(columns, part.swapaxes(1, 2))
 
             each(add_up, *band)
@@ -236,6 +246,9 @@ def convolution_weight(
     shape = (outputs, channels // groups, *size)
     if total is None:
         return np.zeros(shape, input.dtype)
+    if by_image:
+        total = total.reshape(*size, channels, outputs)
+        return np.ascontiguousarray(total.transpose(-1, -2, *range(len(size))))
     return np.ascontiguousarray(total.swapaxes(1, 2)).reshape(shape)
 
 
