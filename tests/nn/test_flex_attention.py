@@ -15,6 +15,11 @@ def flex(t):
     return import_module(f"{t.__name__}.nn.attention.flex_attention")
 
 
+def place(t):
+    """The default device; PyTorch's masks would be made for an accelerator."""
+    return t.get_default_device()
+
+
 def causal(b, h, q, kv):
     return q >= kv
 
@@ -32,14 +37,18 @@ CASES = {
     "distance": lambda t: {"score_mod": lambda s, b, h, q, kv: s + (kv - q) * t.exp2(-(h + 1.0))},
     "caps": lambda t: {"score_mod": lambda s, b, h, q, kv: 2 * t.tanh(s / 2)},
     "where": lambda t: {"score_mod": lambda s, b, h, q, kv: t.where(q >= kv, s, -float("inf"))},
-    "causal": lambda t: {"block_mask": flex(t).create_block_mask(causal, None, None, 6, 9, "cpu")},
+    "causal": lambda t: {
+        "block_mask": flex(t).create_block_mask(causal, None, None, 6, 9, place(t))
+    },
     "documents": lambda t: {
         "block_mask": flex(t).create_block_mask(
-            flex(t).and_masks(near, documents(t)), 2, 4, 6, 9, "cpu", BLOCK_SIZE=4
+            flex(t).and_masks(near, documents(t)), 2, 4, 6, 9, place(t), BLOCK_SIZE=4
         )
     },
     "nothing": lambda t: {
-        "block_mask": flex(t).create_block_mask(lambda b, h, q, kv: q > kv, None, None, 6, 9, "cpu")
+        "block_mask": flex(t).create_block_mask(
+            lambda b, h, q, kv: q > kv, None, None, 6, 9, place(t)
+        )
     },
     "scale": lambda t: {"scale": 0.3},
 }
@@ -58,7 +67,7 @@ def test_attention(case, gqa):
     for t in (torch, dt):
         heads = 2 if gqa else 4
         shapes = [(2, 4, 6, 8), (2, heads, 9, 8), (2, heads, 9, 5)]
-        x = [t.tensor(values(k, *shape), device="cpu") for k, shape in enumerate(shapes)]
+        x = [t.tensor(values(k, *shape)) for k, shape in enumerate(shapes)]
         out, lse = flex(t).flex_attention(*x, enable_gqa=gqa, return_lse=True, **case(t))
         found.append([np.asarray(y.tolist()) for y in (out, lse)])
     for theirs, ours in zip(*found, strict=True):
@@ -68,7 +77,7 @@ def test_attention(case, gqa):
 @pytest.mark.parametrize("name", ["caps", "documents", "nothing"])
 def test_slopes(name):
     shapes = [(2, 4, 6, 3), (2, 4, 9, 3), (2, 4, 9, 2)]
-    x = [dt.tensor(values(k, *s), device="cpu").requires_grad_() for k, s in enumerate(shapes)]
+    x = [dt.tensor(values(k, *s)).requires_grad_() for k, s in enumerate(shapes)]
     asked = CASES[name](dt)  # PyTorch has no way back on the cpu
     assert dt.autograd.gradcheck(lambda *x: flex(dt).flex_attention(*x, **asked), x, fast_mode=True)
 
@@ -85,15 +94,15 @@ def test_a_learned_bias_has_a_gradient():
 @BOTH
 def test_blocks_of_masks(t):
     f = flex(t)
-    made = f.create_block_mask(causal, 1, 1, 10, 10, "cpu", BLOCK_SIZE=4)  # no whole last blocks
+    made = f.create_block_mask(causal, 1, 1, 10, 10, place(t), BLOCK_SIZE=4)  # no whole last blocks
     assert made.kv_num_blocks.tolist() == [[[1, 1, 3]]] and made.shape == (1, 1, 10, 10)
-    made = f.create_block_mask(causal, 1, 1, 12, 12, "cpu", BLOCK_SIZE=4)
+    made = f.create_block_mask(causal, 1, 1, 12, 12, place(t), BLOCK_SIZE=4)
     assert made.kv_num_blocks.tolist() == [[[1, 1, 1]]]
     assert made.full_kv_num_blocks.tolist() == [[[0, 1, 2]]]
     assert made.to_dense().int().tolist() == [[[[1, 0, 0], [1, 1, 0], [1, 1, 1]]]]
     assert made.sparsity() == pytest.approx(100 / 3) and made.numel() == 144
     assert made[0, 0, :2].kv_num_blocks.tolist() == [[[1, 1]]]
-    mask = f.create_mask(f.or_masks(causal, near), 1, 2, 3, 3, "cpu")
+    mask = f.create_mask(f.or_masks(causal, near), 1, 2, 3, 3, place(t))
     assert mask.int().tolist()[0][0] == [[1, 1, 1]] * 3
     scores = f.create_mask(
         lambda s, b, h, q, kv: t.where(q == kv, s, -float("inf")), 1, 1, 2, 2, "cpu"
