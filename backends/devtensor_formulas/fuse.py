@@ -278,9 +278,9 @@ class Fused:
         Array, kinds = self.Array, self.kinds
         least = self.engine.limit if self.least is None else self.least
         for like in arrays:
-            if like.__class__ is Array and like.size >= least and like.dtype.char in kinds:
-                if like.ndim:
-                    break
+            known = like.__class__ is Array and like.size >= least and like.dtype.char in kinds
+            if known and like.ndim:
+                break
         else:
             if (
                 not self.direct
