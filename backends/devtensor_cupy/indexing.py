@@ -114,9 +114,12 @@ def scatter_add_at(input: Any, index: Any, src: Any, dim: int) -> Change | None:
     return scattered(input, index, src, dim, True)
 
 
-def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Change:
-    source = cast(common.times(cupy, source, alpha) if alpha != 1 else source, input.dtype)
-    return dim, index.reshape(-1), source, False, True
+def index_add_at(input: Any, index: Any, source: Any, dim: int, alpha: Any = 1) -> Change | None:
+    if alpha != 1:
+        if source.dtype.kind == "u" and alpha < 0:
+            return None
+        source = source * alpha
+    return dim, index.reshape(-1), cast(source, input.dtype), False, True
 
 
 def index_copy_at(input: Any, index: Any, source: Any, dim: int) -> Change:
