@@ -370,7 +370,7 @@ NVRTC = """
 
 @pytest.mark.skipif(not find_spec("cupy"), reason="CuPy is not installed")
 @pytest.mark.timeout(300)
-def test_nvidias_compiler_takes_them():
+def test_formulas_compile_for_three_generations_of_gpus():
     said = python(NVRTC, 280)
     if said.startswith("absent"):
         pytest.skip(devices.missing("nvrtc", said))

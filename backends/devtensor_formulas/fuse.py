@@ -282,9 +282,7 @@ class Fused:
             if known and like.ndim:
                 break
         else:
-            if (
-                not self.direct
-            ):  # who looks at its arguments is not taken for the library's function
+            if not self.direct:  # who looks at arguments is not taken for the library's function
                 arrays[0].shape  # noqa: B018
             return self.kernel(xp, *arrays, **params)
         fuser = self.fuser
