@@ -114,7 +114,7 @@ def convolution(
         matrix = weight.reshape(groups, outputs // groups, -1)
         np.matmul(matrix, columns, out=result.reshape(batch, groups, outputs // groups, -1))
         return result if bias is None else np.add(result, bias, out=result)
-    if in_lines(kernel, size, dilation):
+    if in_lines(outputs // groups, kernel, size, dilation):
         convolved(input, weight, result, stride, padding, dilation[1], groups)
         return result if bias is None else np.add(result, bias, out=result)
     channels_first = by_channel(batch, size, weight)

@@ -22,11 +22,14 @@ from .linalg import Array
 from .windows import COLUMNS, PRODUCT, WASTE, Sizes, last, scratch
 
 SHORTEST = 16  # Places in a line: with fewer, its products cost more than their elements.
+MOST = 12  # Outputs to a line of a window: with more, larger products save more than copies cost.
 
 
-def in_lines(kernel: Sizes, out: Sizes, dilation: Sizes) -> bool:
-    """Whether a convolution is better computed line by line."""
-    return len(kernel) == 2 and kernel[0] > 1 and dilation[0] == 1 and out[1] >= SHORTEST
+def in_lines(outputs: int, kernel: Sizes, out: Sizes, dilation: Sizes) -> bool:
+    """Whether a convolution is better computed line by line, by a group's outputs."""
+    if len(kernel) != 2 or kernel[0] == 1 or dilation[0] != 1:
+        return False
+    return out[1] >= SHORTEST and outputs <= MOST * kernel[0]
 
 
 def convolved(
@@ -40,6 +43,7 @@ def convolved(
     images = images.reshape(batch, groups, many, *sizes)
     result = result.reshape(batch, groups, outputs // groups, height, width).swapaxes(2, 3)
     matrix = np.moveaxis(weight, 1, -1).reshape(groups, 1, outputs // groups, -1)
+    matrix = np.ascontiguousarray(matrix)  # A flipped one may still be flipped.
 
     def fill(piece: tuple[slice, slice]) -> None:
         some, rows = piece
@@ -131,8 +135,10 @@ def spreads_by_phases(
 
     They lay out windows of what comes in, and else those of the result would be added up.
     """
-    turns = math.prod(stride)
-    if set(dilation) != {1} or (turns == 1 and not in_lines(weight.shape[2:], size, dilation)):
+    turns, many = math.prod(stride), weight.shape[1]
+    if set(dilation) != {1} or (
+        turns == 1 and not in_lines(many, weight.shape[2:], size, dilation)
+    ):
         return False
     few = math.prod(size) <= WASTE * math.prod(out) * turns
-    return few and weight.shape[1] * turns >= weight.shape[0] // groups
+    return few and many * turns >= weight.shape[0] // groups
