@@ -111,6 +111,11 @@ SOURCES["first"] = Source(
     SAMPLES,
     FORM,
 )
+ORDER = """
+__device__ void order_(unsigned long long& u, unsigned long long& v, bool up) {
+    if ((u > v) == up) { const unsigned long long w = u; u = v; v = w; }
+}
+"""
 # Or puts a row in order in its own memory, by Batcher's network that merges both ways.
 SOURCES["network"] = Source(
     "T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, "
@@ -133,15 +138,31 @@ SOURCES["network"] = Source(
         places[j] = j;
     }
 #endif
-    for (unsigned int run = 2; run <= length; run *= 2)
-        for (unsigned int far = run / 2; far; far /= 2) {
+    for (unsigned int run = 2; run <= length; run *= 2) {
+        unsigned int far = run / 2;
+#if NARROW
+        // Two steps at once, by four elements each, so that memory is gone through half as often.
+        for (; far >= 2; far /= 4) {
+            const unsigned int near = far / 2;
+            __syncthreads();
+            for (unsigned int four = t; four < length / 4; four += step) {
+                const unsigned int low = four & (near - 1), a = 4 * (four - low) + low;
+                const bool up = !(a & run);
+                unsigned long long u = forms[a], v = forms[a + near];
+                unsigned long long w = forms[a + far], z = forms[a + far + near];
+                order_(u, w, up); order_(v, z, up); order_(u, v, up); order_(w, z, up);
+                forms[a] = u; forms[a + near] = v; forms[a + far] = w; forms[a + far + near] = z;
+            }
+        }
+#endif
+        for (; far; far /= 2) {
             __syncthreads();
             for (unsigned int pair = t; pair < length / 2; pair += step) {
                 const unsigned int a = 2 * pair - (pair & (far - 1)), b = a + far;
-                const unsigned long long u = forms[a], v = forms[b];
 #if NARROW
-                if ((u > v) == !(a & run)) { forms[a] = v; forms[b] = u; }
+                order_(forms[a], forms[b], !(a & run));
 #else
+                const unsigned long long u = forms[a], v = forms[b];
                 const unsigned short p = places[a], q = places[b];
                 if ((u > v || (u == v && p > q)) == !(a & run)) {
                     forms[a] = v; forms[b] = u; places[a] = q; places[b] = p;
@@ -149,6 +170,7 @@ SOURCES["network"] = Source(
 #endif
             }
         }
+    }
     __syncthreads();
     for (unsigned int j = t; j < many; j += step) {
 #if NARROW
@@ -160,7 +182,7 @@ SOURCES["network"] = Source(
         if (out) out[at] = line[p * inner];
     }""",
     SAMPLES,
-    FORM,
+    FORM + ORDER,
 )
 
 
