@@ -97,6 +97,7 @@ def limits(request, monkeypatch):
         monkeypatch.setattr(room, "COLUMNS", pick.choice([20, 200, 1 << 19]))
         monkeypatch.setattr(room, "WASTE", pick.choice([1, 1.6, 10]))
     monkeypatch.setattr(lines, "SHORTEST", pick.choice([1, 1, 16]))
+    monkeypatch.setattr(lines, "PRODUCTS", pick.choice([1, 100, 1 << 20]))
     monkeypatch.setattr(numpy_kernels, "FEW", pick.choice([0, 256]))
     monkeypatch.setattr(numpy_kernels, "FEW_SPOTS", pick.choice([0, 0, 1 << 15]))
     monkeypatch.setattr(numpy_kernels, "FEW_PRODUCTS", pick.choice([0, 1 << 10]))

@@ -11,7 +11,14 @@ import numpy as np
 from ..parts import each
 from ..quick import ones
 from .linalg import Array, is_half
-from .lines import convolved, in_lines, phases, spreads_by_phases
+from .lines import (
+    convolved,
+    in_lines,
+    phases,
+    spreads_by_phases,
+    weighed_in_lines,
+    weight_slope,
+)
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW = 48  # Columns of an image below which several images make one product.
@@ -222,6 +229,8 @@ def convolution_weight(
         columns = few.columns(input).reshape(batch, groups, -1, math.prod(out))
         g = g.reshape(batch, groups, outputs // groups, -1).swapaxes(2, 3)
         total = np.add.reduce(np.matmul(columns, g), 0)
+    elif weighed_in_lines(outputs, channels, size, out, stride, dilation, groups):
+        return weight_slope(input, g, size, stride[1], padding, dilation[1])
     else:
         for band in chunks(batch, channels, tuple(sizes), size, out, stride, padding, dilation):
             found: dict[int, Array] = {}

@@ -22,6 +22,8 @@ from .linalg import Array
 from .windows import COLUMNS, PRODUCT, WASTE, Sizes, last, scratch
 
 SHORTEST = 16  # Places in a line: with fewer, its products cost more than their elements.
+NARROW = 3 << 9  # Elements of a product up to which the library is slow at long sums of many.
+PRODUCTS = 1 << 20  # Multiplications of a product that the library makes without copies.
 MOST = 12  # Outputs to a line of a window: with more, larger products save more than copies cost.
 
 
@@ -67,6 +69,53 @@ def convolved(
     size = line * (bands[0].stop - bands[0].start)
     pieces = [(some, rows) for some in parts(batch, size, COLUMNS // 4) for rows in bands]
     each(fill, pieces, batch * height * line * tall * PRODUCT)
+
+
+def weighed_in_lines(
+    outputs: int, channels: int, kernel: Sizes, out: Sizes, stride: Sizes, dilation: Sizes,
+    groups: int,
+) -> bool:  # fmt: skip
+    """Whether the gradient of a weight is better computed by the lines of its windows."""
+    if groups > 1 or stride[0] > 1 or not in_lines(outputs, kernel, out, dilation):
+        return False
+    return outputs * channels * kernel[1] <= NARROW
+
+
+def weight_slope(
+    images: Array, g: Array, size: Sizes, step: int, padding: Sizes, gap: int
+) -> Array:
+    """The gradient of the weight of a convolution of two dimensions, whose lines lie close."""
+    batch, channels = images.shape[:2]
+    outputs, height, width = g.shape[1:]
+    tall, wide = size
+    most = max(1, PRODUCTS // (outputs * channels * wide * width))
+    found: dict[tuple[int, int], Array] = {}
+
+    def add_up(piece: tuple[slice, slice]) -> None:
+        some, rows = piece
+        slope = g[some, :, rows]
+        few, _, lines, _ = slope.shape
+        shape = (few, wide, channels, lines + tall - 1, width)
+        laid = scratch("columns", shape, images.dtype, images)
+        by_line = laid.transpose(0, 3, 1, 2, 4)[:, None]
+        lay(images[some][:, None], by_line, rows.start - padding[0], step, padding[1], gap)
+        flat = laid.reshape(few, wide * channels, -1)
+        total = np.zeros((tall, wide * channels, outputs), images.dtype)
+        for part in parts(lines, 1, most):
+            right = slope[:, :, part].reshape(few, outputs, -1).swapaxes(1, 2)
+            for y in range(tall):
+                left = flat[:, :, (y + part.start) * width : (y + part.stop) * width]
+                total[y] += np.add.reduce(np.matmul(left, right), 0)
+        found[some.start, rows.start] = total
+
+    line = channels * wide * width
+    bands = parts(height, line, COLUMNS)
+    many = parts(batch, line * (bands[0].stop - bands[0].start), COLUMNS // 2)
+    pieces = [(some, rows) for some in many for rows in bands]
+    each(add_up, pieces, batch * height * line * tall * PRODUCT)
+    summed = np.add.reduce([found[place] for place in sorted(found)])
+    by_place: Array = summed.reshape(tall, wide, channels, outputs).transpose(3, 2, 0, 1)
+    return np.ascontiguousarray(by_place)
 
 
 def lay(images: Array, laid: Array, first: int, step: int, padding: int, gap: int) -> None:
