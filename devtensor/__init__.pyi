@@ -747,6 +747,8 @@ from devtensor.native import dropout_ as dropout_
 from devtensor.sparse import dsmm as dsmm
 from devtensor.native import embedding as embedding
 from devtensor.dispatched import embedding_bag as embedding_bag
+from devtensor.fakequantize import fake_quantize_per_channel_affine as fake_quantize_per_channel_affine
+from devtensor.fakequantize import fake_quantize_per_tensor_affine as fake_quantize_per_tensor_affine
 from devtensor.native import feature_alpha_dropout as feature_alpha_dropout
 from devtensor.native import frobenius_norm as frobenius_norm
 from devtensor.storage import from_file as from_file

@@ -68,6 +68,7 @@ HOMES = {
     "native_layer_norm norm_except_dim nuclear_norm poisson_nll_loss rms_norm "
     "rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell triplet_margin_loss",
     "control": "cond while_loop",
+    "fakequantize": "fake_quantize_per_channel_affine fake_quantize_per_tensor_affine",
     "dispatched": "convolution embedding_bag",
     # These have the same arguments in both places.
     "nn.functional": "bilinear channel_shuffle cosine_similarity pairwise_distance pdist "

@@ -48,6 +48,7 @@ MODULES = {
     ),
     "distributions.transforms": ("Changes of variables", "devtensor.distributions.transforms", ""),
     "masked": ("Masked tensors", "devtensor.masked", ""),
+    "fakequantize": ("Numbers of few bits", "devtensor.fakequantize", ""),
     "_lobpcg": ("Eigenpairs of large matrices", "devtensor._lobpcg", ""),
     "sparse": ("Sparse tensors by name", "devtensor.sparse", ""),
     "signal.windows": ("Windows", "devtensor.signal.windows", ""),

@@ -114,6 +114,7 @@ FLOORS = [
     [
         "_lobpcg",
         "distributions",
+        "fakequantize",
         "masked",
         "quasirandom",
         "signal",
