@@ -284,22 +284,23 @@ def test_what_is_refused_is_not_written():
 
 @needs_device
 @pytest.mark.parametrize(
-    ("name", "options"), [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True})]
+    ("name", "options"),
+    [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("RAdam", {})],  # which has two ways
 )
 def test_a_step_of_an_optimizer_is_one_kernel(name, options, launched):
     random, found = np.random.default_rng(0), []
     arrays = [random.standard_normal((7, 5)).astype(np.float32) for _ in range(2)]
     for place in ("cpu", LAST):
         one, two = [dt.nn.Parameter(dt.tensor(a, device=place)) for a in arrays]
-        parameters = [one, dt.nn.Parameter(two.detach().t())]
+        parameters = [one, dt.nn.Parameter(two.detach().t()), dt.nn.Parameter(two.detach()[0])]
         optimizer = getattr(dt.optim, name)(parameters, lr=0.01, **options)
         where = [x.data_ptr() for x in parameters]
-        for step in range(3):
+        for step in range(8):
             for x in parameters:
                 x.grad = (x.detach() * (step + 1)).sin()
             launched.clear()
             optimizer.step()
-            assert len(launched) == (2 if place == LAST else 0)
+            assert len(launched) == (3 if place == LAST else 0)
         assert where == [x.data_ptr() for x in parameters]
         found.append([x.detach().cpu().numpy() for x in parameters])
     for here, there in zip(*found, strict=True):

@@ -25,6 +25,8 @@ from .formula import ROWS, Formula
 from .plans import Plan
 from .trace import TYPES, Symbol, Trace, Untraceable
 
+SHARED = 64
+"""Numbers of formulas that are kept for arrays of other shapes."""
 MANY = 4096
 """Plans that are kept."""
 CHARS = frozenset([c for c in "?bhilqBHILQefd" if np.dtype(c).name in TYPES])
@@ -41,12 +43,17 @@ class Ready:
     plan : Plan
     numbers, results : list
         Those of the formula; results are symbols, and other things.
+    form : tuple
+        Its steps, whatever the shapes are.
     """
 
-    __slots__ = ("launches", "one", "plan", "rest")
+    __slots__ = ("form", "host", "launches", "numbers", "one", "plan", "rest")
 
-    def __init__(self, plan: Plan, numbers: list[Any], results: list[Any]) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, numbers: list[Any], results: list[Any], form: tuple[Any, ...]
+    ) -> None:
+        self.plan, self.numbers, self.form = plan, numbers, form
+        self.host: Any = None  # the numbers on the host that it was made with
         self.rest = [None if x.__class__ is Symbol else x for x in results]
         self.one = None if plan.several else plan.results[0]
         prepared = plan.engine.prepared
@@ -146,7 +153,7 @@ class Fuser:
         if plan is None:
             plan = Plan(self.engine, trace, results, several, arrays, targets)
             keep(key, plan)
-        return Ready(plan, trace.numbers, results)
+        return Ready(plan, trace.numbers, results, trace.form())
 
     def can_be_written(self, targets: list[Any], given: list[Any]) -> bool:
         """Whether kernels may write to arrays what they make of others, one by one."""
@@ -270,6 +277,7 @@ class Fused:
         self.writes = op.written if op.writes else ()
         self.kinds = "fdebhilBHIL?" if op.name in ROWS else "fd"
         self.name = self.__name__ = op.name
+        self.shared: dict[Any, Ready] = {}
         self.direct = fuser.engine.direct or not op.elementwise
 
     def __call__(self, xp: Any, /, *arrays: Any, **params: Any) -> Any:
@@ -294,9 +302,16 @@ class Fused:
             targets = []
         signature, lies = fuser.signature, fuser.lies
         key: Any = [self]
+        host: tuple[Any, ...] = ()
         try:
             for x in arrays:
-                key.append(lies(x) if x.__class__ is Array else signature(x))
+                if x.__class__ is Array:
+                    key.append(lies(x))
+                elif x.__class__ is np.ndarray and not x.ndim:  # the number of a step
+                    key.append(x.dtype)
+                    host += (x.item(),)
+                else:
+                    key.append(signature(x))
             if targets:
                 key += "targets", *map(signature, targets)
             if params:
@@ -305,9 +320,14 @@ class Fused:
             found: Any = _plans.get(key)
         except TypeError:
             key = found = None
+        if found and host and found.host != host:
+            found = self.renewed(found, host, arrays, params)
         if found is None:
             try:
                 found = self.planned(xp, like, arrays, given, targets, params)
+                if host:
+                    found.host = host
+                    self.share(found, arrays, params)
             except (Untraceable, AttributeError, TypeError):
                 # A step without a counterpart, or an error of the caller's, which comes again.
                 found = False
@@ -335,6 +355,31 @@ class Fused:
         if self.op.name not in ("variance", "deviation"):
             return False
         return count(x.shape, params.get("dim")) <= params.get("correction", 0)
+
+    def values(self, host: Any, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """What decides about the numbers of a formula that knows no shapes."""
+        inputs = arrays[: self.count]
+        kinds = [x.dtype.char if hasattr(x, "dtype") else None for x in inputs]
+        signature = self.fuser.signature
+        named = map(signature, params.values())
+        return host, *kinds, *map(signature, arrays[self.count :]), *params, *named
+
+    def share(self, made: Ready, arrays: tuple[Any, ...], params: dict[str, Any]) -> None:
+        """Let formulas for arrays of other shapes know the numbers of this one."""
+        if len(self.shared) > SHARED:
+            self.shared.clear()
+        self.shared.setdefault(self.values(made.host, arrays, params), made)
+
+    def renewed(
+        self, found: Ready, host: Any, arrays: tuple[Any, ...], params: dict[str, Any]
+    ) -> Ready | None:
+        """The plan with the numbers that another array's has found, if there is such a one."""
+        other = self.shared.get(self.values(host, arrays, params))
+        if other is None or other.form != found.form or found.plan.reduces:
+            return None
+        made = Ready(found.plan, other.numbers, other.rest, found.form)
+        made.host = host
+        return made
 
     def planned(
         self, xp: Any, like: Any, arrays: tuple[Any, ...], given: list[Any], targets: list[Any],

@@ -84,6 +84,7 @@ class Plan:
             self.results.append(there)
         if not self.wanted:
             raise Untraceable("no result")
+        self.reduces = any(node.axes or node.how == "place" for node in self.nodes)
         self.schedule()
         del self.nodes, self.arrays, self.held, self.wanted
 

@@ -113,6 +113,12 @@ class Trace:
         self.numbers.append(value)
         return self.node("number", dtype, (), place=len(self.numbers) - 1)
 
+    def form(self) -> tuple[Any, ...]:
+        """The steps without shapes."""
+        return tuple(
+            [(n.how, n.dtype.char, n.text, n.place, *[m.name for m in n.needs]) for n in self.nodes]
+        )
+
     def signature(self) -> tuple[Any, ...]:
         """What tells formulas apart that are calculated differently."""
         return tuple(
