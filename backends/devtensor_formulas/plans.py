@@ -289,3 +289,51 @@ class Plan:
         source, name, arguments, size, group = program.write(chunks)
         function = self.engine.compiled(self.place, source, name)
         self.launches.append((function, arguments, size, group))
+
+
+class Ready:
+    """A plan with the numbers of a formula.
+
+    Parameters
+    ----------
+    plan : Plan
+    numbers, results : list
+        Those of the formula; results are symbols, and other things.
+    form : tuple
+        Its steps, whatever the shapes are.
+    """
+
+    __slots__ = ("form", "host", "launches", "numbers", "one", "plan", "rest")
+
+    def __init__(
+        self, plan: Plan, numbers: list[Any], results: list[Any], form: tuple[Any, ...]
+    ) -> None:
+        self.plan, self.numbers, self.form = plan, numbers, form
+        self.host: Any = None  # the numbers on the host that it was made with
+        self.rest = [None if x.__class__ is Symbol else x for x in results]
+        self.one = None if plan.several else plan.results[0]
+        prepared = plan.engine.prepared
+        self.launches = [
+            prepared(function, arguments, numbers, size, group)
+            for function, arguments, size, group in plan.launches
+        ]
+
+    def run(self, arrays: list[Any], targets: list[Any]) -> Any:
+        """What the formula gives for some arrays: new ones, or targets."""
+        plan = self.plan
+        engine, place = plan.engine, plan.place
+        if plan.dense:
+            arrays = [engine.ordered(x) if n in plan.dense else x for n, x in enumerate(arrays)]
+        fresh, launch = engine.fresh, engine.launch
+        slots = [*arrays, *targets]
+        for shape, dtype in plan.made:
+            slots.append(fresh(shape, dtype, place))
+        for prepared in self.launches:
+            launch(place, prepared, slots)
+        if self.one is not None:
+            return slots[self.one]
+        results = [
+            x if slot is None else slots[slot]
+            for slot, x in zip(plan.results, self.rest, strict=True)
+        ]
+        return tuple(results)
