@@ -92,9 +92,6 @@ class Buffer(Tensor):
         found: Buffer = memo[id(self)]
         return found
 
-    def __repr__(self) -> str:
-        return "Buffer containing:\n" + super().__repr__()
-
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 

@@ -577,3 +577,7 @@ def test_texts_are_those_of_pytorch():
 
     for ours, theirs in zip(texts(dt, nn), texts(torch, torch.nn), strict=True):
         assert repr(ours) == repr(theirs)
+
+
+def test_buffers_are_shown_as_tensors():
+    assert repr(nn.Buffer(dt.ones(2))) == repr(dt.ones(2))
