@@ -228,6 +228,19 @@ def test_arguments_tell_plans_apart(small):
         assert dt.isnan(x.var(0)).sum() == 0
 
 
+@needs_device
+def test_a_bias_is_added_where_the_product_stands(launched):
+    random = np.random.default_rng(0)
+    x, weight, bias = [random.integers(-4, 5, s).astype("float32") for s in ((40, 8), (20, 8), 20)]
+    there = [dt.tensor(a, device=LAST) for a in (x, weight, bias)]
+    found = dt.nn.functional.linear(*there)
+    assert len(launched) == 1
+    assert np.array_equal(found.cpu().numpy(), x @ weight.T + bias)
+    for wrong in (there[2][:19], there[2].double()):
+        with pytest.raises(RuntimeError):
+            dt.nn.functional.linear(*there[:2], wrong)
+
+
 # ---- in place
 
 CALLS = {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import linalg, reduce
+from devtensor.ops import linear as dense
 from devtensor.ops.arguments import over
 from devtensor_formulas import attention, losses
 
@@ -75,9 +76,22 @@ def matmul(xp: Any, input: Any, other: Any, /) -> Any:
     return linalg.matmul.kernel(xp, input, other)
 
 
+def linear(xp: Any, input: Any, weight: Any, bias: Any = None, /) -> Any:
+    """`linear`; a vector is added to the product where this stands."""
+    common = dense.linear.kernel
+    if weight.ndim != 2 or bias is None or bias.shape != weight.shape[:1]:
+        return common(xp, input, weight, bias)
+    if bias.dtype != weight.dtype:
+        return common(xp, input, weight, bias)  # which refuses it
+    made, found = common(xp, input, weight), None
+    if FUSER.large(made):
+        found = FUSER.along([made, bias], lambda x, y: x + y, "plus", targets=[made])
+    return made + bias if found is None else found
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
-    "amax": extreme("amax"), "amin": extreme("amin"), "matmul": matmul, "mean": mean,
-    "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS,
+    "amax": extreme("amax"), "amin": extreme("amin"), "linear": linear, "matmul": matmul,
+    "mean": mean, "philox": philox, "sum": sum, **convolve.KERNELS, **draws.KERNELS,
     **indexing.KERNELS, **kept.KERNELS, **pools.KERNELS, **resizing.KERNELS, **sorting.KERNELS,
     **attention.kernels(FUSER), **losses.kernels(FUSER, labels.look),
 }  # fmt: skip
