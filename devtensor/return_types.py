@@ -12,21 +12,23 @@ RETURNED: dict[str, Any] = {}
 def returned(name: str, fields: tuple[str, ...]) -> type:
     """The class of several results, which have names and are shown as PyTorch shows them."""
     name = name.removesuffix("_dim")
+    return as_shown(name, type(name, (namedtuple(name, fields),), {"__slots__": ()}))
+
+
+def as_shown(name: str, made: Any) -> Any:
+    """A class of named results under PyTorch's name, shown as there."""
 
     def show(self: Any) -> str:
-        parts = [f"{field}={value!r}" for field, value in zip(fields, self, strict=True)]
+        parts = [f"{field}={value!r}" for field, value in zip(made._fields, self, strict=True)]
         return f"torch.return_types.{name}(\n" + ",\n".join(parts) + ")"
 
-    body = {
-        "__module__": "torch.return_types",
-        "__reduce__": lambda self: (returned_again, (name, tuple(self))),
-        "__repr__": show,
-        "__slots__": (),
-        "n_fields": len(fields),
-        "n_sequence_fields": len(fields),
-        "n_unnamed_fields": 0,
-    }
-    RETURNED[name] = made = type(name, (namedtuple(name, fields),), body)
+    made.__name__ = made.__qualname__ = name
+    made.__module__ = "torch.return_types"
+    made.__reduce__ = lambda self: (returned_again, (name, tuple(self)))
+    made.__repr__ = show
+    made.n_fields = made.n_sequence_fields = len(made._fields)
+    made.n_unnamed_fields = 0
+    RETURNED[name] = made
     return made
 
 

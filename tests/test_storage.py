@@ -68,6 +68,38 @@ def test_results_that_have_names(t):
     assert not hasattr(t.return_types, "shine")
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, x: t.linalg.lu(x),
+        lambda t, x: t.linalg.lu_factor(x),
+        lambda t, x: t.linalg.lu_factor_ex(x),
+        lambda t, x: t.lu_unpack(*t.linalg.lu_factor(x)),
+        lambda t, x: t.linalg.ldl_factor(x),
+        lambda t, x: t.linalg.ldl_factor_ex(x),
+        lambda t, x: t.linalg.inv_ex(x),
+        lambda t, x: t.linalg.solve_ex(x, x),
+        lambda t, x: t.linalg.cholesky_ex(x),
+        lambda t, x: t.linalg.lstsq(x, x[:, :1]),
+        lambda t, x: t.triangular_solve(x, x),
+        lambda t, x: t.geqrf(x),
+        lambda t, x: t.svd(x),
+    ],
+)
+def test_factors_have_the_classes_of_their_functions(call):
+    theirs, ours = (call(t, t.eye(2)) for t in (torch, dt))
+    assert str(type(ours)) == str(type(theirs))
+    shown = [
+        [line.partition("=")[0] for line in repr(x).split("\n") if "=" in line]
+        for x in (ours, theirs)
+    ]
+    assert shown[0] == shown[1] and repr(ours).partition("(")[0] == repr(theirs).partition("(")[0]
+    assert getattr(dt.return_types, type(theirs).__name__) is type(ours)
+    again = pickle.loads(pickle.dumps(ours))
+    assert type(again) is type(ours) and again[0].tolist() == ours[0].tolist()
+
+
 @BOTH
 def test_shapes_are_of_whole_numbers(t):
     assert t.Size([t.tensor(2), 3]) == (2, 3) == t.Size(iter((2, 3)))

@@ -38,6 +38,7 @@ from devtensor.ops.linalg import (
 from devtensor.ops.random import randn
 from devtensor.ops.results import with_out
 from devtensor.ops.shape import cat, diag_embed, movedim, tril, triu
+from devtensor.return_types import as_shown
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -195,7 +196,7 @@ class Triangles(NamedTuple):
     U: Tensor
 
 
-Triangles.__name__ = "linalg_lu"  # as PyTorch shows it
+as_shown("linalg_lu", Triangles)
 
 
 class Factors(NamedTuple):
@@ -205,7 +206,7 @@ class Factors(NamedTuple):
     pivots: Tensor
 
 
-Factors.__name__ = "linalg_lu_factor"  # as PyTorch shows it
+as_shown("linalg_lu_factor", Factors)
 
 
 class FactorsAndInfo(NamedTuple):
@@ -216,7 +217,7 @@ class FactorsAndInfo(NamedTuple):
     info: Tensor
 
 
-FactorsAndInfo.__name__ = "linalg_lu_factor_ex"  # as PyTorch shows it
+as_shown("linalg_lu_factor_ex", FactorsAndInfo)
 
 
 def first_wrong(info: Tensor) -> str:
@@ -340,7 +341,7 @@ class Unpacked(NamedTuple):
     U: Tensor
 
 
-Unpacked.__name__ = "lu_unpack"  # as PyTorch shows it
+as_shown("lu_unpack", Unpacked)
 
 
 @composite(examples=[((3, 3), fixed([2, 2, 3])), ((4, 3), fixed([2, 4, 3]))], oracle=None)
@@ -485,7 +486,7 @@ class Inverse(NamedTuple):
     info: Tensor
 
 
-Inverse.__name__ = "linalg_inv_ex"  # as PyTorch shows it
+as_shown("linalg_inv_ex", Inverse)
 
 
 class Solution(NamedTuple):
@@ -495,7 +496,7 @@ class Solution(NamedTuple):
     info: Tensor
 
 
-Solution.__name__ = "linalg_solve_ex"  # as PyTorch shows it
+as_shown("linalg_solve_ex", Solution)
 
 
 class CholeskyFactor(NamedTuple):
@@ -505,7 +506,7 @@ class CholeskyFactor(NamedTuple):
     info: Tensor
 
 
-CholeskyFactor.__name__ = "linalg_cholesky_ex"  # as PyTorch shows it
+as_shown("linalg_cholesky_ex", CholeskyFactor)
 
 
 def no_info(A: Tensor) -> Tensor:
@@ -759,7 +760,7 @@ class Triangular(NamedTuple):
     cloned_coefficient: Tensor
 
 
-Triangular.__name__ = "triangular_solve"  # as PyTorch shows it
+as_shown("triangular_solve", Triangular)
 
 
 @composite(
@@ -921,7 +922,7 @@ class Reflections(NamedTuple):
     tau: Tensor
 
 
-Reflections.__name__ = "geqrf"  # as PyTorch shows it
+as_shown("geqrf", Reflections)
 
 
 @op(
@@ -1425,7 +1426,7 @@ class LdlFactors(NamedTuple):
     pivots: Tensor
 
 
-LdlFactors.__name__ = "linalg_ldl_factor"  # as PyTorch shows it
+as_shown("linalg_ldl_factor", LdlFactors)
 
 
 class LdlFactorsAndInfo(NamedTuple):
@@ -1436,7 +1437,7 @@ class LdlFactorsAndInfo(NamedTuple):
     info: Tensor
 
 
-LdlFactorsAndInfo.__name__ = "linalg_ldl_factor_ex"  # as PyTorch shows it
+as_shown("linalg_ldl_factor_ex", LdlFactorsAndInfo)
 
 
 def require_ldl(A: Tensor) -> None:

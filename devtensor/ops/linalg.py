@@ -18,6 +18,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import anywhere, axes, axis, over
 from devtensor.ops.elementwise import half
 from devtensor.ops.results import placed, with_out
+from devtensor.return_types import as_shown
 
 if TYPE_CHECKING:
     from devtensor.tensor import Tensor
@@ -2039,7 +2040,7 @@ class LeastSquares(NamedTuple):
     singular_values: Tensor
 
 
-LeastSquares.__name__ = "linalg_lstsq"  # as PyTorch shows it
+as_shown("linalg_lstsq", LeastSquares)
 
 
 @composite(home="linalg", method=False, examples=[((4, 3), (4, 2)), ((2, 4, 3), (2, 4, 1))])
@@ -2495,7 +2496,7 @@ class SingularValues(NamedTuple):
     V: Tensor
 
 
-SingularValues.__name__ = "svd"  # as PyTorch shows it
+as_shown("svd", SingularValues)
 
 
 @composite(method=True, examples=[((4, 3),)])
