@@ -11,10 +11,11 @@ from math import prod
 from typing import Any
 
 from devtensor.ops import conv as common
+from devtensor_formulas.windows import Sizes, convolving
 
 from .raw import FLOATS, SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy
-from .windows import DIMS, READ, Sizes, columns, images_of
+from .windows import READ, columns, images_of
 
 # (first, second, run) as (second, first, run)
 SOURCES["turned"] = Source(
@@ -36,35 +37,13 @@ def turned(x: Any, firsts: int, seconds: int, shape: Sizes, bias: Any = None) ->
     return out
 
 
-def own(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A kernel for arrays that ours are for; of others the common one."""
-    plain = getattr(common, function.__name__).kernel
-
-    def run(
-        xp: Any, first: Any, second: Any, bias: Any = None, /, *, size: Sizes, stride: Sizes,
-        padding: Sizes, dilation: Sizes, groups: int,
-    ) -> Any:  # fmt: skip
-        params = common.params(size, stride, padding, dilation, groups)
-        empty = 0 in (*first.shape, *second.shape, *size)
-        if empty or len(size) > DIMS or first.dtype.kind not in "fV":
-            given = (first, second) if bias is None else (first, second, bias)
-            return plain(xp, *given, **params)
-        # What is added up before it is rounded needs no wider type: products do so by themselves.
-        if first.itemsize == 2 and (function is convolution_spread or first.dtype.kind != "f"):
-            wide = common.single(xp, first, second, bias)
-            return xp.astype(run(xp, *wide, **params), first.dtype)
-        return function(first, second, bias, size, (stride, padding, dilation), groups)
-
-    return run
-
-
 def product(left: Any, right: Any, groups: int) -> Any:
     """The product of matrices, one to a group."""
     return left[0] @ right[0] if groups == 1 else left @ right
 
 
 def convolution(
-    input: Any, weight: Any, bias: Any, size: Sizes, where: tuple[Sizes, ...], groups: int
+    xp: Any, input: Any, weight: Any, bias: Any, size: Sizes, where: tuple[Sizes, ...], groups: int
 ) -> Any:
     """`convolution`."""
     (outputs, *_), kernel = weight.shape, weight.shape[2:]
@@ -80,7 +59,7 @@ def convolution(
 
 
 def convolution_spread(
-    input: Any, weight: Any, bias: Any, size: Sizes, where: tuple[Sizes, ...], groups: int
+    xp: Any, input: Any, weight: Any, bias: Any, size: Sizes, where: tuple[Sizes, ...], groups: int
 ) -> Any:
     """`convolution_spread`."""
     outputs, many, *kernel = weight.shape
@@ -94,11 +73,11 @@ def convolution_spread(
         laid = product(matrix, lined, groups)
         parts.append(images_of(laid, n, channels, (size, out, tuple(kernel), *where)))
     found = parts[0] if len(parts) == 1 else cupy.concatenate(parts)
-    return common.with_bias(cupy, found, bias)
+    return common.with_bias(xp, found, bias)
 
 
 def convolution_weight(
-    input: Any, grad: Any, _: None, size: Sizes, where: tuple[Sizes, ...], groups: int
+    xp: Any, input: Any, grad: Any, _: None, size: Sizes, where: tuple[Sizes, ...], groups: int
 ) -> Any:
     """`convolution_weight`."""
     outputs, out = grad.shape[1], grad.shape[2:]
@@ -114,7 +93,25 @@ def convolution_weight(
     return total.reshape(outputs, input.shape[1] // groups, *size)
 
 
-FUNCTIONS: tuple[Any, ...] = (convolution, convolution_spread, convolution_weight)
+def takes(x: Any) -> bool:
+    """Whether there are kernels for arrays like this."""
+    return x.dtype.kind in "fV"
+
+
+def adds(x: Any) -> bool:
+    """Whether what is added up of an array needs more digits than it has."""
+    return bool(x.itemsize == 2)
+
+
+def sums(x: Any) -> bool:
+    """The same, of products alone, which add up in single precision by themselves."""
+    return bool(x.dtype.kind != "f")
+
+
+FUNCTIONS: tuple[tuple[Any, Any], ...] = (
+    (convolution, sums), (convolution_spread, adds), (convolution_weight, sums),
+)  # fmt: skip
 KERNELS: dict[str, Callable[..., Any]] = {
-    function.__name__: own(function) for function in FUNCTIONS
+    function.__name__: convolving(function, getattr(common, function.__name__).kernel, takes, wider)
+    for function, wider in FUNCTIONS
 }

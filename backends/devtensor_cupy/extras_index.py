@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from devtensor_formulas import keys
+
 from . import masks
 from .lookup import WIDER, checked, read, write
 from .memory import contiguous, forward, view_as_real
@@ -73,15 +75,8 @@ def key_of(x: Any, key: Any) -> tuple[Any, ...]:
 
 def alone(x: Any, key: Any) -> tuple[int, Any] | None:
     """The dimension and the array of a key with one array of whole numbers; None for others."""
-    axis, found = 0, None
-    for place, part in enumerate(key if key.__class__ is tuple else (key,)):
-        if isinstance(part, cupy.ndarray) and part.dtype.kind in "iu" and found is None:
-            axis, found = place, part
-        elif part is Ellipsis and found is not None:
-            break
-        elif part.__class__ is not slice or part != slice(None):
-            return None
-    return None if found is None or axis >= x.ndim else (axis, found)
+    found = keys.alone(key, cupy.ndarray, "iu")
+    return found if found is not None and found[0] < x.ndim else None
 
 
 def get(x: Any, key: Any, /) -> Any:
@@ -97,7 +92,7 @@ def get(x: Any, key: Any, /) -> Any:
     one = alone(x, key)
     if one is not None:
         return read(x, *one, False)
-    marked = masks.alone(x, key)
+    marked = keys.alone_mask(x, key, cupy.ndarray)
     if marked is not None:
         return masks.chosen(x, *marked)
     try:
@@ -122,7 +117,7 @@ def put(x: Any, key: Any, values: Any, accumulate: bool = False, /) -> Any:
         shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
         write(out, axis, index, cupy.broadcast_to(values, shape), False, accumulate)
         return out
-    marked = masks.alone(x, key)
+    marked = keys.alone_mask(x, key, cupy.ndarray)
     if marked is not None and marked[1].ndim == x.ndim and not accumulate:
         return masks.replaced(x, marked[1], values)
     key = key_of(x, key)

@@ -171,23 +171,6 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
     return tuple([found[:, d] for d in range(x.ndim)])
 
 
-def alone(x: Any, key: Any) -> tuple[int, Any] | None:
-    """The dimension where the mask of a key begins that has nothing beside; None for others."""
-    axis, mask = 0, None
-    for part in key if key.__class__ is tuple else (key,):
-        if isinstance(part, cupy.ndarray) and mask is None and part.dtype.kind == "b" and part.ndim:
-            mask = part
-        elif part is Ellipsis and mask is not None:
-            break
-        elif part.__class__ is not slice or part != slice(None):
-            return None
-        elif mask is None:
-            axis += 1
-    if mask is None or mask.shape != x.shape[axis : axis + mask.ndim]:
-        return None
-    return axis, mask
-
-
 def chosen(x: Any, axis: int, mask: Any) -> Any:
     """Slices of `x` where a mask of some dimensions is true."""
     found = Marked(mask)

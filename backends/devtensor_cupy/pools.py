@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from devtensor.ops import pool as common
+from devtensor_formulas import windows
+from devtensor_formulas.windows import DIMS, Sizes, each
 
 from .raw import FLOATS, SOURCES, Source, brief, launch, ordered, type_of
 from .runtime import cupy
-from .windows import DIMS, READ, Sizes, each, place, walked
+from .windows import READ, place, walked
 
 # ---- windows that divide a plane
 
@@ -49,7 +49,7 @@ SOURCES["share"] = Source(
 )
 SOURCES["share_spread"] = Source(f"{READ}, {PARTS}", SHARES, FLOATS)
 SOURCES["share_max"] = Source(
-    f"{READ}, long long* __restrict__ which, {PARTS}",
+    f"T* __restrict__ out, long long* __restrict__ which, const T* __restrict__ x, {PARTS}",
     SHARE.replace("$FIRST", "A best = 0; long long best_of = -1;").replace(
         "$TURN", "if (best_of < 0 || v > best || v != v) { best = v; best_of = at; }"
     )
@@ -58,132 +58,30 @@ SOURCES["share_max"] = Source(
 )
 
 
-def shared(
-    name: str, x: Any, shape: Sizes, sizes: Sizes, size: Sizes, given: tuple[Any, ...] = ()
-) -> Any:
+def shared(name: str, like: Any, shape: Sizes, given: list[Any], sizes: Sizes, size: Sizes) -> Any:
     """A new array, each of its elements made of windows that divide planes."""
-    out = cupy.empty(shape, x.dtype)
-    parts = [(1,) * (DIMS - len(part)) + tuple(part) for part in (sizes, size)]
-    numbers = [part[d] for d in range(DIMS) for part in parts]
-    launch(name, out.size, (out, ordered(x), *given, *numbers), type_of(x), most=x.size)
+    out = cupy.empty(shape, like.dtype)
+    args = (out, *given, *windows.numbers(sizes, size))
+    launch(name, out.size, args, type_of(like), most=like.size)
     return out
 
 
-# ---- the operations
-
-WHERE = ("kernel", "size", "sizes")
-"""Parameters with a number to each dimension."""
+POOLS = windows.Pools(walked, shared, ordered)
 
 
-def own(kinds: str = "f") -> Callable[[Any], Callable[..., Any]]:
-    """Make a kernel that leaves arrays of other kinds, and empty ones, to the common one."""
+def own(name: str, kinds: str) -> Callable[..., Any]:
+    """A kernel that leaves arrays of other kinds, and empty ones, to the common one."""
+    plain, function = getattr(common, name).kernel, getattr(POOLS, name)
 
-    def decorate(function: Any) -> Callable[..., Any]:
-        plain = getattr(common, function.__name__).kernel
+    def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
+        if x.size and type_of(x) == "bfloat16":
+            return brief(xp, run, x, *which, **params)
+        fits = x.size and x.dtype.kind in kinds and windows.dims_of(params) <= DIMS
+        return (function if fits else plain)(xp, x, *which, **params)
 
-        def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
-            if type_of(x) == "bfloat16" and x.size:
-                return brief(xp, run, x, *which, **params)
-            dims = len(next(params[name] for name in WHERE if name in params))
-            if dims > DIMS or not x.size or x.dtype.kind not in kinds:
-                return plain(xp, x, *which, **params)
-            return function(xp, x, *which, **params)
-
-        run.__name__, run.__doc__ = function.__name__, function.__doc__
-        return run
-
-    return decorate
-
-
-@own("fiu")
-def max_windows(
-    xp: Any, input: Any, /, *, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes,
-    dilation: Sizes, keep: bool = True,
-) -> tuple[Any, Any]:  # fmt: skip
-    """`max_windows`."""
-    dims = len(size)
-    shape = (*input.shape[:-dims], *size)
-    where = (input.shape[-dims:], size, kernel, stride, padding, dilation)
-    which = cupy.empty(shape if keep else (0,), np.int32)
-    name, given = ("max_windows", (which,)) if keep else ("max_alone", ())
-    return walked(name, input, shape, (ordered(input), *given), where), which
-
-
-@own("f")
-def chosen(
-    xp: Any, input: Any, which: Any, /, *, kernel: Sizes, stride: Sizes, padding: Sizes,
-    dilation: Sizes,
-) -> Any:  # fmt: skip
-    """`chosen`."""
-    dims = len(kernel)
-    where = (input.shape[-dims:], which.shape[-dims:], kernel, stride, padding, dilation)
-    given = (ordered(input), ordered(which))
-    return walked("chosen", input, which.shape, given, where, type_of(which))
-
-
-@own("f")
-def chosen_spread(
-    xp: Any, g: Any, which: Any, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes,
-    padding: Sizes, dilation: Sizes,
-) -> Any:  # fmt: skip
-    """`chosen_spread`."""
-    dims = len(kernel)
-    where = (sizes, g.shape[-dims:], kernel, stride, padding, dilation)
-    given = (ordered(g), ordered(which))
-    return walked("chosen_spread", g, (*g.shape[:-dims], *sizes), given, where, type_of(which))
-
-
-@own("f")
-def avg_windows(
-    xp: Any, input: Any, /, *, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes,
-    include_pad: bool, divisor: int | None,
-) -> Any:  # fmt: skip
-    """`avg_windows`."""
-    dims = len(size)
-    where = (input.shape[-dims:], size, kernel, stride, padding, (1,) * dims)
-    given = (ordered(input), int(include_pad), divisor or 0)
-    return walked("mean_windows", input, (*input.shape[:-dims], *size), given, where)
-
-
-@own("f")
-def avg_spread(
-    xp: Any, g: Any, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes,
-    include_pad: bool, divisor: int | None,
-) -> Any:  # fmt: skip
-    """`avg_spread`."""
-    dims = len(sizes)
-    where = (sizes, g.shape[-dims:], kernel, stride, padding, (1,) * dims)
-    given = (ordered(g), int(include_pad), divisor or 0)
-    return walked("mean_spread", g, (*g.shape[:-dims], *sizes), given, where)
-
-
-@own("f")
-def adaptive_avg(xp: Any, input: Any, /, *, size: Sizes) -> Any:
-    """`adaptive_avg`."""
-    dims = len(size)
-    return shared("share", input, (*input.shape[:-dims], *size), input.shape[-dims:], size)
-
-
-@own("f")
-def adaptive_avg_spread(xp: Any, g: Any, /, *, sizes: Sizes) -> Any:
-    """`adaptive_avg_spread`."""
-    dims = len(sizes)
-    return shared("share_spread", g, (*g.shape[:-dims], *sizes), sizes, g.shape[-dims:])
-
-
-@own("f")
-def adaptive_max(xp: Any, input: Any, /, *, size: Sizes) -> tuple[Any, Any]:
-    """`adaptive_max`."""
-    dims = len(size)
-    shape = (*input.shape[:-dims], *size)
-    places = cupy.empty(shape, np.int64)
-    return shared("share_max", input, shape, input.shape[-dims:], size, (places,)), places
+    return run
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        max_windows, chosen, chosen_spread, avg_windows, avg_spread, adaptive_avg,
-        adaptive_avg_spread, adaptive_max,
-    )
-}  # fmt: skip
+    name: own(name, kinds) for name, (kinds, _) in windows.POOLS.items()
+}

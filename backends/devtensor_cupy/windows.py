@@ -2,10 +2,6 @@
 
 With functions of arrays they take a pass, or several, for each place within a window. Here one
 kernel reads or adds up all of them, in the same order.
-
-Along a dimension there are `n` places, and `m` windows of `k` elements, with a step of `s` from one
-to the next and of `d` within one, the first of which starts `p` places before. Kernels have three
-dimensions; further ones in front have a single place.
 """
 
 from __future__ import annotations
@@ -14,21 +10,12 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
+from devtensor_formulas import windows
+from devtensor_formulas.windows import NUMBERS, WIDTH, Sizes, each
+
 from .raw import FLOATS, SOURCES, Source, launch, type_of
 from .runtime import cupy
 
-Sizes = tuple[int, ...]
-DIMS = 3
-
-
-def each(text: str, between: str = " ", dims: int = DIMS) -> str:
-    """A text for each dimension, whose number stands for ``#``."""
-    return between.join([text.replace("#", str(d)) for d in range(dims)])
-
-
-NUMBERS = each(
-    "const int n#, const int m#, const int k#, const int s#, const int p#, const int d#", ", "
-)
 READ = "T* __restrict__ out, const T* __restrict__ x"
 
 
@@ -87,8 +74,8 @@ ORDERED = (*FLOATS, "int8", "int64")
 LARGER = "if (best_of < 0 || v > best || v != v) { best = v; best_of = number; }"
 BEST = "A best = 0; int best_of = -1;"
 add(
-    "max_windows",
-    f"{READ}, int* __restrict__ which",
+    "max",
+    "T* __restrict__ out, int* __restrict__ which, const T* __restrict__ x",
     forth(BEST, LARGER, "out[i] = (T)best; which[i] = max(best_of, 0);"),
     ORDERED,
 )
@@ -109,8 +96,6 @@ add(
         "out[i] = (T)sum;",
     ),
 )
-# How many elements of a window count; the border does with `border`.
-WIDTH = "(min(@ * s# - p# + k#, n# + border * p#) - max(@ * s# - p#, -border * p#))"
 
 
 def area(letter: str) -> str:
@@ -119,7 +104,7 @@ def area(letter: str) -> str:
 
 
 MEANS = f"{READ}, const int border, const int divisor"
-add("mean_windows", MEANS, forth("A sum = 0;", "sum += v;", f"out[i] = (T)(sum / {area('c')});"))
+add("mean", MEANS, forth("A sum = 0;", "sum += v;", f"out[i] = (T)(sum / {area('c')});"))
 add(
     "mean_spread",
     MEANS,
@@ -154,40 +139,20 @@ add(
 
 
 @lru_cache(1024)
-def numbers(
-    sizes: Sizes, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
-) -> Sizes:
+def numbers(*where: Sizes) -> Sizes:
     """The numbers of windows, as kernels take them."""
-    fills = (1, 1, 1, 1, 0, 1)
-    parts = [
-        (fill,) * (DIMS - len(part)) + tuple(part)
-        for part, fill in zip((sizes, size, kernel, stride, padding, dilation), fills, strict=True)
-    ]
-    return tuple([part[d] for d in range(DIMS) for part in parts])
+    return tuple(windows.numbers(*where))
 
 
 def walked(
-    name: str, like: Any, shape: Sizes, given: tuple[Any, ...], where: tuple[Sizes, ...],
-    which: str = "int32",
+    name: str, like: Any, shape: Sizes, given: list[Any], where: tuple[Sizes, ...],
+    which: Any = None,
 ) -> Any:  # fmt: skip
-    """A new array of the type of `like`, made by a kernel with one thread to each element.
-
-    Parameters
-    ----------
-    name : str
-        Of the kernel.
-    like, shape
-        What the array is like.
-    given : tuple
-        What the kernel's parameters name after the result.
-    where : tuple of tuple of int
-        The numbers `n`, `m`, `k`, `s`, `p` and `d` of each dimension.
-    which : str, optional
-        The type of indices.
-    """
+    """What `devtensor_formulas.windows.Pools` asks for, with one thread to each element."""
     out = cupy.empty(shape, like.dtype)
     args = (out, *given, *numbers(*where))
-    launch(name, out.size, args, type_of(like), which, given[0].size)
+    index = "int32" if which is None else which.name
+    launch(name, out.size, args, type_of(like), index, like.size)
     return out
 
 
@@ -203,4 +168,4 @@ def columns(images: Any, where: tuple[Sizes, ...]) -> Any:
 
 def images_of(laid: Any, n: int, channels: int, where: tuple[Sizes, ...]) -> Any:
     """The adjoint of `columns`: images to which the elements of windows are added."""
-    return walked("images", laid, (n, channels, *where[0]), (laid, n, channels), where)
+    return walked("images", laid, (n, channels, *where[0]), [laid, n, channels], where)

@@ -13,6 +13,8 @@ from typing import Any
 import dpnp
 import numpy as np
 
+from devtensor_formulas.keys import alone_mask
+
 from .arithmetic import RUN, joined
 from .launch import TYPES, kernel, launch, signed, takes_source, whole
 from .lookup import TRUST, WIDTHS, Middle, read, write
@@ -162,20 +164,8 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
 
 def alone(x: Any, key: Any) -> tuple[int, Any] | None:
     """A mask, and the dimension where it begins, if a key has nothing beside; else None."""
-    key = key if key.__class__ is tuple else (key,)
-    axis, mask = 0, None
-    for part in key:
-        if part.__class__ is Array and mask is None and part.dtype == np.bool_ and part.ndim:
-            mask = part
-        elif part is Ellipsis and mask is not None:
-            break
-        elif part.__class__ is not slice or part != slice(None):
-            return None
-        elif mask is None:
-            axis += 1
-    if mask is None or mask.shape != x.shape[axis : axis + mask.ndim] or not takes_source(x):
-        return None
-    return axis, mask
+    found = alone_mask(x, key, Array)
+    return found if found is not None and takes_source(x) else None
 
 
 def merged(x: Any, axis: int, dims: int) -> Any:

@@ -2,32 +2,18 @@
 
 With functions of arrays they take passes for each place within a window, and those of dpnp 5 to 50
 times as long as NumPy. Here one kernel reads or adds up all of them, in the same order.
-
-Along a dimension there are `n` places, and `m` windows of `k` elements, with a step of `s` from one
-to the next and of `d` within one, the first of which starts `p` places before. Kernels have three
-dimensions; further ones in front have a single place.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from devtensor_formulas.windows import NUMBERS, Sizes, each, numbers
+
 from .arithmetic import run_of
 from .launch import integer, kernel, launch, whole
 from .native import fresh, wrap
 
-Sizes = tuple[int, ...]
-DIMS = 3
-
-
-def each(text: str, between: str = " ", dims: int = DIMS) -> str:
-    """A text for each dimension, whose number stands for ``#``."""
-    return between.join([text.replace("#", str(d)) for d in range(dims)])
-
-
-NUMBERS = each(
-    "const int n#, const int m#, const int k#, const int s#, const int p#, const int d#", ", "
-)
 LINES = """
 __kernel void $NAME($ARGS, const ulong rows, const ulong run, $NUMBERS) {
     ulong r = get_global_id(0) * run, stop = min(r + run, rows);
@@ -86,8 +72,7 @@ BACK = (
 
 def walked(
     name: str, args: str, body: str, like: Any, shape: Sizes, given: list[Any], back: bool,
-    sizes: Sizes, size: Sizes, window: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes,
-    which: Any = "int32",
+    where: tuple[Sizes, ...], which: Any = "int32",
 ) -> Any:  # fmt: skip
     """A new array of a shape, made row by row.
 
@@ -101,7 +86,7 @@ def walked(
         What `args` names.
     back : bool
         Whether its rows are those of planes, not of windows.
-    sizes, size, window, stride, padding, dilation : tuple of int
+    where : tuple of tuple of int
         The numbers `n`, `m`, `k`, `s`, `p` and `d` of each dimension.
     which : dtype or its name, optional
         What ``$W`` stands for.
@@ -110,13 +95,7 @@ def walked(
     out = wrap(fresh(shape, like.dtype, queue))
     if not out.size:
         return out
-    parts = [
-        (fill,) * (DIMS - len(part)) + tuple(part)
-        for part, fill in zip(
-            (sizes, size, window, stride, padding, dilation), (1, 1, 1, 1, 0, 1), strict=True
-        )
-    ]
-    step = parts[3][-1]
+    step = where[3][-1]
     name = f"{name}_{step if step < 4 else 's'}"
     source = LINES.replace("$BODY", body).replace("$L", "n" if back else "m")
     source = source.replace("$ARGS", f"__global $T* restrict out, {args}").replace("$NAME", name)
@@ -124,6 +103,7 @@ def walked(
     function = kernel(queue, source, name, True, T=like.dtype, W=which)
     rows = out.size // shape[-1]
     run = max(1, run_of(queue) // (4 * shape[-1]))
-    numbers = [integer(part[d]) for d in range(DIMS) for part in parts]
-    launch(queue, function, [out, *given, whole(rows), whole(run), *numbers], (-(-rows // run),))
+    made = [integer(x) if x.__class__ is int else x for x in given]
+    made += [whole(rows), whole(run), *map(integer, numbers(*where))]
+    launch(queue, function, [out, *made], (-(-rows // run),))
     return out

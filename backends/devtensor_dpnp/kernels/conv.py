@@ -9,13 +9,13 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from devtensor.ops import conv as common
+from devtensor.ops.elementwise import half
+from devtensor_formulas.windows import Sizes, convolving, each
 
 from ..launch import takes_source
 from ..memory import ordered
-from ..windows import BACK, DIMS, Sizes, each, walked
+from ..windows import BACK, walked
 
 READ = "__global const $T* restrict x"
 COLUMNS = (
@@ -45,34 +45,16 @@ def columns(images: Any, kernel: Sizes, out: Sizes, *where: Sizes) -> Any:
     """All windows of images (n, channels, *sizes), of shape (n, channels, elements, *out)."""
     shape = (*images.shape[:2], prod(kernel), *out)
     given, sizes = [ordered(images)], images.shape[2:]
-    return walked("columns", READ, COLUMNS, images, shape, given, False, sizes, out, kernel, *where)
+    return walked(
+        "columns", READ, COLUMNS, images, shape, given, False, (sizes, out, kernel, *where)
+    )
 
 
 def images_of(columns: Any, size: Sizes, kernel: Sizes, *where: Sizes) -> Any:
     """The adjoint of `columns`: images of a size to which the elements of windows are added."""
     shape, out = (*columns.shape[:2], *size), columns.shape[3:]
     given = [ordered(columns)]
-    return walked("images", READ, SUMS, columns, shape, given, True, size, out, kernel, *where)
-
-
-def own(function: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """A kernel for arrays that ours are for; of others the plain one."""
-
-    def run(
-        xp: Any, first: Any, second: Any, bias: Any = None, /, *, size: Sizes, stride: Sizes,
-        padding: Sizes, dilation: Sizes, groups: int,
-    ) -> Any:  # fmt: skip
-        params = common.params(size, stride, padding, dilation, groups)
-        empty = 0 in (*first.shape, *second.shape, *size)
-        if empty or len(size) > DIMS or not takes_source(first):
-            given = (first, second) if bias is None else (first, second, bias)
-            return kernel(xp, *given, **params)
-        if first.dtype != np.float16:
-            return function(xp, first, second, bias, size, (stride, padding, dilation), groups)
-        wide = common.single(xp, first, second, bias)
-        return xp.astype(run(xp, *wide, **params), np.float16)
-
-    return run
+    return walked("images", READ, SUMS, columns, shape, given, True, (size, out, kernel, *where))
 
 
 def convolution(
@@ -125,6 +107,8 @@ def convolution_weight(
 
 FUNCTIONS: tuple[Any, ...] = (convolution, convolution_spread, convolution_weight)
 KERNELS: dict[str, Callable[..., Any]] = {
-    function.__name__: own(function, getattr(common, function.__name__).kernel)
+    function.__name__: convolving(
+        function, getattr(common, function.__name__).kernel, takes_source, half
+    )
     for function in FUNCTIONS
 }

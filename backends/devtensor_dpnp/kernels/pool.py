@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from devtensor.ops import pool as common
+from devtensor_formulas import windows
+from devtensor_formulas.windows import DIMS, WIDTH, Sizes, each
 
 from ..arithmetic import run_of
 from ..launch import integer, kernel, launch, takes_source, whole
 from ..memory import ordered
 from ..native import fresh, wrap
-from ..windows import BACK, DIMS, FORTH, NUMBER, Sizes, each, walked
+from ..windows import BACK, FORTH, NUMBER, walked
 
 READ = "__global const $T* restrict x"
 PLANE = (
@@ -73,8 +75,6 @@ BODIES = {
         ),
     ),
 }
-# How many elements of a window count; the border does with `border`.
-WIDTH = "(min(@ * s# - p# + k#, n# + border * p#) - max(@ * s# - p#, -border * p#))"
 
 
 def area(place: str) -> str:
@@ -99,38 +99,18 @@ BODIES |= {
 }
 
 
-def along(name: str, like: Any, shape: Sizes, given: list[Any], *where: Any) -> Any:
+def along(
+    name: str,
+    like: Any,
+    shape: Sizes,
+    given: list[Any],
+    where: tuple[Sizes, ...],
+    which: Any = "int32",
+) -> Any:
     """A new array made row by row."""
     args, body = BODIES[name]
     body = body.replace("$LEAST", LEAST[like.dtype.kind])
-    return walked(f"pool_{name}", args, body, like, shape, given, "spread" in name, *where)
-
-
-def own(kinds: str = "f", wide: bool = True) -> Callable[[Any], Callable[..., Any]]:
-    """Make a kernel that leaves arrays of other kinds, or without source, to the plain one.
-
-    If `wide` is true, it computes in single precision what is stored in half.
-    """
-
-    def decorate(function: Any) -> Callable[..., Any]:
-        plain = getattr(common, function.__name__).kernel
-
-        def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
-            dims = len(next(params[name] for name in WHERE if name in params))
-            if dims > DIMS or not x.size or x.dtype.kind not in kinds or not takes_source(x):
-                return plain(xp, x, *which, **params)
-            if not wide or x.dtype != np.float16:
-                return function(xp, x, *which, **params)
-            return xp.astype(run(xp, xp.astype(x, np.float32), *which, **params), np.float16)
-
-        run.__name__, run.__doc__ = function.__name__, function.__doc__
-        return run
-
-    return decorate
-
-
-WHERE = ("kernel", "size", "sizes")
-"""Parameters with a number to each dimension."""
+    return walked(f"pool_{name}", args, body, like, shape, given, "spread" in name, where, which)
 
 
 # ---- windows that divide a plane, and single elements
@@ -192,112 +172,37 @@ def shared(name: str, like: Any, shape: Sizes, given: list[Any], sizes: Sizes, s
     source = EVERY.replace("$BODY", body).replace("$L", letter).replace("$ARGS", args)
     source = source.replace("$NAME", name).replace("$NUMBERS", PARTS)
     function = kernel(queue, source, f"pool_{name}", True, T=like.dtype)
-    parts = [(1,) * (DIMS - len(part)) + tuple(part) for part in (sizes, size)]
     run = max(1, run_of(queue) // 16)
-    numbers = [integer(part[d]) for d in range(DIMS) for part in parts]
     launch(
         queue,
         function,
-        [out, *given, whole(out.size), whole(run), *numbers],
+        [out, *given, whole(out.size), whole(run), *map(integer, windows.numbers(sizes, size))],
         (-(-out.size // run),),
     )
     return out
 
 
-@own("fiu", wide=False)
-def max_windows(
-    xp: Any, input: Any, /, *, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes,
-    dilation: Sizes, keep: bool = True,
-) -> tuple[Any, Any]:  # fmt: skip
-    """`max_windows`."""
-    dims = len(size)
-    sizes, shape = input.shape[-dims:], (*input.shape[:-dims], *size)
-    where = (sizes, size, kernel, stride, padding, dilation)
-    if not keep:
-        alone = along("max_alone", input, shape, [ordered(input)], *where)
-        return alone, xp.empty((0,), dtype=np.int32)
-    which = xp.empty(shape, dtype=np.int32)
-    return along("max", input, shape, [which, ordered(input)], *where), which
+POOLS = windows.Pools(along, shared, ordered)
 
 
-@own("fiu", wide=False)
-def chosen(
-    xp: Any, input: Any, which: Any, /, *, kernel: Sizes, stride: Sizes, padding: Sizes,
-    dilation: Sizes,
-) -> Any:  # fmt: skip
-    """`chosen`."""
-    dims = len(kernel)
-    where = (input.shape[-dims:], which.shape[-dims:], kernel, stride, padding, dilation)
-    given = [ordered(input), ordered(which)]
-    return along("chosen", input, which.shape, given, *where, which.dtype)
+def own(name: str, kinds: str, adds: bool) -> Callable[..., Any]:
+    """A kernel that leaves arrays of other kinds, or without source, to the plain one.
 
+    What adds up computes in single precision what is stored in half.
+    """
+    plain, function = getattr(common, name).kernel, getattr(POOLS, name)
 
-@own("fiu")
-def chosen_spread(
-    xp: Any, g: Any, which: Any, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes,
-    padding: Sizes, dilation: Sizes,
-) -> Any:  # fmt: skip
-    """`chosen_spread`."""
-    dims = len(kernel)
-    where = (sizes, g.shape[-dims:], kernel, stride, padding, dilation)
-    shape, given = (*g.shape[:-dims], *sizes), [ordered(g), ordered(which)]
-    return along("chosen_spread", g, shape, given, *where, which.dtype)
+    def run(xp: Any, x: Any, /, *which: Any, **params: Any) -> Any:
+        fits = x.size and x.dtype.kind in kinds and takes_source(x)
+        if not fits or windows.dims_of(params) > DIMS:
+            return plain(xp, x, *which, **params)
+        if not adds or x.dtype != np.float16:
+            return function(xp, x, *which, **params)
+        return xp.astype(run(xp, xp.astype(x, np.float32), *which, **params), np.float16)
 
-
-@own()
-def avg_windows(
-    xp: Any, input: Any, /, *, kernel: Sizes, size: Sizes, stride: Sizes, padding: Sizes,
-    include_pad: bool, divisor: int | None,
-) -> Any:  # fmt: skip
-    """`avg_windows`."""
-    dims = len(size)
-    where = (input.shape[-dims:], size, kernel, stride, padding, (1,) * dims)
-    given = [ordered(input), integer(include_pad), integer(divisor or 0)]
-    return along("mean", input, (*input.shape[:-dims], *size), given, *where)
-
-
-@own()
-def avg_spread(
-    xp: Any, g: Any, /, *, sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes,
-    include_pad: bool, divisor: int | None,
-) -> Any:  # fmt: skip
-    """`avg_spread`."""
-    dims = len(sizes)
-    where = (sizes, g.shape[-dims:], kernel, stride, padding, (1,) * dims)
-    given = [ordered(g), integer(include_pad), integer(divisor or 0)]
-    return along("mean_spread", g, (*g.shape[:-dims], *sizes), given, *where)
-
-
-@own()
-def adaptive_avg(xp: Any, input: Any, /, *, size: Sizes) -> Any:
-    """`adaptive_avg`."""
-    dims = len(size)
-    shape = (*input.shape[:-dims], *size)
-    return shared("share", input, shape, [ordered(input)], input.shape[-dims:], size)
-
-
-@own()
-def adaptive_avg_spread(xp: Any, g: Any, /, *, sizes: Sizes) -> Any:
-    """`adaptive_avg_spread`."""
-    dims = len(sizes)
-    shape = (*g.shape[:-dims], *sizes)
-    return shared("share_spread", g, shape, [ordered(g)], sizes, g.shape[-dims:])
-
-
-@own(wide=False)
-def adaptive_max(xp: Any, input: Any, /, *, size: Sizes) -> tuple[Any, Any]:
-    """`adaptive_max`."""
-    dims = len(size)
-    shape = (*input.shape[:-dims], *size)
-    places = xp.empty(shape, dtype=np.int64)
-    given = [places, ordered(input)]
-    return shared("share_max", input, shape, given, input.shape[-dims:], size), places
+    return run
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        max_windows, chosen, chosen_spread, avg_windows, avg_spread, adaptive_avg,
-        adaptive_avg_spread, adaptive_max,
-    )
-}  # fmt: skip
+    name: own(name, *how) for name, how in windows.POOLS.items()
+}
