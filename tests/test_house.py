@@ -249,6 +249,7 @@ def test_files_are_short(file):
 
 LIBRARIES = ("numpy", "cupy", "cupyx", "dpnp", "dpctl", "scipy", "torch", "array_api_strict")
 LIBRARIES += ("ml_dtypes", "numba", "devtensor_numpy", "devtensor_cupy", "devtensor_dpnp")
+LIBRARIES += ("devtensor_formulas",)
 
 
 def every_import(file):
@@ -263,6 +264,14 @@ def every_import(file):
 @pytest.mark.parametrize("file", FILES, ids=module)
 def test_no_array_library_is_named(file):
     assert not set(every_import(file)) & set(LIBRARIES)
+
+
+FORMULAS = sorted((ROOT.parent / "backends" / "devtensor_formulas").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FORMULAS, ids=lambda file: file.stem)
+def test_formulas_know_no_library_of_a_device(file):
+    assert set(every_import(file)) & set(LIBRARIES) <= {"numpy"}
 
 
 ABOVE = [file for file in FILES if module(file).split(".")[0] in ("nn", "optim", "utils")]
