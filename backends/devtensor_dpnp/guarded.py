@@ -61,7 +61,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     if x.dtype.kind == "c" and x.dtype != dtype and np.dtype(dtype).kind != "c":
         x = x != 0 if dtype == np.bool_ else dpnp.real(x)
     if x.dtype.kind == "f" and np.dtype(dtype) in NARROW:
-        # PyTorch and NumPy cut off the high bits of what does not fit; dpnp takes the nearest.
+        # PyTorch and NumPy cut off the high bits of what does not fit; by the
+        # processor dpnp takes the nearest, or 0.
         x = dpnp.astype(x, np.int64)
     return dpnp.astype(x, dtype, copy=copy)
 

@@ -88,6 +88,21 @@ def attention(step: Any, inputs: Any, params: Any, outs: Any) -> Iterator[Operat
     yield from product(outs[1].shape, value.shape)
 
 
+def attention_slopes(step: Any, inputs: Any, params: Any, outs: Any) -> Iterator[Operation]:
+    """Those of the weights, once for queries and keys together, and a product for each gradient."""
+    slope, query, key, value, weights = [x.shape for x in inputs]
+    turned = [(*shape[:-2], *shape[:-3:-1]) for shape in (value, weights)]
+    wanted = params["wanted"]
+    if wanted[0] or wanted[1]:
+        yield from product(slope, turned[0])
+    if wanted[0]:
+        yield from product(weights, key)
+    if wanted[1]:
+        yield from product(turned[1], query)
+    if wanted[2]:
+        yield from product(turned[1], slope)
+
+
 def recurrent(step: Any, inputs: Any, params: Any, outs: Any) -> Iterator[Operation]:
     """The state of each step times its weight."""
     gates, first = inputs[:2]
@@ -144,8 +159,8 @@ def backward(
 
 LAUNCHES: dict[str, Callable[[Any, Any, Any, Any], Iterator[Operation]]] = {
     **{f.__name__: f for f in (
-        matmul, linear, outer_sum, contract, attention, convolution, convolution_spread,
-        convolution_weight,
+        matmul, linear, outer_sum, contract, attention, attention_slopes, convolution,
+        convolution_spread, convolution_weight,
     )},
     "lstm_layer": recurrent,
     "gru_layer": recurrent,
