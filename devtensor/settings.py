@@ -1,7 +1,8 @@
 """Settings that PyTorch programs make, most of which have nothing to change here.
 
-Tensors are dense and in row order and operations are deterministic, so most of these functions
-take what they are given and say what is true.
+Tensors are dense and in row order, and operations give the same numbers each time, but where a
+device adds up floats in any order. So most of these functions take what they are given and say
+what is true.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def usual_threads() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-_settings: dict[str, Any] = {"matmul": "highest", "warn": False}
+_settings: dict[str, Any] = {"matmul": "highest", "warn": False, "deterministic": 0}
 _followers: list[Callable[[int], object]] = []
 USUAL_THREADS = usual_threads()
 
@@ -141,12 +142,16 @@ def set_num_interop_threads(int: int) -> None:
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted and without effect: there are no others."""
+    """Add up in a fixed order what ``cuda`` does not: floats that go to the same place of an array.
+
+    All else gives the same numbers each time, so nothing is refused.
+    """
+    _settings["deterministic"] = 0 if not mode else 1 if warn_only else 2
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """True: the same program gives the same numbers."""
-    return True
+    """Whether it was asked for by `use_deterministic_algorithms`."""
+    return bool(_settings["deterministic"])
 
 
 def get_float32_matmul_precision() -> str:
@@ -214,17 +219,39 @@ def compile(
 
 
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:
-    """Accepted and without effect: operations are deterministic."""
+    """`use_deterministic_algorithms` by another name.
+
+    Parameters
+    ----------
+    debug_mode : int or str
+        0 or ``"default"``, 1 or ``"warn"``, 2 or ``"error"``; the latter two are the same here.
+
+    Raises
+    ------
+    TypeError, RuntimeError
+        If it is none of these.
+    """
+    if not isinstance(debug_mode, (int, str)):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    names = ("default", "warn", "error")
+    if debug_mode not in (names if isinstance(debug_mode, str) else range(3)):
+        expected = "`default`, `warn`, `error`" if isinstance(debug_mode, str) else "0, 1, or 2"
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected one of {expected}, but got {debug_mode}"
+        )
+    _settings["deterministic"] = (
+        names.index(debug_mode) if isinstance(debug_mode, str) else int(debug_mode)
+    )
 
 
 def get_deterministic_debug_mode() -> int:
-    """0: nothing is looked for."""
-    return 0
+    """0 by default; 1 or 2 after `use_deterministic_algorithms`."""
+    return int(_settings["deterministic"])
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """False."""
-    return False
+    """Whether it was asked for with ``warn_only``."""
+    return _settings["deterministic"] == 1
 
 
 def set_warn_always(b: bool) -> None:

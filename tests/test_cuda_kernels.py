@@ -392,3 +392,44 @@ def test_counted_numbers(dtype):
     for given in ((7,), (3, 40, 4), (5, -3, -2), (0, 0), *parts):
         ours, theirs = [dt.arange(*given, dtype=dtype, device=d) for d in ("cuda:0", "cpu")]
         assert ours.dtype == dtype and ours.tolist() == theirs.tolist()
+
+
+SUMS = {
+    "index_add": (lambda x, i, y: x.index_add(0, i[:, 0], y), lambda i: (i[:, 0],)),
+    "scatter_add": (
+        lambda x, i, y: x.scatter_add(1, i % 6, y[:7]),
+        lambda i: (np.arange(7)[:, None], i[:7] % 6),
+    ),
+    "index_put": (
+        lambda x, i, y: x.index_put((i - 7, i % 6), y, accumulate=True),
+        lambda i: (i - 7, i % 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_floats_are_added_in_order_where_that_is_asked_for(name, monkeypatch):
+    from devtensor_cupy import lookup
+
+    call, key = SUMS[name]
+    random = np.random.default_rng(3)
+    x, y = (random.standard_normal((n, 6)).astype(np.float32) for n in (7, 400))
+    i = random.integers(0, 7, (400, 6))
+    if name == "scatter_add":
+        x, i = random.standard_normal((7, 6)).astype(np.float32), i[:7]
+    launched, launch = [], lookup.launch
+
+    def noted(kernel, *args, **more):
+        launched.append(kernel)
+        launch(kernel, *args, **more)
+
+    monkeypatch.setattr(lookup, "launch", noted)
+    dt.use_deterministic_algorithms(True)
+    try:
+        found = call(*(dt.tensor(a, device="cuda") for a in (x, i, y)))
+    finally:
+        dt.use_deterministic_algorithms(False)
+    wanted = x.copy()
+    np.add.at(wanted, key(i), y[: len(i)] if name == "scatter_add" else y)
+    np.testing.assert_array_equal(found.cpu().numpy(), wanted)
+    assert "add_in_order" in launched and not {"add_row", "add_each"} & set(launched)

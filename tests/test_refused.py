@@ -185,6 +185,35 @@ def test_kinds_of_attention():
         pass
 
 
+def test_determinism_is_asked_for_as_in_pytorch():
+    seen = []
+    for lib in (dt, torch):
+        asked = (
+            lambda lib=lib: lib.use_deterministic_algorithms(True),
+            lambda lib=lib: lib.use_deterministic_algorithms(True, warn_only=True),
+            lambda lib=lib: lib.set_deterministic_debug_mode("error"),
+            lambda lib=lib: lib.set_deterministic_debug_mode(1),
+            lambda lib=lib: lib.set_deterministic_debug_mode(3),
+            lambda lib=lib: lib.set_deterministic_debug_mode("loud"),
+            lambda lib=lib: lib.set_deterministic_debug_mode(None),
+            lambda lib=lib: lib.use_deterministic_algorithms(False),
+        )
+        rows = []
+        for ask in asked:
+            try:
+                error = ask()
+            except (RuntimeError, TypeError) as refused:
+                error = type(refused)
+            rows.append((
+                error,
+                lib.are_deterministic_algorithms_enabled(),
+                lib.is_deterministic_algorithms_warn_only_enabled(),
+                lib.get_deterministic_debug_mode(),
+            ))  # fmt: skip
+        seen.append(rows)
+    assert seen[0] == seen[1]
+
+
 def test_settings_are_taken():
     dt.set_deterministic_debug_mode("default")
     dt.set_warn_always(True)

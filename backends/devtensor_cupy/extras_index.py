@@ -9,7 +9,7 @@ import numpy as np
 from devtensor_formulas import keys
 
 from . import masks
-from .lookup import WIDER, checked, read, write
+from .lookup import WIDER, add_in_order, checked, in_order, read, write
 from .memory import contiguous, forward, view_as_real
 from .runtime import cupy
 
@@ -163,7 +163,8 @@ def index_add(x: Any, dim: int, index: Any, src: Any, /) -> Any:
     return out
 
 
-# ---- adding up, by atomic additions: the order, and so the rounding, of floats varies
+# ---- adding up, by atomic additions: the order, and so the rounding, of floats varies, unless
+# it is asked for
 
 
 def add_at(out: Any, key: tuple[Any, ...], values: Any) -> None:
@@ -181,6 +182,12 @@ def add_at(out: Any, key: tuple[Any, ...], values: Any) -> None:
         return
     if name == "int64":  # CuPy 13 adds only those without a sign; the bits are the same
         out, values = out.view(np.uint64), values.astype(out.dtype, copy=False).view(np.uint64)
+    if in_order(out):
+        total = contiguous(out)
+        places = cupy.arange(out.size).reshape(out.shape)[key]
+        add_in_order(total, places, cupy.broadcast_to(values.astype(out.dtype), places.shape))
+        out[...] = total
+        return
     cupy.add.at(out, key, values)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.settings import are_deterministic_algorithms_enabled
+
 from .memory import view_as_real
 from .raw import SOURCES, Source, launch, ordered, type_of
 from .runtime import cupy, home
@@ -49,6 +51,18 @@ for _mode, _place in (("row", ROW), ("each", EACH)):
     SOURCES[f"read_{_mode}"] = Source(_parameters, f"{_place} out[i] = x[at];", WORDS)
     SOURCES[f"set_{_mode}"] = Source(_parameters, f"{_place} out[at] = x[i];", WORDS)
     SOURCES[f"add_{_mode}"] = Source(_parameters, f"{_place} atomicAdd(out + at, x[i]);", SUMS)
+# Of numbers in the order of their places, the thread of the first that goes to a place adds all.
+SOURCES["add_in_order"] = Source(
+    "T* out, const T* __restrict__ x, const long long* __restrict__ place, "
+    "const long long* __restrict__ order",
+    """
+    const long long p = place[order[i]];
+    if (i && place[order[i - 1]] == p) return;
+    T total = out[p];
+    for (N j = i; j < count && place[order[j]] == p; j++) total += x[order[j]];
+    out[p] = total;""",
+    ("float32", "float64"),
+)
 SOURCES["look"] = Source(
     INDICES,
     "const long long p = (long long)index[i];"
@@ -185,6 +199,18 @@ def read(x: Any, axis: int, index: Any, each: bool, look: str = WRAP, dims: int 
     return out
 
 
+def in_order(out: Any) -> bool:
+    """Whether what goes to one place is to be added in order, on which sums of floats depend."""
+    return out.dtype.kind == "f" and are_deterministic_algorithms_enabled()
+
+
+def add_in_order(out: Any, places: Any, src: Any) -> None:
+    """Add numbers to an array in row order, at places that count its elements."""
+    places, src = places.reshape(-1), ordered(src)
+    given = out, src, places, cupy.argsort(places)
+    launch("add_in_order", places.size, given, type_of(out), most=out.size)
+
+
 def write(
     out: Any, axis: int, index: Any, src: Any, each: bool, add: bool, look: str = WRAP,
     dims: int = 1,
@@ -211,6 +237,13 @@ def write(
         out[...] = wide != 0 if out.dtype.kind == "b" else wide.astype(out.dtype)
         return
     many = index.shape[axis] if each else index.size
+    if add and in_order(out):
+        checked([(index, size)], look)
+        at = index.reshape((-1, many, inner) if each else (1, many, 1))
+        at = cupy.where(at < 0, at + size, at)
+        row = cupy.arange(src.size // (many * inner)).reshape(-1, 1, 1)
+        add_in_order(out, (row * size + at) * inner + cupy.arange(inner), src)
+        return
     args = (out, ordered(src), ordered(index), NOTES.of(home(index))[0], size, int(look != STRICT))
     dtype = ALIKE.get(type_of(out), type_of(out)) if add else word(out.itemsize)
     name = f"{'add' if add else 'set'}_{'each' if each else 'row'}"
