@@ -492,3 +492,32 @@ def test_the_common_kernels_agree_with_numpys():
             two = kernel_for(function.op, dt.device("cpu"))(*arrays, **options)
             for a, b in zip(one, two, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=case)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x, w: m.nn.functional.layer_norm(x, (16,), w.repeat(2), w.repeat(2).detach()),
+        lambda m, x, w: m.nn.functional.group_norm(x, 2, w, w.detach()),
+        lambda m, x, w: m.nn.functional.batch_norm(x, None, None, w, w.detach(), True),
+    ],
+)
+def test_slopes_where_means_are_large_beside_deviations(call):
+    given = (
+        100 + 0.1 * floats(20, 8, 16, seed=7).astype("float32"),
+        floats(8, seed=1).astype("float32"),
+    )
+    pull = floats(20, 8, 16, seed=2).astype("float32")
+    exact, ours = [
+        [
+            slope.numpy()
+            for slope in m.autograd.grad(
+                (call(m, x, w) * m.tensor(pull.astype(kind))).sum(), (x, w)
+            )
+        ]
+        for m, kind in ((torch, "float64"), (dt, "float32"))
+        for x, w in [[m.tensor(a.astype(kind), requires_grad=True) for a in given]]
+    ]
+    for one, two in zip(exact, ours, strict=True):
+        # What rounding the means alone may do.
+        assert np.abs(one - two).max() <= 1000 * np.finfo("float32").eps * np.abs(one).max()

@@ -12,7 +12,7 @@ import numpy as np
 from devtensor.ops import norm as common
 
 from .linalg import Array
-from .norm_rows import row_slopes
+from .norm_rows import near, row_slopes
 from .sums import (
     SHORT,
     by_blocks,
@@ -160,6 +160,7 @@ def channel_slopes(
 ) -> tuple[Array | None, ...]:
     """`norm_slopes` of channels over the batch."""
     batch, count, width = x.shape
+    x, mean = near(x, mean, rstd)
     rstd, mean = rstd.reshape(count), mean.reshape(count)
     total = channel_sums(slope)
     along = channel_products(slope, x)
@@ -191,6 +192,7 @@ def group_slopes(
 ) -> tuple[Array | None, ...]:
     """`norm_slopes` of groups of channels."""
     batch, groups, several, width = x.shape
+    x, mean = near(x, mean, rstd)
     less = number(-1 / (several * width), x.dtype)
     lines = (-1, width)
     total = row_sums(slope.reshape(lines)).reshape(batch, groups, several, 1)

@@ -99,6 +99,17 @@ def fused_rms_norm(
     return out.reshape(input.shape), rstd
 
 
+FAR = 4.0
+"""From here on the ratio of means to deviations costs digits."""
+
+
+def near(x: Array, mean: Array, rstd: Array) -> tuple[Array, Array]:
+    """Numbers and their means, subtracted first where these are large beside deviations."""
+    if np.abs(mean * rstd).max(initial=0) > FAR:
+        return x - mean, np.zeros_like(mean)
+    return x, mean
+
+
 def row_slopes(
     slope: Array,
     x: Array,
@@ -110,6 +121,8 @@ def row_slopes(
     """`norm_slopes` of rows, as ``slope * weight * rstd + x * along + shift``."""
     count, length = x.shape
     dtype = x.dtype
+    if mean is not None:
+        x, mean = near(x, mean, rstd)
     factor = ones(length, dtype) if weight is None else weight.reshape(length)
     scale = rstd.reshape(count)
     centre = None if mean is None else mean.reshape(count)
