@@ -418,7 +418,7 @@ def test_data_sets_that_cannot_be_pickled():
     before = processes()
     with pytest.raises((AttributeError, pickle.PicklingError)):
         list(loader)
-    assert processes() == before
+    assert set(processes()) <= set(before)  # those of earlier tests may end meanwhile
     if "fork" in METHODS:
         loader.multiprocessing_context = "fork"
         assert list(loader) == [[1], [2]]
