@@ -127,17 +127,15 @@ class Convolution(Module):
         return first, second // self.groups, *self.kernel_size
 
     @property
-    def _padding_both_sides(self) -> list[int]:
+    def _reversed_padding_repeated_twice(self) -> list[int]:
         """The padding as `nn.functional.pad` takes it: last dimension first, before and after."""
         if self.padding == "valid":
             return [0] * (2 * self.dims)
         sides: list[int] = []
         for i in reversed(range(self.dims)):
-            if self.padding == "same":
-                total = self.dilation[i] * (self.kernel_size[i] - 1)
-                sides += [total // 2, total - total // 2]
-            else:
-                sides += [int(self.padding[i])] * 2
+            total = self.dilation[i] * (self.kernel_size[i] - 1)
+            same = [total // 2, total - total // 2]
+            sides += same if self.padding == "same" else [int(self.padding[i])] * 2
         return sides
 
     def reset_parameters(self) -> None:
@@ -152,13 +150,17 @@ class Convolution(Module):
                 init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve with any weight; subclasses call it by this name, which is PyTorch's."""
         convolve = getattr(F, f"conv{self.dims}d")
         padding = self.padding
         if self.padding_mode != "zeros":
-            input = F.pad(input, self._padding_both_sides, mode=self.padding_mode)
+            input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = (0,) * self.dims
         result: Tensor = convolve(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input, weight, bias, self.stride, padding, self.dilation, self.groups
         )
         return result
 

@@ -141,12 +141,13 @@ class RNNCellBase(Module):
             given = tuple(hx) if states == 2 else (hx,)
             for number, s in enumerate(given):
                 if s.ndim not in (1, 2):
+                    which = f"hx[{number}]" if states == 2 else "hidden"
                     raise ValueError(
-                        f"{name}: Expected hidden to be 1D or 2D, got {s.ndim}D instead"
+                        f"{name}: Expected {which} to be 1D or 2D, got {s.ndim}D instead"
                     )
                 if s.shape[-1] != self.hidden_size:
                     raise RuntimeError(
-                        f"hidden has inconsistent hidden_size: got {s.shape[-1]}, "
+                        f"hidden{number} has inconsistent hidden_size: got {s.shape[-1]}, "
                         f"expected {self.hidden_size}"
                     )
                 if s.ndim == input.ndim == 2 and len(s) != len(input):

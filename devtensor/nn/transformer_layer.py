@@ -28,7 +28,12 @@ def activation_of(activation: Any) -> Callable[[Tensor], Tensor]:
 
 
 class Layer(Module):
-    """What encoder and decoder layers share: attention, two linear maps, norms and dropouts."""
+    """What encoder and decoder layers share: attention, two linear maps, norms and dropouts.
+
+    Its blocks have PyTorch's names, by which subclasses replace them.
+    """
+
+    _blocks: int
 
     def __init__(
         self,
@@ -43,7 +48,6 @@ class Layer(Module):
         bias: bool,
         device: Any,
         dtype: Any,
-        crosses: bool,
     ) -> None:
         super().__init__()
         place = {"device": device, "dtype": dtype}
@@ -54,23 +58,33 @@ class Layer(Module):
             )
 
         self.self_attn = attention()
-        if crosses:
+        if self._blocks == 3:
             self.multihead_attn = attention()
         self.linear1 = Linear(d_model, dim_feedforward, bias=bias, **place)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias=bias, **place)
         self.norm_first = norm_first
-        blocks = 3 if crosses else 2
-        for number in range(1, blocks + 1):
+        for number in range(1, self._blocks + 1):
             norm = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place)
             setattr(self, f"norm{number}", norm)
-        for number in range(1, blocks + 1):
+        for number in range(1, self._blocks + 1):
             setattr(self, f"dropout{number}", Dropout(dropout))
         self.activation = activation_of(activation)
 
-    def _look(
-        self, attention: Module, x: Tensor, memory: Tensor, mask: Any, padding: Any, causal: bool
+    def _ff_block(self, x: Tensor) -> Tensor:
+        x = self.linear2(self.dropout(self.activation(self.linear1(x))))
+        output: Tensor = getattr(self, f"dropout{self._blocks}")(x)
+        return output
+
+    def _sa_block(
+        self, x: Tensor, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False
     ) -> Tensor:
+        return self._look(self.self_attn, x, x, attn_mask, key_padding_mask, is_causal, 1)
+
+    def _look(
+        self, attention: Module, x: Tensor, memory: Tensor, mask: Any, padding: Any, causal: bool,
+        number: int,
+    ) -> Tensor:  # fmt: skip
         output: Tensor = attention(
             x,
             memory,
@@ -80,19 +94,15 @@ class Layer(Module):
             is_causal=causal,
             need_weights=False,
         )[0]
-        return output
-
-    def _feed(self, x: Tensor) -> Tensor:
-        output: Tensor = self.linear2(self.dropout(self.activation(self.linear1(x))))
-        return output
+        dropped: Tensor = getattr(self, f"dropout{number}")(output)
+        return dropped
 
     def _around(self, number: int, x: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
         """Add a block to what comes in, with the norm before it or after the sum."""
         norm = getattr(self, f"norm{number}")
-        dropout = getattr(self, f"dropout{number}")
         if self.norm_first:
-            return x + dropout(block(norm(x)))
-        result: Tensor = norm(x + dropout(block(x)))
+            return x + block(norm(x))
+        result: Tensor = norm(x + block(x))
         return result
 
 
@@ -119,6 +129,8 @@ class TransformerEncoderLayer(Layer):
         Whether linear maps and norms have biases.
     """
 
+    _blocks = 2
+
     def __init__(
         self,
         d_model: int,
@@ -135,7 +147,7 @@ class TransformerEncoderLayer(Layer):
     ) -> None:
         super().__init__(
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
-            norm_first, bias, device, dtype, crosses=False,
+            norm_first, bias, device, dtype,
         )  # fmt: skip
 
     def forward(
@@ -146,9 +158,9 @@ class TransformerEncoderLayer(Layer):
         is_causal: bool = False,
     ) -> Tensor:
         def look(x: Tensor) -> Tensor:
-            return self._look(self.self_attn, x, x, src_mask, src_key_padding_mask, is_causal)
+            return self._sa_block(x, src_mask, src_key_padding_mask, is_causal=is_causal)
 
-        return self._around(2, self._around(1, src, look), self._feed)
+        return self._around(2, self._around(1, src, look), self._ff_block)
 
 
 class TransformerDecoderLayer(Layer):
@@ -156,6 +168,8 @@ class TransformerDecoderLayer(Layer):
 
     Parameters are those of `TransformerEncoderLayer`.
     """
+
+    _blocks = 3
 
     def __init__(
         self,
@@ -173,7 +187,7 @@ class TransformerDecoderLayer(Layer):
     ) -> None:
         super().__init__(
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
-            norm_first, bias, device, dtype, crosses=True,
+            norm_first, bias, device, dtype,
         )  # fmt: skip
 
     def forward(
@@ -188,12 +202,17 @@ class TransformerDecoderLayer(Layer):
         memory_is_causal: bool = False,
     ) -> Tensor:
         def look(x: Tensor) -> Tensor:
-            return self._look(self.self_attn, x, x, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+            return self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
 
         def look_over(x: Tensor) -> Tensor:
-            return self._look(
-                self.multihead_attn, x, memory, memory_mask, memory_key_padding_mask,
-                memory_is_causal,
-            )  # fmt: skip
+            return self._mha_block(
+                x, memory, memory_mask, memory_key_padding_mask, memory_is_causal
+            )
 
-        return self._around(3, self._around(2, self._around(1, tgt, look), look_over), self._feed)
+        looked = self._around(2, self._around(1, tgt, look), look_over)
+        return self._around(3, looked, self._ff_block)
+
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, attn_mask: Any, key_padding_mask: Any, is_causal: bool = False
+    ) -> Tensor:
+        return self._look(self.multihead_attn, x, mem, attn_mask, key_padding_mask, is_causal, 2)

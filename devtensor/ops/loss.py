@@ -13,6 +13,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.activation import logsigmoid
 from devtensor.ops.arguments import anywhere
 from devtensor.ops.create import ones_like, zeros_like
+from devtensor.ops.elementwise import half
 from devtensor.ops.linalg import kind_of, require_batches
 
 if TYPE_CHECKING:
@@ -49,10 +50,15 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 
 def reduce_array(xp: Any, loss: Any, reduction: str) -> Any:
-    """`reduced` for kernels."""
-    if reduction == "mean":
-        return xp.mean(loss) if math.prod(loss.shape) else xp.sum(loss) + math.nan
-    return xp.sum(loss) if reduction == "sum" else loss
+    """`reduced` for kernels; what is stored in two bytes is added up in four."""
+    if reduction == "none":
+        return loss
+    wide = xp.astype(loss, xp.float32) if half(loss) else loss
+    if reduction == "sum":
+        total = xp.sum(wide)
+    else:
+        total = xp.mean(wide) if math.prod(loss.shape) else xp.sum(wide) + math.nan
+    return total if wide is loss else xp.astype(total, loss.dtype)
 
 
 def share(g: Any, loss_shape: tuple[int, ...], reduction: str) -> Any:
@@ -399,18 +405,21 @@ def reduce_classes(xp: Any, loss: Any, coefficient: Any, reduction: str) -> Any:
     if coefficient is None:
         return reduce_array(xp, loss, reduction)
     loss = xp.where(coefficient == 0, xp.zeros_like(loss), loss * coefficient)
-    return (
-        xp.sum(loss) / xp.sum(coefficient)
-        if reduction == "mean"
-        else reduce_array(xp, loss, reduction)
-    )
+    if reduction != "mean":
+        return reduce_array(xp, loss, reduction)
+    if half(loss):
+        wide = xp.sum(xp.astype(loss, xp.float32)) / xp.sum(xp.astype(coefficient, xp.float32))
+        return xp.astype(wide, loss.dtype)
+    return xp.sum(loss) / xp.sum(coefficient)
 
 
 def shares(xp: Any, coefficient: Any, reduction: str) -> Any:
     """What part of a reduced loss each sample is; nothing where it does not count."""
     if reduction != "mean":
         return coefficient
-    return xp.where(coefficient == 0, coefficient, coefficient / xp.sum(coefficient))
+    return xp.where(
+        coefficient == 0, coefficient, coefficient / reduce_array(xp, coefficient, "sum")
+    )
 
 
 def class_entropy_rule(xp, gs, target, weight, probabilities, dim, reduction, ignore_index):

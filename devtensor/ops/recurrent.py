@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.op import derivative, op
+from devtensor.ops.elementwise import half
 
 
 def require_steps(gates: Any, hidden: Any, weight: Any, count: int) -> int:
@@ -62,6 +63,16 @@ def first_of(xs: Any) -> Any:
     return tuple([x[0, ...] for x in xs])
 
 
+def widened(xp: Any, *xs: Any) -> list[Any]:
+    """Numbers of two bytes as those of four, in which steps are computed; others as they are."""
+    return [xp.astype(x, xp.float32) if x is not None and half(x) else x for x in xs]
+
+
+def narrowed(xp: Any, like: Any, xs: Any) -> tuple[Any, ...]:
+    """Results in the type of an operand."""
+    return tuple([None if x is None else xp.astype(x, like.dtype) for x in xs])
+
+
 # ---- long short-term memory
 
 
@@ -102,6 +113,9 @@ def lstm_layer(xp, gates, first, start, weight, /):
     """
     if gates.ndim == 2:
         return first_of(lstm_layer.kernel(xp, lifted(xp, gates), first, start, weight))
+    if half(gates):
+        wide = widened(xp, gates, first, start, weight)
+        return narrowed(xp, gates, lstm_layer.kernel(xp, *wide))
     size = require_steps(gates, first, weight, 4)
     hidden, memory, outputs = first, start, ([], [], [])
     turned = weight.T
@@ -123,6 +137,9 @@ def lstm_rule(xp, gs, first, start, weight, hidden, memory, active, needs):
         results = (lifted(xp, x) for x in (hidden, memory, active))
         slopes, *others = lstm_rule(xp, gs, first, start, weight, *results, needs)
         return (slopes[0, ...], *others)
+    if half(hidden):
+        wide = widened(xp, first, start, weight, hidden, memory, active)
+        return narrowed(xp, hidden, lstm_rule(xp, widened(xp, *gs), *wide, needs))
     g_hidden, g_memory, g_active = gs
     size = weight.shape[1]
     enter, forget, candidate, leave = [part(active, i, size) for i in range(4)]
@@ -210,6 +227,9 @@ def gru_layer(xp, gates, first, weight, bias=None, /):
     """
     if gates.ndim == 2:
         return first_of(gru_layer.kernel(xp, lifted(xp, gates), first, weight, bias))
+    if half(gates):
+        wide = widened(xp, gates, first, weight, bias)
+        return narrowed(xp, gates, gru_layer.kernel(xp, *wide))
     size = require_steps(gates, first, weight, 3)
     hidden, outputs = first, ([], [], [])
     turned = weight.T
@@ -233,6 +253,9 @@ def gru_rule(xp, gs, first, weight, hidden, active, inner, needs):
         results = (lifted(xp, x) for x in (hidden, active, inner))
         slopes, *others = gru_rule(xp, gs, first, weight, *results, needs)
         return (slopes[0, ...], *others)
+    if half(hidden):
+        wide = widened(xp, first, weight, hidden, active, inner)
+        return narrowed(xp, hidden, gru_rule(xp, widened(xp, *gs), *wide, needs))
     g_hidden, g_active, g_inner = gs
     size = weight.shape[1]
     reset, keep, candidate = [part(active, i, size) for i in range(3)]

@@ -301,3 +301,21 @@ def test_slopes_where_pixels_are_met(shape, align, mode):
         slopes.append((out.tolist(), places.grad.tolist(), image.grad.tolist()))
     for ours, theirs in zip(*slopes, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_losses_of_numbers_of_two_bytes_are_added_up_in_four(dtype):
+    if getattr(dt, dtype) not in dt.ones(1).device.backend.native:
+        pytest.skip(f"no {dtype} there")
+    scores = np.random.default_rng(0).standard_normal((500, 7))
+    target = np.random.default_rng(1).integers(0, 7, 500)
+    weight = np.linspace(0.1, 0.9, 7)
+    for how in ("mean", "sum"):
+        found = []
+        for lib, kinds in ((torch, [torch.float64]), (dt, [getattr(dt, dtype)])):
+            narrow = getattr(lib, dtype)
+            x, w = (lib.tensor(v.tolist()).to(narrow).to(kinds[0]) for v in (scores, weight))
+            t, F = lib.tensor(target.tolist()), lib.nn.functional
+            chosen = F.nll_loss(x, t, w, ignore_index=3, reduction=how)
+            found.append([float(chosen), float(F.huber_loss(x, x.flip(0), reduction=how))])
+        np.testing.assert_allclose(*reversed(found), rtol=5e-3)

@@ -510,6 +510,72 @@ def test_recurrent_layers_can_be_differentiated_twice(name, bias):
                 np.testing.assert_allclose(array(a), b.detach().numpy(), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "LSTMCell", "GRUCell"])
+def test_recurrent_layers_of_numbers_of_two_bytes(name, dtype):
+    if getattr(dt, dtype) not in dt.ones(1).device.backend.native:
+        pytest.skip(f"no {dtype} there")
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, name)(3, 4).to(getattr(torch, dtype)).double()
+    x = torch.tensor(floats(2, 3) if name.endswith("Cell") else floats(5, 2, 3))
+    kind = getattr(dt, dtype)
+    ours = getattr(nn, name)(3, 4)
+    copy_state(ours, theirs)
+    ours.to(kind)
+    mine = dt.tensor(x.to(getattr(torch, dtype)).float().numpy()).to(kind).requires_grad_()
+    wide = x.to(getattr(torch, dtype)).double().requires_grad_()
+    results, exact = flat(ours(mine)), flat(theirs(wide))
+    for loss in (results, exact):
+        sum(part.sum() for part in loss).backward()
+    slopes = [p.grad for p in (mine, *ours.parameters())]
+    for a, b in zip(
+        [*results, *slopes],
+        [*exact, *[p.grad for p in (wide, *theirs.parameters())]],
+        strict=True,
+    ):
+        assert a.dtype is kind
+        np.testing.assert_allclose(array(a.float()), b.detach().numpy(), rtol=2e-2, atol=2e-2)
+
+
+def test_blocks_of_layers_are_replaced_by_their_names():
+    found = []
+    for lib in (torch.nn, nn):
+
+        class Quiet(lib.Conv2d):
+            def forward(self, input):
+                return self._conv_forward(input, self.weight * 2, None)
+
+        class Doubled(lib.TransformerDecoderLayer):
+            def _sa_block(self, x, attn_mask, key_padding_mask, is_causal=False):
+                looked = super()._sa_block(x, attn_mask, key_padding_mask, is_causal)
+                return looked * 2
+
+            def _mha_block(self, x, mem, attn_mask, key_padding_mask, is_causal=False):
+                return super()._mha_block(x, mem, attn_mask, key_padding_mask, is_causal) * 3
+
+            def _ff_block(self, x):
+                return super()._ff_block(x) * 4
+
+        convolves = Quiet(4, 2, 3, padding=1, padding_mode="circular")
+        found.append((convolves, Doubled(4, 2, 8, dropout=0.0)))
+    for theirs, ours in zip(*found, strict=True):
+        copy_state(ours, theirs)
+    x, tx = pair(floats(*IMAGE))
+    close(found[1][0](x), found[0][0](tx))
+    x, tx = pair(floats(5, 2, 4))
+    close(found[1][1](x, x), found[0][1](tx, tx))
+
+
+def test_flat_weights_of_recurrent_layers():
+    ours, theirs = nn.GRU(3, 4, 2), torch.nn.GRU(3, 4, 2)
+    assert ours._flat_weights_names == theirs._flat_weights_names
+    assert [tuple(w.shape) for w in ours._flat_weights] == [
+        tuple(w.shape) for w in theirs._flat_weights
+    ]
+    ours._flat_weights = [w.data for w in ours._flat_weights]
+    assert ours._flat_weights[0] is ours.weight_ih_l0
+
+
 def test_a_sequence_without_steps_is_refused():
     with pytest.raises(RuntimeError, match="sequence length to be larger than 0"):
         nn.LSTM(3, 4)(dt.zeros(0, 2, 3))
