@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import adafactor_update
 from devtensor.tensor import Tensor
 
+from ._functional import adafactor
 from ._steps import Stepwise, check_lr, counter, number
 
-__all__ = ["Adafactor"]
+__all__ = ["Adafactor", "adafactor"]
 
 
 class Adafactor(Stepwise):

@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import muon_update
 from devtensor.tensor import Tensor
 
+from ._functional import muon
 from ._steps import Stepwise, check_lr, number
 
-__all__ = ["Muon"]
+__all__ = ["Muon", "muon"]
 
 
 class Muon(Stepwise):

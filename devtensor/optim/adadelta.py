@@ -7,9 +7,10 @@ from typing import Any
 from devtensor.ops.optimizer import adadelta_update
 from devtensor.tensor import Tensor
 
+from ._functional import adadelta
 from ._steps import Stepwise, check_eps, check_lr, check_not_negative
 
-__all__ = ["Adadelta"]
+__all__ = ["Adadelta", "adadelta"]
 
 
 class Adadelta(Stepwise):

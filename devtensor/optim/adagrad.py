@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import adagrad_update
 from devtensor.tensor import Tensor
 
+from ._functional import adagrad
 from ._steps import Stepwise, check_eps, check_lr, check_not_negative, check_ways, counter
 
-__all__ = ["Adagrad"]
+__all__ = ["Adagrad", "adagrad"]
 
 
 class Adagrad(Stepwise):

@@ -8,6 +8,7 @@ import devtensor as dt
 from devtensor.ops.optimizer import adam_update
 from devtensor.tensor import Tensor
 
+from ._functional import adam
 from ._steps import (
     Stepwise,
     check_betas,
@@ -18,7 +19,7 @@ from ._steps import (
     scalar,
 )
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "AdamW", "adam"]
 
 
 def check_kinds(lr: Any, betas: Any, foreach: bool | None, capturable: bool) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 from devtensor.ops.optimizer import adamax_update
 from devtensor.tensor import Tensor
 
+from ._functional import adamax
 from ._steps import Stepwise, check_betas, check_eps, check_lr, check_not_negative
 
-__all__ = ["Adamax"]
+__all__ = ["Adamax", "adamax"]
 
 
 class Adamax(Stepwise):

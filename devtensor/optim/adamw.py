@@ -1,5 +1,6 @@
 """AdamW, where PyTorch has it."""
 
+from ._functional import adamw
 from .adam import AdamW
 
-__all__ = ["AdamW"]
+__all__ = ["AdamW", "adamw"]

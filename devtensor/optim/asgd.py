@@ -7,9 +7,10 @@ from typing import Any
 from devtensor.ops.optimizer import asgd_update
 from devtensor.tensor import Tensor
 
+from ._functional import asgd
 from ._steps import Stepwise, check_lr, check_not_negative, counter, number
 
-__all__ = ["ASGD"]
+__all__ = ["ASGD", "asgd"]
 
 
 class ASGD(Stepwise):

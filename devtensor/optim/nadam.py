@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from devtensor.ops.optimizer import nadam_update
 from devtensor.tensor import Tensor
 
+from ._functional import nadam
 from ._steps import Stepwise, check_betas, check_eps, check_lr, check_not_negative, counter
 
-__all__ = ["NAdam"]
+__all__ = ["NAdam", "nadam"]
 
 
 class NAdam(Stepwise):

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from devtensor.ops.optimizer import radam_update
 from devtensor.tensor import Tensor
 
+from ._functional import radam
 from ._steps import Stepwise, check_betas, check_eps, check_lr, check_not_negative
 
-__all__ = ["RAdam"]
+__all__ = ["RAdam", "radam"]
 
 
 class RAdam(Stepwise):

@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import rmsprop_update
 from devtensor.tensor import Tensor
 
+from ._functional import rmsprop
 from ._steps import Stepwise, check_eps, check_lr, check_not_negative
 
-__all__ = ["RMSprop"]
+__all__ = ["RMSprop", "rmsprop"]
 
 
 class RMSprop(Stepwise):

@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import rprop_update
 from devtensor.tensor import Tensor
 
+from ._functional import rprop
 from ._steps import Stepwise, check_lr
 
-__all__ = ["Rprop"]
+__all__ = ["Rprop", "rprop"]
 
 
 class Rprop(Stepwise):

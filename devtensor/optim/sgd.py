@@ -8,9 +8,10 @@ import devtensor as dt
 from devtensor.ops.optimizer import sgd_update
 from devtensor.tensor import Tensor
 
+from ._functional import sgd
 from ._steps import Stepwise, check_ways
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "sgd"]
 
 
 class SGD(Stepwise):

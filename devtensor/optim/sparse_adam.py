@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import devtensor as dt
@@ -11,7 +12,7 @@ from devtensor.tensor import Tensor
 from ._steps import check_betas, number
 from .optimizer import Optimizer
 
-__all__ = ["SparseAdam"]
+__all__ = ["SparseAdam", "sparse_adam"]
 
 
 class SparseAdam(Optimizer):
@@ -53,17 +54,18 @@ class SparseAdam(Optimizer):
         check_betas(betas)
         defaults = {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize}
         super().__init__(params, defaults)
-        places = [
-            [number, place]
-            for number, group in enumerate(self.param_groups)
-            for place, p in enumerate(group["params"])
-            if p.dtype.is_complex
-        ]
-        if places:
-            raise ValueError(
-                f"Complex params at indices {places}: SparseAdam does not support complex "
-                "parameters"
-            )
+        for word, kind, why in (
+            ("Sparse", "is_sparse", "requires dense parameter tensors"),
+            ("Complex", "dtype.is_complex", "does not support complex parameters"),
+        ):
+            places = [
+                [number, place]
+                for number, group in enumerate(self.param_groups)
+                for place, p in enumerate(group["params"])
+                if attrgetter(kind)(p)
+            ]
+            if places:
+                raise ValueError(f"{word} params at indices {places}: SparseAdam {why}")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters once, each where its gradient has entries.
@@ -101,19 +103,52 @@ class SparseAdam(Optimizer):
         if not state:
             state.update(step=0, exp_avg=dt.zeros_like(p), exp_avg_sq=dt.zeros_like(p))
         state["step"] += 1
+        beta1, beta2 = group["betas"]
+        sparse_adam(
+            [p], [grad], [state["exp_avg"]], [state["exp_avg_sq"]], [state["step"]],
+            eps=group["eps"], beta1=beta1, beta2=beta2, lr=number(group["lr"]),
+            maximize=group["maximize"],
+        )  # fmt: skip
+
+
+def sparse_adam(
+    params: list[Tensor],
+    grads: list[Tensor],
+    exp_avgs: list[Tensor],
+    exp_avg_sqs: list[Tensor],
+    state_steps: list[int],
+    *,
+    eps: float,
+    beta1: float,
+    beta2: float,
+    lr: float,
+    maximize: bool,
+) -> None:
+    """Change parameters and their means where the gradients have entries.
+
+    Parameters
+    ----------
+    params, grads, exp_avgs, exp_avg_sqs : list of Tensor
+        What is stepped, its sparse gradients, and the means of them and of their squares.
+    state_steps : list of int
+        Which step it is of each.
+    eps, beta1, beta2, lr, maximize
+        As of `SparseAdam`.
+    """
+    steps = zip(params, grads, exp_avgs, exp_avg_sqs, state_steps, strict=True)
+    for p, grad, mean, square, count in steps:
+        grad = grad.coalesce()
         if not grad._nnz():
-            return
-        g = -grad.values() if group["maximize"] else grad.values()
+            continue
+        g = -grad.values() if maximize else grad.values()
         means = []
-        for name, beta, new in zip(("exp_avg", "exp_avg_sq"), group["betas"], (g, g * g),
-                                   strict=True):  # fmt: skip
-            old = state[name].sparse_mask(grad).values()
+        for kept, beta, new in ((mean, beta1, g), (square, beta2, g * g)):
+            old = kept.sparse_mask(grad).values()
             change = (new - old) * (1 - beta)
-            state[name].add_(at(grad, change))
+            kept.add_(at(grad, change))
             means.append(old + change)
-        first, second = [1 - beta ** state["step"] for beta in group["betas"]]
-        length = number(group["lr"]) * second**0.5 / first
-        p.add_(at(grad, means[0] / (means[1].sqrt() + group["eps"])), alpha=-length)
+        length = lr * (1 - beta2**count) ** 0.5 / (1 - beta1**count)
+        p.add_(at(grad, means[0] / (means[1].sqrt() + eps)), alpha=-length)
 
 
 def at(grad: Any, values: Tensor) -> Any:
