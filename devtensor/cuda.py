@@ -14,7 +14,7 @@ from devtensor import accelerator
 from devtensor.errors import OutOfMemoryError
 from devtensor.legacy import of_kind
 from devtensor.random import default_generator
-from devtensor.refusal import refused
+from devtensor.refusal import absent, refused
 
 _cuda = accelerator.BY_KIND["cuda"]
 
@@ -55,9 +55,6 @@ has_half, has_magma = True, False
 StreamContext = stream
 
 NO_GRAPHS = "launches are not recorded; call the function"
-CUDAGraph = refused("cuda.CUDAGraph", NO_GRAPHS)
-graph = refused("cuda.graph", NO_GRAPHS)
-make_graphed_callables = refused("cuda.make_graphed_callables", NO_GRAPHS)
 
 __all__ = [
     "Event",
@@ -198,6 +195,40 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     return "\n".join([rule, *lines, rule])
 
 
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Let CuPy's pool hold no more than this part of a device's memory.
+
+    Parameters
+    ----------
+    fraction : float
+        From 0 to 1.
+    device : device or int, optional
+
+    Raises
+    ------
+    TypeError
+        If `fraction` is no float.
+    ValueError
+        If it is out of its range.
+    """
+    if not isinstance(fraction, float):
+        raise TypeError(f"Invalid type for fraction argument, must be `float`: got {fraction!r}")
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+    _cuda.backend.pool.limit(_cuda.index(device), int(fraction * mem_get_info(device)[1]))
+
+
+def get_per_process_memory_fraction(device: Any = None) -> float:
+    """Which part of a device's memory CuPy's pool may hold."""
+    limit = _cuda.backend.pool.limit_of(_cuda.index(device))
+    return min(1.0, limit / mem_get_info(device)[1]) if limit else 1.0
+
+
+def get_allocator_backend() -> str:
+    """What manages memory: a pool of CuPy's."""
+    return "cupy"
+
+
 def get_sync_debug_mode() -> int:
     """0: nobody is told that the host waits for a device."""
     return 0
@@ -217,8 +248,22 @@ def get_arch_list() -> list[str]:
     return []
 
 
-for _name in ("clock_rate", "list_gpu_processes", "power_draw", "temperature", "utilization"):
-    globals()[_name] = refused(f"cuda.{_name}", "ask nvidia-smi")
+REFUSED = {
+    "ask nvidia-smi": """
+    clock_rate list_gpu_processes memory_usage power_draw temperature utilization
+    """,
+    "memory is CuPy's: use cupy.get_default_memory_pool()": """
+    MemPool caching_allocator_alloc caching_allocator_delete change_current_allocator
+    host_memory_stats memory_snapshot reset_peak_host_memory_stats use_mem_pool
+    """,
+    "use cupy.cuda": """
+    ExternalStream cudart current_blas_handle get_stream_from_external jiterator
+    """,
+    NO_GRAPHS: "CUDAGraph graph graph_pool_handle make_graphed_callables",
+}
+"""What is not here, by what to do instead."""
+for _why, _names in REFUSED.items():
+    globals().update({name: refused(f"cuda.{name}", _why) for name in _names.split()})
 
 
 def __getattr__(name: str) -> Any:
@@ -230,4 +275,4 @@ def __getattr__(name: str) -> Any:
         return import_module(__name__)
     if name == "default_generators":
         return (default_generator,) * device_count()
-    return of_kind(name, "cuda")
+    return absent(f"cuda.{name}") or of_kind(name, "cuda")

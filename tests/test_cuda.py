@@ -319,6 +319,25 @@ def test_memory_is_counted():
 
 
 @needs_device
+def test_a_process_takes_a_part_of_the_memory_at_most():
+    import cupy
+
+    old = cupy.get_default_memory_pool().get_limit()
+    total = dt.cuda.mem_get_info()[1]
+    try:
+        dt.cuda.set_per_process_memory_fraction(0.5)
+        assert cupy.get_default_memory_pool().get_limit() == total // 2
+        assert abs(dt.cuda.get_per_process_memory_fraction() - 0.5) < 1e-6
+    finally:
+        cupy.get_default_memory_pool().set_limit(size=old)
+    if not old:
+        assert dt.cuda.get_per_process_memory_fraction() == 1
+    for wrong, error in ((1, TypeError), (1.5, ValueError), (-0.1, ValueError)):
+        with pytest.raises(error, match="fraction"):
+            dt.cuda.set_per_process_memory_fraction(wrong)
+
+
+@needs_device
 def test_out_of_memory_says_so_and_leaves_everything_usable():
     import cupy
 

@@ -58,6 +58,18 @@ def reset_peaks(index: int) -> None:
     statistics(index)
 
 
+def limit(index: int, size: int) -> None:
+    """Refuse to hold more bytes than this on a device."""
+    with on(index):
+        POOL.set_limit(size=max(size, 1))  # 0 would be no limit
+
+
+def limit_of(index: int) -> int:
+    """How many bytes the pool may hold on a device; 0 for as many as there are."""
+    with on(index):
+        return int(POOL.get_limit())
+
+
 def release() -> None:
     """Give kept memory back to the driver, of all devices."""
     for index in range(COUNT):
