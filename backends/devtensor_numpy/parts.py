@@ -11,9 +11,9 @@ import ctypes
 import os
 import sys
 import threading
+from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -73,25 +73,95 @@ def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> Non
         for piece in pieces:
             work(piece)
         return
-    left = deque(pieces)
+    with BLAS:
+        Job(work, pieces).share(helpers)
 
-    def take() -> None:
+
+class Job:
+    """Pieces of work that threads take in turns."""
+
+    __slots__ = ("begun", "errors", "left", "work")
+
+    def __init__(self, work: Callable[[Any], object], pieces: Sequence[Any]) -> None:
+        self.left, self.begun, self.errors = deque(pieces), [], []  # type: ignore[var-annotated]
+        self.work: Callable[[Any], object] | None = work
+
+    def share(self, helpers: int) -> None:
+        """Have some threads help; return, or raise what a piece has raised, when all is done."""
+        for helper in claimed(helpers):
+            helper.job = self
+            helper.wake.release()
+        try:
+            self.take()
+        finally:
+            self.left.clear()
+            for done in self.begun:
+                done.acquire()
+            self.work = None  # a thread that comes too late holds no arrays
+        if self.errors:
+            raise self.errors[0]
+
+    def take(self) -> None:
+        """Take pieces until none is left."""
         while True:
             try:
-                piece = left.popleft()
+                piece = self.left.popleft()
             except IndexError:
                 return
-            work(piece)
+            self.work(piece)  # type: ignore[misc]
 
-    with BLAS:
-        begun = [pool().submit(take) for _ in range(helpers)]
+    def help(self) -> None:
+        """The same in another thread, for which `share` waits if it has begun in time."""
+        done = allocate_lock()
+        with done:
+            self.begun.append(done)
+            try:
+                self.take()
+            except BaseException as error:
+                self.left.clear()
+                self.errors.append(error)
+
+
+class Helper:
+    """A thread that does what it is woken for. Locks alone wake it sooner than an executor does."""
+
+    __slots__ = ("job", "wake")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.wake = allocate_lock()
+        self.wake.acquire()
+        threading.Thread(target=self.go, name="devtensor", daemon=True).start()
+
+    def go(self) -> None:
+        """Help with one job after another, as silent as the main thread where numbers overflow."""
+        np.seterr(all="ignore")
+        while True:
+            self.wake.acquire()
+            job, self.job = self.job, None
+            assert job is not None
+            job.help()
+            del job
+            IDLE.append(self)
+
+
+HELPERS: list[Helper] = []
+IDLE: list[Helper] = []
+"""All, and those that wait for a job."""
+
+
+def claimed(count: int) -> list[Helper]:
+    """Some threads that wait, and new ones instead of those that are busy, up to `MOST` in all."""
+    found: list[Helper] = []
+    while len(found) < count:
         try:
-            take()
-        finally:
-            left.clear()
-            for helper in begun:
-                if not helper.cancel():
-                    helper.result()
+            found.append(IDLE.pop())
+        except IndexError:
+            if len(HELPERS) >= MOST:
+                break
+            found.append(Helper())
+            HELPERS.append(found[-1])
+    return found
 
 
 STEPS = """
@@ -177,19 +247,12 @@ class Blas:
 
 BLAS = Blas()
 follow_threads(BLAS.tell)
-POOL: list[ThreadPoolExecutor] = []
-
-
-def pool() -> ThreadPoolExecutor:
-    """The threads, as silent as the main one where numbers overflow."""
-    if not POOL:  # It begins a thread when all that it has are busy.
-        POOL.append(ThreadPoolExecutor(MOST, "devtensor", np.seterr, ("ignore",)))
-    return POOL[0]
 
 
 def forked() -> None:
     """Forget the threads, which a child process does not have."""
-    POOL.clear()
+    HELPERS.clear()
+    IDLE.clear()
     BLAS.lock, BLAS.inside = threading.Lock(), 0
 
 

@@ -13,7 +13,7 @@ import devtensor as dt
 from devtensor.ops import conv as common
 from devtensor.space import space_of
 from devtensor_numpy.kernels import conv as numpy_kernels
-from devtensor_numpy.kernels import lines, windows
+from devtensor_numpy.kernels import lines, rows, windows
 
 XP = space_of(dt.device("cpu"))
 
@@ -93,12 +93,13 @@ def any_case(seed):
 def limits(request, monkeypatch):
     """Other limits between the ways to compute, so that small tests take them all."""
     pick = random.Random(request.node.name)
-    for room in (windows, lines):
+    for room in (windows, lines, rows):
         monkeypatch.setattr(room, "COLUMNS", pick.choice([20, 200, 1 << 19]))
+    for room in (windows, lines):
         monkeypatch.setattr(room, "WASTE", pick.choice([1, 1.6, 10]))
     monkeypatch.setattr(lines, "SHORTEST", pick.choice([1, 1, 16]))
     monkeypatch.setattr(lines, "PRODUCTS", pick.choice([1, 100, 1 << 20]))
-    monkeypatch.setattr(numpy_kernels, "FEW", pick.choice([0, 256]))
+    monkeypatch.setattr(rows, "FEW", pick.choice([0, 256]))
     monkeypatch.setattr(numpy_kernels, "FEW_SPOTS", pick.choice([0, 0, 1 << 15]))
     monkeypatch.setattr(numpy_kernels, "FEW_PRODUCTS", pick.choice([0, 1 << 10]))
     monkeypatch.setattr(common, "COLUMNS", pick.choice([10, 1 << 26]))

@@ -19,24 +19,15 @@ from .lines import (
     weighed_in_lines,
     weight_slope,
 )
+from .rows import convolved_in_rows, heavy, in_rows, spread_in_rows, weight_slope_in_rows
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
-FEW = 48  # Columns of an image below which several images make one product.
 FEW_PRODUCTS = 1 << 10  # Elements of a weight whose gradient is one product for each image.
 
 
 def is_small(batch: int, channels: int, kernel: Sizes, out: Sizes) -> bool:
     """Whether the calls that a product takes cost more than its elements."""
     return batch * channels * math.prod(kernel) * math.prod(out) <= FEW_SPOTS
-
-
-def by_channel(batch: int, out: Sizes, weight: Array) -> bool:
-    """Whether channels go first in the columns, so that several images are one product.
-
-    It takes copies of images and results, but none of the weight.
-    """
-    count = math.prod(out)
-    return batch > 1 and (count < FEW or weight.shape[0] > batch * count)
 
 
 def swapped(name: str, x: Array) -> Array:
@@ -49,11 +40,9 @@ def swapped(name: str, x: Array) -> Array:
     return x
 
 
-def rows_of_weight(weight: Array, groups: int, channels_first: bool) -> Array:
+def rows_of_weight(weight: Array, groups: int) -> Array:
     """The weight as matrices (groups, outputs, elements) that go with the columns."""
-    if not channels_first:
-        weight = np.moveaxis(weight, 1, -1)
-    return weight.reshape(groups, weight.shape[0] // groups, -1)
+    return np.moveaxis(weight, 1, -1).reshape(groups, weight.shape[0] // groups, -1)
 
 
 def multiply(left: Array, right: Array, beside: Array | None = None) -> Array:
@@ -121,20 +110,19 @@ def convolution(
         matrix = weight.reshape(groups, outputs // groups, -1)
         np.matmul(matrix, columns, out=result.reshape(batch, groups, outputs // groups, -1))
         return result if bias is None else np.add(result, bias, out=result)
+    if in_rows(batch, kernel, size, outputs, groups):
+        convolved_in_rows(input, weight, bias, result, stride, padding, dilation)
+        return result
     if in_lines(outputs // groups, kernel, size, dilation):
         convolved(input, weight, result, stride, padding, dilation[1], groups)
         return result if bias is None else np.add(result, bias, out=result)
-    channels_first = by_channel(batch, size, weight)
-    matrix = rows_of_weight(weight, groups, channels_first)
+    matrix = rows_of_weight(weight, groups)
 
     def fill(piece: Piece) -> None:
         some, rows, plan = piece
         images = np.ascontiguousarray(input[some])
         target = result[some, :, rows]
-        if channels_first:
-            found = multiply(matrix, columns_by_channel(plan, images, groups))
-            found = found.reshape(outputs, -1, *plan.frame).swapaxes(0, 1)
-        elif plan.bare:
+        if plan.bare:
             found = target.reshape(len(target), groups, outputs // groups, -1)
             np.matmul(matrix, columns_of(plan, images, groups), out=found)
             found = target
@@ -170,7 +158,11 @@ def convolution_spread(
         matrix = weight.reshape(groups, outputs // groups, -1).swapaxes(1, 2)
         g = input.reshape(batch, groups, outputs // groups, -1)
         few.spread(np.matmul(matrix, g), result)
-    elif spreads_by_phases(weight, tuple(out), size, stride, dilation, groups):
+    elif heavy(batch, tuple(out), outputs) and in_rows(
+        batch, tuple(kernel), tuple(out), outputs, groups
+    ):
+        spread_in_rows(input, weight, result, stride, padding, dilation)
+    elif spreads_by_phases(batch, weight, tuple(out), size, stride, dilation, groups):
         for place, part, g, border, count in phases(input, weight, size, stride, padding, groups):
             if part is not None:
                 one = (1,) * len(size)
@@ -179,25 +171,16 @@ def convolution_spread(
                     groups=groups,
                 )  # fmt: skip
     else:
-        channels_first = by_channel(batch, tuple(out), weight)
-        matrix = rows_of_weight(weight, groups, channels_first).swapaxes(1, 2)
+        matrix = rows_of_weight(weight, groups).swapaxes(1, 2)
 
         def fill(piece: Piece) -> None:
             some, rows, plan = piece
             g = plan.framed(input[some, :, rows])
             n = len(g)
-            if channels_first:
-                by_group = swapped("g", g).reshape(groups, outputs // groups, -1)
-                images = scratch("images", (channels, n, *size), g.dtype)
-                images[...] = 0
-                columns = multiply(matrix, by_group, images)
-                plan.spread(columns.reshape(channels, *kernel, n, *plan.frame), images)
-                result[some] += images.swapaxes(0, 1)
-            else:
-                g = g.reshape(n, groups, outputs // groups, -1)
-                images = result[some].reshape(n * groups, many, *size)
-                columns = multiply(matrix, g, images)
-                plan.spread(columns.reshape(n * groups, *kernel, many, *plan.frame), images)
+            g = g.reshape(n, groups, outputs // groups, -1)
+            images = result[some].reshape(n * groups, many, *size)
+            columns = multiply(matrix, g, images)
+            plan.spread(columns.reshape(n * groups, *kernel, many, *plan.frame), images)
 
         # Bands of rows overlap in the result, so they follow one another.
         for band in chunks(
@@ -218,17 +201,18 @@ def convolution_weight(
     batch, channels, *sizes = input.shape
     outputs, out = g.shape[1], g.shape[2:]
     total: Array | None = None
-    small = is_small(batch, channels, size, out)
     # The library is slow at a few long rows; without a sum over images they are not that long.
-    one = groups == 1 and channels * math.prod(size) * outputs <= FEW_PRODUCTS
-    by_image = one and not small and math.prod(out) >= FEW
+    by_image = groups == 1 and channels * math.prod(size) * outputs <= FEW_PRODUCTS
     if 0 in (*input.shape, *g.shape, *size):
         pass
-    elif small:
+    elif is_small(batch, channels, size, out):
+        by_image = False
         few = spots(channels, tuple(sizes), size, out, stride, padding, dilation)
         columns = few.columns(input).reshape(batch, groups, -1, math.prod(out))
         g = g.reshape(batch, groups, outputs // groups, -1).swapaxes(2, 3)
         total = np.add.reduce(np.matmul(columns, g), 0)
+    elif in_rows(batch, size, out, outputs, groups):
+        return weight_slope_in_rows(input, g, size, stride, padding, dilation)
     elif weighed_in_lines(outputs, channels, size, out, stride, dilation, groups):
         return weight_slope(input, g, size, stride[1], padding, dilation[1])
     else:

@@ -19,6 +19,7 @@ from devtensor.ops.pool import inside
 
 from ..parts import each, parts
 from .linalg import Array
+from .rows import in_rows
 from .windows import COLUMNS, PRODUCT, WASTE, Sizes, last, scratch
 
 SHORTEST = 16  # Places in a line: with fewer, its products cost more than their elements.
@@ -178,16 +179,19 @@ def phases(
 
 
 def spreads_by_phases(
-    weight: Array, out: Sizes, size: Sizes, stride: Sizes, dilation: Sizes, groups: int
-) -> bool:
+    batch: int, weight: Array, out: Sizes, size: Sizes, stride: Sizes, dilation: Sizes,
+    groups: int,
+) -> bool:  # fmt: skip
     """Whether a spread convolution is better computed by its phases.
 
     They lay out windows of what comes in, and else those of the result would be added up.
     """
-    turns, many = math.prod(stride), weight.shape[1]
-    if set(dilation) != {1} or (
-        turns == 1 and not in_lines(many, weight.shape[2:], size, dilation)
-    ):
+    turns, many, kernel = math.prod(stride), weight.shape[1], weight.shape[2:]
+    if set(dilation) != {1}:
+        return False
+    if turns == 1 and in_rows(batch, kernel, size, many, groups):
+        return True
+    if turns == 1 and not in_lines(many, kernel, size, dilation):
         return False
     few = math.prod(size) <= WASTE * math.prod(out) * turns
     return few and many * turns >= weight.shape[0] // groups

@@ -1,0 +1,175 @@
+"""Convolutions of small images with their channels last, as one large product of many images.
+
+What belongs to a place of the result is a row then, made of pieces of memory as long as the
+channels, and the library's threads have enough to share.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product as tuples
+
+import numpy as np
+
+from devtensor.settings import get_num_threads
+
+from ..parts import each, parts
+from .linalg import Array
+from .windows import ALL, COLUMNS, PRODUCT, Sizes, scratch
+
+FEW = 64  # Places of an image up to which several images make one product.
+SHORT = 24  # And of a line without threads to share it: it is copied well as it is.
+
+
+def in_rows(batch: int, kernel: Sizes, out: Sizes, outputs: int, groups: int) -> bool:
+    """Whether a convolution is better computed with the places of several images in rows."""
+    if batch == 1 or groups > 1 or math.prod(kernel) == 1:
+        return False
+    few = SHORT if len(out) == 1 and get_num_threads() == 1 else FEW
+    return math.prod(out) <= few or heavy(batch, out, outputs)
+
+
+def heavy(batch: int, out: Sizes, outputs: int) -> bool:
+    """Whether copies of the weight cost more than those of the images."""
+    return outputs > batch * math.prod(out)
+
+
+def matrix_of(weight: Array, by_channel: bool) -> Array:
+    """A weight as a matrix (outputs, elements)."""
+    return (weight if by_channel else np.moveaxis(weight, 1, -1)).reshape(len(weight), -1)
+
+
+def channels_last(name: str, images: Array, first: Sizes, size: Sizes) -> Array:
+    """The part of some size of images (n, c, *sizes) from the `first` place on, as (n, *size, c).
+
+    What is outside of the images is zeros.
+    """
+    images = np.moveaxis(images, 1, -1)
+    here, there, whole = [ALL], [ALL], True
+    for begin, n, all_of in zip(first, size, images.shape[1:-1], strict=True):
+        low, high = max(0, begin), max(0, min(begin + n, all_of))
+        whole = whole and high - low == n
+        here.append(slice(low, high))
+        there.append(slice(low - begin, max(low, high) - begin))
+    inner = images[tuple(here)]
+    if whole and inner.flags.c_contiguous:
+        return inner
+    laid = scratch(name, (len(images), *size, images.shape[-1]), images.dtype, images)
+    if not whole:
+        laid[...] = 0
+    laid[tuple(there)] = inner
+    return laid
+
+
+def reached(kernel: Sizes, out: Sizes, stride: Sizes, gaps: Sizes) -> Sizes:
+    """The size of the part of a padded image that windows reach."""
+    each_dim = zip(kernel, out, stride, gaps, strict=True)
+    return tuple([(o - 1) * step + (k - 1) * gap + 1 for k, o, step, gap in each_dim])
+
+
+def rows(
+    images: Array, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, gaps: Sizes,
+    by_channel: bool,
+) -> Array:  # fmt: skip
+    """The windows of images as a matrix (n * places, elements)."""
+    reach = reached(kernel, out, stride, gaps)
+    laid = channels_last("images", images, tuple([-p for p in padding]), reach)
+    image, *steps, one = laid.strides
+    places = [a * b for a, b in zip(steps, stride, strict=True)]
+    elements = [a * b for a, b in zip(steps, gaps, strict=True)]
+    shape = (len(images), *out, *kernel, images.shape[1])
+    windows: Array = np.ndarray(shape, laid.dtype, laid, 0, (image, *places, *elements, one))
+    if by_channel:
+        windows = np.moveaxis(windows, -1, 1 + len(out))
+    columns = scratch("columns", windows.shape, laid.dtype, laid)
+    columns[...] = windows
+    return columns.reshape(len(images) * math.prod(out), -1)
+
+
+def pieces(batch: int, channels: int, kernel: Sizes, out: Sizes) -> tuple[list[slice], int]:
+    """Images that make one product, and the size of all."""
+    row = channels * math.prod(kernel) * math.prod(out)
+    return parts(batch, row, COLUMNS), batch * row * PRODUCT
+
+
+def convolved_in_rows(
+    images: Array, weight: Array, bias: Array | None, result: Array, stride: Sizes,
+    padding: Sizes, gaps: Sizes,
+) -> None:  # fmt: skip
+    """Write the convolution; a bias broadcasts with images."""
+    batch, outputs, *size = result.shape
+    kernel, out = weight.shape[2:], tuple(size)
+    by_channel = heavy(batch, out, outputs)
+    matrix = matrix_of(weight, by_channel).T
+
+    def fill(some: slice) -> None:
+        left = rows(images[some], kernel, out, stride, padding, gaps, by_channel)
+        product = scratch("product", (len(left), outputs), left.dtype, left)
+        found = np.moveaxis(np.dot(left, matrix, out=product).reshape(-1, *out, outputs), -1, 1)
+        if bias is None:
+            result[some] = found
+        else:
+            np.add(found, bias, out=result[some])
+
+    each(fill, *pieces(batch, images.shape[1], kernel, out))
+
+
+def spread_in_rows(
+    g: Array, weight: Array, result: Array, stride: Sizes, padding: Sizes, gaps: Sizes
+) -> None:
+    """Write the spread convolution over zeros."""
+    batch, outputs, *size = g.shape
+    channels, kernel, out = result.shape[1], weight.shape[2:], tuple(size)
+    by_channel = heavy(batch, out, outputs)
+    matrix = matrix_of(weight, by_channel)
+    reach = reached(kernel, out, stride, gaps)
+    here, there = [ALL], [ALL]
+    for n, far, border in zip(result.shape[2:], reach, padding, strict=True):
+        here.append(slice(0, max(0, min(n, far - border))))
+        there.append(slice(border, max(border, min(n + border, far))))
+
+    def fill(some: slice) -> None:
+        left = channels_last("slopes", g[some], (0,) * len(out), out)
+        n = len(left)
+        left = left.reshape(-1, outputs)
+        shape = (channels, *kernel) if by_channel else (*kernel, channels)
+        product = scratch("product", (len(left), matrix.shape[1]), left.dtype, left)
+        products = np.dot(left, matrix, out=product).reshape(n, *out, *shape)
+        if by_channel:
+            products = np.moveaxis(products, 1 + len(out), -1)
+        images = scratch("images", (n, *reach, channels), left.dtype, products)
+        images[...] = 0
+        for place in tuples(*map(range, kernel)):
+            key = [
+                slice(p * gap, p * gap + (o - 1) * step + 1, step)
+                for p, gap, o, step in zip(place, gaps, out, stride, strict=True)
+            ]
+            target = images[(ALL, *key)]
+            np.add(target, products[(ALL, *(ALL,) * len(out), *place)], out=target)
+        result[(some, ALL, *here[1:])] = np.moveaxis(images[tuple(there)], -1, 1)
+
+    each(fill, *pieces(batch, channels, kernel, out))
+
+
+def weight_slope_in_rows(
+    images: Array, g: Array, size: Sizes, stride: Sizes, padding: Sizes, gaps: Sizes
+) -> Array:
+    """The gradient of the weight."""
+    batch, channels = images.shape[:2]
+    outputs, *places = g.shape[1:]
+    out = tuple(places)
+    by_channel = heavy(batch, out, outputs)
+    found: dict[int, Array] = {}
+
+    def add_up(some: slice) -> None:
+        right = rows(images[some], size, out, stride, padding, gaps, by_channel)
+        left = channels_last("slopes", g[some], (0,) * len(out), out).reshape(-1, outputs)
+        found[some.start] = np.dot(left.T, right)
+
+    each(add_up, *pieces(batch, channels, size, out))
+    total = found.pop(0)
+    for start in sorted(found):
+        np.add(total, found[start], out=total)
+    if by_channel:
+        return total.reshape(outputs, channels, *size)
+    return np.ascontiguousarray(np.moveaxis(total.reshape(outputs, *size, channels), -1, 1))
