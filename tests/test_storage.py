@@ -85,6 +85,8 @@ def test_results_that_have_names(t):
         lambda t, x: t.triangular_solve(x, x),
         lambda t, x: t.geqrf(x),
         lambda t, x: t.svd(x),
+        lambda t, x: t.slogdet(x),
+        lambda t, x: x.slogdet(),
     ],
 )
 def test_factors_have_the_classes_of_their_functions(call):

@@ -2426,10 +2426,21 @@ def det(input: Tensor) -> Tensor:
     return linalg_det(input)
 
 
+class LogarithmOfDeterminant(NamedTuple):
+    """What `slogdet` gives."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+as_shown("slogdet", LogarithmOfDeterminant)
+
+
 @composite(method=True, examples=[((3, 3),), ((2, 3, 3),)])
-def slogdet(input: Tensor) -> Any:
+@with_out()
+def slogdet(input: Tensor) -> LogarithmOfDeterminant:
     """Sign and logarithm of the absolute value of determinants; the same as `linalg.slogdet`."""
-    return linalg_slogdet(input)
+    return LogarithmOfDeterminant(*linalg_slogdet(input))
 
 
 @composite(method=True, examples=[(spd(3),), (spd(3, 2),)])
