@@ -56,6 +56,7 @@ def attention(
 
 CACHED = 1 << 17  # Scores that are worked on at a time: they stay in the processor's cache.
 LEAST = 1e-15  # The least sum of powers from which on too small ones do not matter as weights.
+NARROW = 32  # Elements of a vector up to which copies of them cost less than products across.
 FEWEST = 64  # Rows of a causal tile: with fewer, the calls cost more than the keys left out.
 
 
@@ -105,7 +106,7 @@ def fill(
         few = tuple(some)
         # No query of these rows looks further.
         seen = min(lines.stop, source) if is_causal else source
-        across = key[few].swapaxes(2, 3)[..., :seen]
+        across = upright(key[few][..., :seen, :])
         place = None if weights is None or seen < source else weights[piece]
         early = None
         if is_causal and lines.start < seen:
@@ -133,6 +134,12 @@ def fill(
     size = (rows[0].stop - rows[0].start) * source
     pieces = [(*some, lines) for some in matrices(batch, heads, size) for lines in rows]
     each(attend, pieces, batch * heads * length * source * SLOWEST)
+
+
+def upright(x: Array) -> Array:
+    """Transposed matrices; as copies where products take longer to look across them."""
+    turned = x.swapaxes(2, 3)
+    return np.ascontiguousarray(turned) if x.shape[3] <= NARROW else turned
 
 
 @lru_cache(64)
@@ -206,8 +213,9 @@ def attention_slopes(
         wide = [x.astype(np.float32) for x in inputs]
         slopes = attention_slopes(xp, *wide, scale=scale, wanted=wanted)
         return tuple([x if x is None else x.astype(dtype) for x in slopes])
+    made = np.empty if weights.size else np.zeros
     found = [
-        np.zeros(x.shape, dtype) if want else None
+        made(x.shape, dtype) if want else None
         for x, want in zip((query, key, value), wanted, strict=True)
     ]
     if weights.size:
@@ -217,7 +225,7 @@ def attention_slopes(
 
 
 def pull(inputs: list[Array], factor: Any, found: list[Array | None]) -> None:
-    """Write those gradients that are wanted, which are zeros."""
+    """Write those gradients that are wanted."""
     slope, query, key, value, weights = inputs
     to_query, to_key, to_value = found
     batch, heads, length, source = weights.shape
@@ -229,10 +237,10 @@ def pull(inputs: list[Array], factor: Any, found: list[Array | None]) -> None:
             piece = (*some, lines)
             shares, g = weights[piece], slope[piece]
             if to_value is not None:
-                add_product(shares.swapaxes(2, 3), g, to_value[some])
+                add_product(shares.swapaxes(2, 3), g, to_value[some], lines)
             if to_query is None and to_key is None:
                 continue
-            through = np.matmul(g, value[some].swapaxes(2, 3))
+            through = np.matmul(g, upright(value[some]))
             total = np.matmul(np.multiply(through, shares), one)
             np.subtract(through, total[..., None], out=through)
             np.multiply(through, shares, out=through)
@@ -240,10 +248,10 @@ def pull(inputs: list[Array], factor: Any, found: list[Array | None]) -> None:
             if to_query is not None:
                 np.matmul(through, key[some], out=to_query[piece])
             if to_key is not None:
-                add_product(through.swapaxes(2, 3), query[piece], to_key[some])
+                add_product(through.swapaxes(2, 3), query[piece], to_key[some], lines)
 
-    def add_product(left: Array, right: Array, total: Array) -> None:
-        if len(rows) == 1:
+    def add_product(left: Array, right: Array, total: Array, lines: slice) -> None:
+        if lines.start == 0:
             np.matmul(left, right, out=total)
         else:
             np.add(total, np.matmul(left, right), out=total)

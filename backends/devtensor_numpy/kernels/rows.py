@@ -44,8 +44,10 @@ def channels_last(name: str, images: Array, first: Sizes, size: Sizes) -> Array:
 
     What is outside of the images is zeros.
     """
-    images = np.moveaxis(images, 1, -1)
-    here, there, whole = [ALL], [ALL], True
+    images = images.transpose(0, *range(2, images.ndim), 1)
+    here: list[slice] = [ALL]
+    there: list[slice] = [ALL]
+    whole = True
     for begin, n, all_of in zip(first, size, images.shape[1:-1], strict=True):
         low, high = max(0, begin), max(0, min(begin + n, all_of))
         whole = whole and high - low == n
@@ -105,7 +107,8 @@ def convolved_in_rows(
     def fill(some: slice) -> None:
         left = rows(images[some], kernel, out, stride, padding, gaps, by_channel)
         product = scratch("product", (len(left), outputs), left.dtype, left)
-        found = np.moveaxis(np.dot(left, matrix, out=product).reshape(-1, *out, outputs), -1, 1)
+        found = np.dot(left, matrix, out=product).reshape(-1, *out, outputs)
+        found = found.transpose(0, len(out) + 1, *range(1, len(out) + 1))
         if bias is None:
             result[some] = found
         else:
@@ -123,7 +126,8 @@ def spread_in_rows(
     by_channel = heavy(batch, out, outputs)
     matrix = matrix_of(weight, by_channel)
     reach = reached(kernel, out, stride, gaps)
-    here, there = [ALL], [ALL]
+    here: list[slice] = [ALL]
+    there: list[slice] = [ALL]
     for n, far, border in zip(result.shape[2:], reach, padding, strict=True):
         here.append(slice(0, max(0, min(n, far - border))))
         there.append(slice(border, max(border, min(n + border, far))))
@@ -145,8 +149,9 @@ def spread_in_rows(
                 for p, gap, o, step in zip(place, gaps, out, stride, strict=True)
             ]
             target = images[(ALL, *key)]
-            np.add(target, products[(ALL, *(ALL,) * len(out), *place)], out=target)
-        result[(some, ALL, *here[1:])] = np.moveaxis(images[tuple(there)], -1, 1)
+            at = (..., *place, ALL)
+            np.add(target, products[at], out=target)
+        result[some][(ALL, ALL, *here[1:])] = np.moveaxis(images[tuple(there)], -1, 1)
 
     each(fill, *pieces(batch, channels, kernel, out))
 
