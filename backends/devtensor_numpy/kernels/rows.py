@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import product as tuples
+from typing import Any
 
 import numpy as np
 
@@ -149,7 +150,7 @@ def spread_in_rows(
                 for p, gap, o, step in zip(place, gaps, out, stride, strict=True)
             ]
             target = images[(ALL, *key)]
-            at = (..., *place, ALL)
+            at: Any = (..., *place, ALL)
             np.add(target, products[at], out=target)
         result[some][(ALL, ALL, *here[1:])] = np.moveaxis(images[tuple(there)], -1, 1)
 
