@@ -61,8 +61,8 @@ def clip_grads_with_norm_(
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     with dt.no_grad():
         for parameter in listed(parameters):
-            if parameter.grad is not None:
-                parameter.grad.mul_(factor.to(parameter.grad.device))
+            if (grad := parameter.grad) is not None:
+                grad.mul_(factor if grad.device == factor.device else factor.to(grad.device))
 
 
 def clip_grad_norm_(
