@@ -191,7 +191,7 @@ def spreads_by_phases(
         return False
     if turns == 1 and in_rows(batch, kernel, size, many, groups):
         return True
-    if turns == 1 and not in_lines(many, kernel, size, dilation):
+    if turns == 1 and groups == 1 and not in_lines(many, kernel, size, dilation):
         return False
     few = math.prod(size) <= WASTE * math.prod(out) * turns
     return few and many * turns >= weight.shape[0] // groups
