@@ -13,7 +13,7 @@ import devtensor as dt
 from devtensor.ops import conv as common
 from devtensor.space import space_of
 from devtensor_numpy.kernels import conv as numpy_kernels
-from devtensor_numpy.kernels import lines, rows, windows
+from devtensor_numpy.kernels import depthwise, lines, rows, windows
 
 XP = space_of(dt.device("cpu"))
 
@@ -100,6 +100,7 @@ def limits(request, monkeypatch):
     monkeypatch.setattr(lines, "SHORTEST", pick.choice([1, 1, 16]))
     monkeypatch.setattr(lines, "PRODUCTS", pick.choice([1, 100, 1 << 20]))
     monkeypatch.setattr(rows, "FEW", pick.choice([0, 256]))
+    monkeypatch.setattr(depthwise, "FEW", pick.choice([0, 256]))
     monkeypatch.setattr(numpy_kernels, "FEW_SPOTS", pick.choice([0, 0, 1 << 15]))
     monkeypatch.setattr(numpy_kernels, "FEW_PRODUCTS", pick.choice([0, 1 << 10]))
     monkeypatch.setattr(common, "COLUMNS", pick.choice([10, 1 << 26]))

@@ -10,6 +10,12 @@ import numpy as np
 
 from ..parts import each
 from ..quick import ones
+from .depthwise import (
+    convolved_by_channel,
+    is_depthwise,
+    spread_by_channel,
+    weight_slope_by_channel,
+)
 from .linalg import Array, is_half
 from .lines import (
     convolved,
@@ -110,6 +116,9 @@ def convolution(
         matrix = weight.reshape(groups, outputs // groups, -1)
         np.matmul(matrix, columns, out=result.reshape(batch, groups, outputs // groups, -1))
         return result if bias is None else np.add(result, bias, out=result)
+    if is_depthwise(channels, outputs, size, groups):
+        convolved_by_channel(input, weight, bias, result, stride, padding, dilation)
+        return result
     if in_rows(batch, kernel, size, outputs, groups):
         convolved_in_rows(input, weight, bias, result, stride, padding, dilation)
         return result
@@ -158,6 +167,8 @@ def convolution_spread(
         matrix = weight.reshape(groups, outputs // groups, -1).swapaxes(1, 2)
         g = input.reshape(batch, groups, outputs // groups, -1)
         few.spread(np.matmul(matrix, g), result)
+    elif is_depthwise(channels, outputs, tuple(out), groups):
+        spread_by_channel(input, weight, result, stride, padding, dilation)
     elif heavy(batch, tuple(out), outputs) and in_rows(
         batch, tuple(kernel), tuple(out), outputs, groups
     ):
@@ -211,6 +222,8 @@ def convolution_weight(
         columns = few.columns(input).reshape(batch, groups, -1, math.prod(out))
         g = g.reshape(batch, groups, outputs // groups, -1).swapaxes(2, 3)
         total = np.add.reduce(np.matmul(columns, g), 0)
+    elif is_depthwise(channels, outputs, out, groups):
+        return weight_slope_by_channel(input, g, size, stride, padding, dilation)
     elif in_rows(batch, size, out, outputs, groups):
         return weight_slope_in_rows(input, g, size, stride, padding, dilation)
     elif weighed_in_lines(outputs, channels, size, out, stride, dilation, groups):

@@ -7,6 +7,7 @@ channels, and the library's threads have enough to share.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import product as tuples
 from typing import Any
 
@@ -70,6 +71,28 @@ def reached(kernel: Sizes, out: Sizes, stride: Sizes, gaps: Sizes) -> Sizes:
     return tuple([(o - 1) * step + (k - 1) * gap + 1 for k, o, step, gap in each_dim])
 
 
+def inner_part(size: Sizes, reach: Sizes, padding: Sizes) -> tuple[Any, Any]:
+    """Keys of what images and padded ones have in common, with the channels last."""
+    here: list[slice] = [ALL]
+    there: list[slice] = [ALL]
+    for n, far, border in zip(size, reach, padding, strict=True):
+        here.append(slice(0, max(0, min(n, far - border))))
+        there.append(slice(border, max(border, min(n + border, far))))
+    return tuple(here), tuple(there)
+
+
+def taps(
+    images: Array, kernel: Sizes, out: Sizes, stride: Sizes, gaps: Sizes
+) -> Iterator[tuple[Sizes, Array]]:
+    """To each element of the kernel, the part of padded images (n, *size, c) that it meets."""
+    for place in tuples(*map(range, kernel)):
+        key: list[Any] = [
+            slice(p * gap, p * gap + (o - 1) * step + 1, step)
+            for p, gap, o, step in zip(place, gaps, out, stride, strict=True)
+        ]
+        yield place, images[(ALL, *key)]
+
+
 def rows(
     images: Array, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, gaps: Sizes,
     by_channel: bool,
@@ -127,11 +150,7 @@ def spread_in_rows(
     by_channel = heavy(batch, out, outputs)
     matrix = matrix_of(weight, by_channel)
     reach = reached(kernel, out, stride, gaps)
-    here: list[slice] = [ALL]
-    there: list[slice] = [ALL]
-    for n, far, border in zip(result.shape[2:], reach, padding, strict=True):
-        here.append(slice(0, max(0, min(n, far - border))))
-        there.append(slice(border, max(border, min(n + border, far))))
+    here, there = inner_part(result.shape[2:], reach, padding)
 
     def fill(some: slice) -> None:
         left = channels_last("slopes", g[some], (0,) * len(out), out)
@@ -144,15 +163,11 @@ def spread_in_rows(
             products = np.moveaxis(products, 1 + len(out), -1)
         images = scratch("images", (n, *reach, channels), left.dtype, products)
         images[...] = 0
-        for place in tuples(*map(range, kernel)):
-            key = [
-                slice(p * gap, p * gap + (o - 1) * step + 1, step)
-                for p, gap, o, step in zip(place, gaps, out, stride, strict=True)
-            ]
-            target = images[(ALL, *key)]
+        for place, part in taps(images, kernel, out, stride, gaps):
             at: Any = (..., *place, ALL)
-            np.add(target, products[at], out=target)
-        result[some][(ALL, ALL, *here[1:])] = np.moveaxis(images[tuple(there)], -1, 1)
+            np.add(part, products[at], out=part)
+        target = result[some].transpose(0, *range(2, result.ndim), 1)
+        target[here] = images[there]
 
     each(fill, *pieces(batch, channels, kernel, out))
 
