@@ -227,7 +227,7 @@ class Look:
         """A look at the memory behind the tensor, as elements of its type."""
         return TypedStorage.of(self)
 
-    def resize_(self: Any, *size: Any) -> Tensor:
+    def resize_(self: Any, *size: Any, memory_format: Any = None) -> Tensor:
         """Change the shape in place; elements beyond the old ones are not set."""
         shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
         if requires_grad(self):

@@ -95,8 +95,19 @@ class Members:
         """Give it the shape of another; what is new is unset."""
         return self.resize_(the_template.shape)
 
-    def set_(self: Any, source: Any = None) -> Tensor:
-        """Let it look at the memory of another tensor; at none, if none is given.
+    def set_(
+        self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+    ) -> Tensor:
+        """Let it look at the memory of another tensor, or at a storage; at none, if none is given.
+
+        Parameters
+        ----------
+        source : Tensor or storage, optional
+        storage_offset : int
+            Where it begins, in elements behind the beginning of the source.
+        size, stride : sequence of int, optional
+            The shape, and the steps in elements; by default those of the source, or of the shape
+            in order.
 
         Raises
         ------
@@ -105,12 +116,23 @@ class Members:
         """
         if source is None:
             source = self.new_empty(0)
+        elif not isinstance(source, Tensor):
+            row = source._row()
+            raw = row.element_size() == 1 and row.numel() % self.element_size() == 0
+            source = row.view(self.dtype) if raw else row
+            size = (source.numel() - storage_offset,) if size is None else size
         if source.dtype is not self.dtype or source.device != self.device:
             raise RuntimeError(
                 f"set_(): the source is {source.dtype!r} on {source.device}, and the tensor "
                 f"{self.dtype!r} on {self.device}"
             )
-        self.data = source.detach()
+        source = source.detach()
+        if size is not None:
+            in_order = self.new_empty(tuple(size), device="meta").stride()
+            steps = in_order if stride is None else stride
+            first = source.storage_offset() + storage_offset
+            source = source.as_strided(tuple(size), tuple(steps), first)
+        self.data = source
         return self
 
     def narrow_copy(self: Any, dim: int, start: int, length: int) -> Tensor:

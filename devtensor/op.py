@@ -203,7 +203,8 @@ class Op:
 ALIASES = {
     "axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other",
     "indices": "indices_or_sections", "sections": "indices_or_sections",
-    "split_size": "split_size_or_sections",
+    "split_size": "split_size_or_sections", "tensor_indices_or_sections": "indices_or_sections",
+    "element": "elements", "test_element": "test_elements",
 }  # fmt: skip
 """Other names of parameters that PyTorch accepts, too."""
 

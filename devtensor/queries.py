@@ -70,9 +70,24 @@ def typename(obj: Any) -> str:
     return kind.__qualname__ if built_in else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
-    """The type of the result of arithmetic with two tensors or numbers."""
-    found = common_dtype([tensor1, tensor2])
+def result_type(*operands: Any, **named: Any) -> dtypes.dtype:
+    """The type of the result of arithmetic with two tensors or numbers.
+
+    They may be called `tensor` and `other`, `scalar` and `tensor`, or `scalar1` and `scalar2`.
+
+    Raises
+    ------
+    TypeError
+        If there are more or fewer, or they are called otherwise.
+    """
+    unknown = named.keys() - {"tensor", "other", "scalar", "scalar1", "scalar2"}
+    given = [*operands, *named.values()]
+    if unknown or len(given) != 2:
+        raise TypeError(
+            "result_type() received an invalid combination of arguments: got "
+            f"{len(operands)} operands and {sorted(named)}; give two tensors or numbers"
+        )
+    found = common_dtype(given)
     assert found is not None
     return found
 

@@ -181,6 +181,7 @@ def compile(
     mode: str | None = None,
     options: dict[str, Any] | None = None,
     disable: bool = False,
+    **others: Any,
 ) -> Any:
     """Return `model` to be run as it is: there is no compiler here (``torch.compile``).
 
@@ -193,14 +194,21 @@ def compile(
         Without effect, but that one which counts frames counts a function that it is given.
     disable : bool
         Whether a module, too, is returned as it is.
-    fullgraph, dynamic, mode, options
-        Accepted and without effect.
+    fullgraph, dynamic, mode, options, others
+        Accepted and without effect; others are `name`, `recompile_limit`, `isolate_recompiles` and
+        `shapes_spec`.
 
     Raises
     ------
     RuntimeError
         If both `mode` and `options` are given.
+    TypeError
+        If another option is.
     """
+    known = ("name", "recompile_limit", "isolate_recompiles", "shapes_spec")
+    for name in others:
+        if name not in known:
+            raise TypeError(f"compile() got an unexpected keyword argument {name!r}")
     if mode is not None and options is not None:
         raise RuntimeError(
             "Either mode or options can be specified, but both can't be specified at the same time."

@@ -54,6 +54,18 @@ def test_functions_of_python_are_applied():
         dt.ones(2, device="strict:0").apply_(abs)
 
 
+def test_tensors_over_storages():
+    same(lambda t: t.ones(4).set_(t.arange(6.0).untyped_storage(), 1, (2,), (2,)))
+    same(lambda t: t.ones(4, dtype=t.int32).set_(t.arange(6.0).untyped_storage()))
+    same(lambda t: t.zeros(0).set_(source=t.arange(6.0), storage_offset=1, size=(2, 2)))
+    same(lambda t: t.zeros(0).set_(t.arange(6.0)[2:], 1, (2,), (1,)))
+    same(lambda t: t.ones(4).set_(t.arange(6.0), 0, (2,), (7,)))
+    for t in (torch, dt):
+        memory = t.zeros(3)
+        t.ones(1).set_(memory.untyped_storage()).fill_(5)
+        assert memory.tolist() == [5, 5, 5]
+
+
 @BOTH
 def test_shapes_and_memory_of_others(t):
     x, y = t.zeros(2), t.ones(3, 2)

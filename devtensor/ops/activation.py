@@ -639,7 +639,7 @@ def inexact(xp: Any, name: str, input: Any, dtype: Any) -> Any:
         (ints(2, 3), 1, {"dtype": float64}),
     ],
 )
-def softmax(xp, input, /, dim, *, dtype=None):
+def softmax(xp, input, /, dim, dtype=None):
     """Turn numbers along `dim` into probabilities: their exponentials, divided by the sum of these.
 
     Parameters
@@ -706,7 +706,7 @@ derivative(softmax_slope, input=lambda xp, g, y, dim: xp.softmax_slope(g, y, dim
         (ints(2, 3), 1, {"dtype": float64}),
     ],
 )
-def log_softmax(xp, input, /, dim, *, dtype=None):
+def log_softmax(xp, input, /, dim, dtype=None):
     """Logarithm of `softmax`, without its loss of digits.
 
     Parameters

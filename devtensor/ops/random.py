@@ -842,7 +842,9 @@ def random_(input: Any, *bounds: Any, generator: Any = None, **named: Any) -> Te
         If the range is empty, or reaches beyond the dtype.
     """
     low, high = named.pop("from", 0), named.pop("to", None)
-    if len(bounds) == 1:
+    if len(bounds) == 1 and high is not None:
+        (low,) = bounds
+    elif len(bounds) == 1:
         (high,) = bounds
     elif bounds:
         low, high = bounds
