@@ -21,7 +21,7 @@ import numpy as np
 from devtensor.settings import follow_threads, get_num_threads
 
 BLOCK = 1 << 15  # Elements of a part; a few float32 arrays of it fit into the second cache.
-SHARE = 1 << 18  # Elements to a thread: with fewer, waiting for Python's lock costs more.
+SHARE = 1 << 20  # Elements to a thread: with fewer, waiting for Python's lock costs more.
 SLOW, CHEAP = 2, 0
 """Weights of elements: of which exponentials are taken, say; and that few simple steps pass."""
 MOST = 256  # Threads.

@@ -15,9 +15,9 @@ import numpy as np
 
 from devtensor.settings import get_num_threads
 
-from ..parts import each, parts
+from ..parts import parts
 from .linalg import Array
-from .windows import ALL, COLUMNS, PRODUCT, Sizes, scratch
+from .windows import ALL, COLUMNS, Sizes, scratch
 
 FEW = 64  # Places of an image up to which several images make one product.
 SHORT = 24  # And of a line without threads to share it: it is copied well as it is.
@@ -112,10 +112,9 @@ def rows(
     return columns.reshape(len(images) * math.prod(out), -1)
 
 
-def pieces(batch: int, channels: int, kernel: Sizes, out: Sizes) -> tuple[list[slice], int]:
-    """Images that make one product, and the size of all."""
-    row = channels * math.prod(kernel) * math.prod(out)
-    return parts(batch, row, COLUMNS), batch * row * PRODUCT
+def pieces(batch: int, channels: int, kernel: Sizes, out: Sizes) -> list[slice]:
+    """Images that make one product, which the threads of the library share."""
+    return parts(batch, channels * math.prod(kernel) * math.prod(out), COLUMNS)
 
 
 def convolved_in_rows(
@@ -127,8 +126,7 @@ def convolved_in_rows(
     kernel, out = weight.shape[2:], tuple(size)
     by_channel = heavy(batch, out, outputs)
     matrix = matrix_of(weight, by_channel).T
-
-    def fill(some: slice) -> None:
+    for some in pieces(batch, images.shape[1], kernel, out):
         left = rows(images[some], kernel, out, stride, padding, gaps, by_channel)
         product = scratch("product", (len(left), outputs), left.dtype, left)
         found = np.dot(left, matrix, out=product).reshape(-1, *out, outputs)
@@ -137,8 +135,6 @@ def convolved_in_rows(
             result[some] = found
         else:
             np.add(found, bias, out=result[some])
-
-    each(fill, *pieces(batch, images.shape[1], kernel, out))
 
 
 def spread_in_rows(
@@ -151,8 +147,7 @@ def spread_in_rows(
     matrix = matrix_of(weight, by_channel)
     reach = reached(kernel, out, stride, gaps)
     here, there = inner_part(result.shape[2:], reach, padding)
-
-    def fill(some: slice) -> None:
+    for some in pieces(batch, channels, kernel, out):
         left = channels_last("slopes", g[some], (0,) * len(out), out)
         n = len(left)
         left = left.reshape(-1, outputs)
@@ -169,8 +164,6 @@ def spread_in_rows(
         target = result[some].transpose(0, *range(2, result.ndim), 1)
         target[here] = images[there]
 
-    each(fill, *pieces(batch, channels, kernel, out))
-
 
 def weight_slope_in_rows(
     images: Array, g: Array, size: Sizes, stride: Sizes, padding: Sizes, gaps: Sizes
@@ -180,17 +173,13 @@ def weight_slope_in_rows(
     outputs, *places = g.shape[1:]
     out = tuple(places)
     by_channel = heavy(batch, out, outputs)
-    found: dict[int, Array] = {}
-
-    def add_up(some: slice) -> None:
+    total: Array | None = None
+    for some in pieces(batch, channels, size, out):
         right = rows(images[some], size, out, stride, padding, gaps, by_channel)
         left = channels_last("slopes", g[some], (0,) * len(out), out).reshape(-1, outputs)
-        found[some.start] = np.dot(left.T, right)
-
-    each(add_up, *pieces(batch, channels, size, out))
-    total = found.pop(0)
-    for start in sorted(found):
-        np.add(total, found[start], out=total)
+        found = np.dot(left.T, right)
+        total = found if total is None else np.add(total, found, out=total)
+    assert total is not None
     if by_channel:
         return total.reshape(outputs, channels, *size)
     return np.ascontiguousarray(np.moveaxis(total.reshape(outputs, *size, channels), -1, 1))
