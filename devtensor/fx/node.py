@@ -18,6 +18,8 @@ OPERATIONS = (
 
 LASTING = ("_assert", "_assert_async", "setitem", "set_grad_enabled", "manual_seed")
 """Functions that do something though nobody uses what they give."""
+_side_effectful_functions: set[Any] = set()
+"""Others, which users name."""
 
 
 class Node:
@@ -172,7 +174,7 @@ class Node:
 
     def is_impure(self, impure_random: bool = True) -> bool:
         """Whether it must stay though nobody uses it."""
-        if self.op in ("placeholder", "output"):
+        if self.op in ("placeholder", "output") or self.target in _side_effectful_functions:
             return True
         name = self.target if isinstance(self.target, str) else self.target.__name__
         writes = name.endswith("_") and not name.endswith("__")
@@ -213,6 +215,12 @@ class Node:
 
     def __repr__(self) -> str:
         return self.name
+
+
+def has_side_effect(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Let calls of a function stay in graphs, though nobody uses what they give."""
+    _side_effectful_functions.add(fn)
+    return fn
 
 
 def shown_argument(value: Argument) -> str:

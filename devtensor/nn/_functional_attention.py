@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import devtensor as dt
 from devtensor.tensor import Tensor
 
-__all__ = ["canonical_mask", "embedding_bag", "multi_head_attention_forward"]
+__all__ = ["embedding_bag", "multi_head_attention_forward"]
 
 
-def canonical_mask(mask: Any, name: str, dtype: Any) -> Any:
+def canonical_mask(
+    mask: Any,
+    mask_name: str,
+    other_type: Any,
+    other_name: str,
+    target_type: Any,
+    check_other: bool = True,
+) -> Any:
     """Turn a mask whose True means "leave out" into numbers to add; numbers stay."""
     if mask is None:
         return None
-    if mask.dtype == dt.bool:
-        blank = dt.zeros(mask.shape, dtype=dtype, device=mask.device)
-        return blank.masked_fill(mask, float("-inf"))
-    if not mask.is_floating_point():
-        raise AssertionError(f"only bool and floating types of {name} are supported")
-    return mask
+    if mask.dtype != dt.bool and not mask.is_floating_point():
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
+    if check_other and other_type is not None and mask.dtype != other_type:
+        warnings.warn(
+            f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for "
+            "both instead.",
+            stacklevel=2,
+        )
+    if mask.dtype != dt.bool:
+        return mask
+    blank = dt.zeros(mask.shape, dtype=target_type, device=mask.device)
+    return blank.masked_fill(mask, float("-inf"))
+
+
+def none_or_dtype(input: Tensor | None) -> Any:
+    """The type of a tensor that may be absent."""
+    return None if input is None else input.dtype
 
 
 def project(
-    query: Tensor, key: Tensor, value: Tensor, weights: Any, bias: Any
+    query: Tensor, key: Tensor, value: Tensor, weights: Any, bias: Any = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Map query, key and value by their matrices; all in one product where they are the same."""
     linear = dt.nn.functional.linear
@@ -40,7 +59,12 @@ def project(
 
 
 def check_attention(
-    query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Any, attn_mask: Any
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Any,
+    attn_mask: Any,
+    num_heads: int,
 ) -> bool:
     """Check dimensions; tell whether there is a batch."""
     if query.ndim not in (2, 3):
@@ -99,7 +123,7 @@ def multi_head_attention_forward(
     Query, key and value have the shape (L, N, E) or (L, E).
     """
     F = dt.nn.functional
-    batched = check_attention(query, key, value, key_padding_mask, attn_mask)
+    batched = check_attention(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
         same = query is key, key is value
         query = query.unsqueeze(1)
@@ -122,8 +146,10 @@ def multi_head_attention_forward(
         )
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-    attn_mask = canonical_mask(attn_mask, "attn_mask", query.dtype)
-    key_padding_mask = canonical_mask(key_padding_mask, "key_padding_mask", query.dtype)
+    key_padding_mask = canonical_mask(
+        key_padding_mask, "key_padding_mask", none_or_dtype(attn_mask), "attn_mask", query.dtype
+    )
+    attn_mask = canonical_mask(attn_mask, "attn_mask", None, "", query.dtype)
 
     weights: Any = in_proj_weight
     if use_separate_proj_weight:

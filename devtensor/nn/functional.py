@@ -13,6 +13,7 @@ from devtensor.nn import (
     _functional_linear_loss,
     _functional_resize,
     _functional_window,
+    _reduction,
 )
 from devtensor.op import catalogue, in_place
 from devtensor.route import asking_first
@@ -59,6 +60,14 @@ def gather() -> dict[str, Any]:
 
 
 globals().update(gather())
+globals().update(
+    # What copies of PyTorch's layers take from inside this file.
+    _canonical_mask=_functional_attention.canonical_mask,
+    _in_projection_packed=_functional_attention.project,
+    _mha_shape_check=_functional_attention.check_attention,
+    _none_or_dtype=_functional_attention.none_or_dtype,
+    _Reduction=_reduction,
+)
 __all__ = sorted(gather())
 
 

@@ -321,3 +321,5 @@ eye, dirac, sparse = deprecated(eye_), deprecated(dirac_), deprecated(sparse_)
 orthogonal = deprecated(orthogonal_)
 xavier_uniform, xavier_normal = deprecated(xavier_uniform_), deprecated(xavier_normal_)
 kaiming_uniform, kaiming_normal = deprecated(kaiming_uniform_), deprecated(kaiming_normal_)
+_no_grad_uniform_, _no_grad_normal_, _no_grad_trunc_normal_ = uniform_, normal_, trunc_normal_
+_no_grad_fill_, _no_grad_zero_ = constant_, zeros_

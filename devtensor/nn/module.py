@@ -335,9 +335,10 @@ class Module(State):
         return f"{self._get_name()}(\n  {inside}\n)"
 
 
-def indented(text: str) -> str:
-    """Indent every line but the first."""
-    return text.replace("\n", "\n  ")
+def indented(text: str, spaces: int = 2) -> str:
+    """Indent every line but the first and those that are blank."""
+    first, *lines = text.split("\n")
+    return "\n".join([first, *[" " * spaces + line if line.strip() else "" for line in lines]])
 
 
 def numbered(kind: str, index: Any) -> Any:

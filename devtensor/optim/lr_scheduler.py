@@ -2,7 +2,7 @@
 
 from ._combined import ChainedScheduler, ReduceLROnPlateau, SequentialLR
 from ._cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
-from ._scheduler import LRScheduler, _LRScheduler  # noqa: F401
+from ._scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler, _LRScheduler  # noqa: F401
 from ._schedules import (
     ConstantLR,
     CosineAnnealingLR,

@@ -38,6 +38,7 @@ FILES = {
 }
 """PyTorch's files, and the classes in them that are in another file here."""
 UNDERLINED = {
+    "_addindent": "module.indented",
     "_BatchNorm": "batchnorm.BatchNorm",
     "_InstanceNorm": "batchnorm.InstanceNorm",
     "_NormBase": "batchnorm.Normalization",
@@ -46,6 +47,7 @@ UNDERLINED = {
     "_ReflectionPadNd": "padding.ReflectionPad",
     "_ReplicationPadNd": "padding.ReplicationPad",
     "_get_activation_fn": "transformer_layer.activation_of",
+    "_shape_t": "common_types._size_any_t",
     "_get_clones": "transformer.clones",
     "_generate_square_subsequent_mask": "transformer.causal_mask",
     "_LazyNormBase": "batchnorm.LazyNormalization",

@@ -28,6 +28,16 @@ def _reverse_repeat_tuple(t: tuple[Any, ...], n: int) -> tuple[Any, ...]:
     return tuple(x for x in reversed(t) for _ in range(n))
 
 
+def _list_with_default(out_size: Any, defaults: list[int]) -> Any:
+    """Sizes, with those of the input where they are None; a number stays."""
+    if isinstance(out_size, int):
+        return out_size
+    if len(defaults) <= len(out_size):
+        raise ValueError(f"Input dimension should be at least {len(out_size) + 1}")
+    last = defaults[len(defaults) - len(out_size) :]
+    return [size if v is None else v for v, size in zip(out_size, last, strict=True)]
+
+
 def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
     """Take a prefix off the names of a state, in place.
 
