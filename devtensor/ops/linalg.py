@@ -2655,6 +2655,19 @@ def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
 derivative(linalg_vector_norm, x=vector_norm_rule)
 
 
+@op(
+    public=False,
+    method=False,
+    promotes="same",
+    numbers=(),
+    examples=[([(2, 3), (4,)],), ([(), (3, 1), (2, 2, 2)],), ([(0,), (3,)],)],
+)
+def joint_norm(xp, /, *tensors):
+    """Euclidean length of all tensors taken together as one vector, without a derivative."""
+    norms = [linalg_vector_norm.kernel(xp, x) for x in tensors]
+    return linalg_vector_norm.kernel(xp, xp.stack(norms))
+
+
 def largest(sizes: Tensor, dim: int) -> Tensor:
     """The largest of numbers that are not negative; 0 of none."""
     return sizes.amax(dim) if sizes.shape[dim] else sizes.sum(dim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,17 @@ def linalg_vector_norm(
     return common.linalg_vector_norm.kernel(xp, x, ord, dim, keepdim, dtype=dtype)
 
 
+def joint_norm(xp: Any, /, *tensors: Array) -> Array:
+    """`joint_norm` by dot products, added up in double precision."""
+    dtype = tensors[0].dtype
+    if dtype not in FLOATS:
+        return common.joint_norm.kernel(xp, *tensors)
+    total = sum([float(sum_of_squares(x)) for x in tensors])
+    return np.asarray(math.sqrt(total) if total >= 0 else total, dtype)
+
+
 KERNELS = {
+    "joint_norm": joint_norm,
     "matmul": matmul,
     "outer_sum": outer_sum,
     "row_sum": row_sum,

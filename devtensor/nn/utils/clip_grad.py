@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import devtensor as dt
+from devtensor.op import catalogue
 from devtensor.tensor import Tensor
 
 __all__ = [
@@ -22,6 +23,7 @@ def listed(parameters: Any) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
+@dt.no_grad()
 def get_total_norm(
     tensors: Iterable[Tensor] | Tensor,
     norm_type: float = 2.0,
@@ -39,9 +41,13 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not tensors:
         return dt.tensor(0.0)
-    place = tensors[0].device
-    norms = [dt.linalg.vector_norm(x, norm_type).to(place) for x in tensors]
-    total: Tensor = dt.linalg.vector_norm(dt.stack(norms), norm_type)
+    kind, place = tensors[0].dtype, tensors[0].device
+    total: Tensor
+    if norm_type == 2 and all([x.dtype is kind and x.device == place for x in tensors]):
+        total = catalogue["joint_norm"].function(tensors)
+    else:
+        norms = [dt.linalg.vector_norm(x, norm_type).to(place) for x in tensors]
+        total = dt.linalg.vector_norm(dt.stack(norms), norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
@@ -51,6 +57,7 @@ def get_total_norm(
     return total
 
 
+@dt.no_grad()
 def clip_grads_with_norm_(
     parameters: Iterable[Tensor] | Tensor,
     max_norm: float,
@@ -59,10 +66,9 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale gradients of the norm `total_norm` down to `max_norm`; do not scale up."""
     factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    with dt.no_grad():
-        for parameter in listed(parameters):
-            if (grad := parameter.grad) is not None:
-                grad.mul_(factor if grad.device == factor.device else factor.to(grad.device))
+    for parameter in listed(parameters):
+        if (grad := parameter.grad) is not None:
+            grad.mul_(factor if grad.device == factor.device else factor.to(grad.device))
 
 
 def clip_grad_norm_(
@@ -93,9 +99,8 @@ def clip_grad_norm_(
         The norm before scaling.
     """
     parameters = listed(parameters)
-    with dt.no_grad():
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        total = get_total_norm(gradients, norm_type, error_if_nonfinite)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    total = get_total_norm(gradients, norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, total)
     return total
 
