@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 import devtensor as dt
 import devtensor.nn.functional as F
 from devtensor.settings import usual_threads
-from devtensor_numpy.parts import BLAS, Shared, each, even, parts
+from devtensor_numpy.parts import BLAS, HELPERS, IDLE, MOST, Shared, each, even, parts
 
 ENOUGH = 1 << 30
 
@@ -72,6 +74,31 @@ def test_a_piece_may_have_pieces(threads):
 
     each(lambda i: each(lambda j: inner(i, j), range(40), ENOUGH), range(6), ENOUGH)
     assert (found == 1).all()
+
+
+def test_threads_wait_for_more_and_are_not_made_anew(threads):
+    threads(3)
+    each(lambda piece: time.sleep(1e-3), range(6), ENOUGH)
+    for _ in range(200):
+        until = time.monotonic() + 20
+        while len(IDLE) < len(HELPERS) and time.monotonic() < until:
+            time.sleep(1e-4)  # they go back after the caller has gone on
+        before = len(HELPERS)
+        each(lambda piece: None, range(6), ENOUGH)
+        assert len(HELPERS) == before
+    assert 2 <= before <= MOST
+
+
+def test_what_was_worked_on_is_let_go(threads):
+    threads(2)
+    data = np.ones(4)
+    gone = weakref.ref(data)
+    each(lambda piece, data=data: data.sum(), range(4), ENOUGH)
+    del data
+    until = time.monotonic() + 20
+    while gone() is not None and time.monotonic() < until:
+        time.sleep(1e-4)
+    assert gone() is None
 
 
 def test_the_multiplying_library_keeps_to_the_number(threads):

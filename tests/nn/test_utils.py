@@ -53,6 +53,20 @@ def test_clipping_by_norm(norm_type, max_norm):
     )
 
 
+@pytest.mark.parametrize("t", [dt, torch], ids=["ours", "theirs"])
+def test_total_norms_are_not_recorded(t):
+    small = t.tensor([3.0], requires_grad=True)
+    large = t.tensor([[4.0]], dtype=t.float64, requires_grad=True)
+    for tensors in ([small], [small, small * 2], [small, large]):
+        total = t.nn.utils.get_total_norm(tensors)
+        assert not total.requires_grad
+    assert total.item() == 5
+    half = t.full((3,), 40000.0, dtype=t.float16)
+    assert t.nn.utils.get_total_norm([half]).item() == math.inf  # beyond what the type holds
+    with pytest.raises(RuntimeError, match="floating point or complex tensor as input. Got Long"):
+        t.nn.utils.get_total_norm([t.ones(2, dtype=t.int64)])
+
+
 def test_clipping_edges():
     lone = nn.Parameter(dt.ones(2))
     assert utils.clip_grad_norm_(lone, 1.0).item() == 0
