@@ -81,6 +81,20 @@ def loss(function: Function, names: Sequence[str]) -> Function:
     return call
 
 
+def nll_loss_forward(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int
+) -> tuple[Tensor, Tensor]:
+    """`nll_loss`, and the sum of the weights that count; 0 if nothing is summed."""
+    how = REDUCTIONS[reduction]
+    out = F.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=how)
+    if how == "none":
+        return out, input.new_zeros(())
+    counts = target != ignore_index
+    if weight is None:
+        return out, counts.sum().to(input.dtype)
+    return out, (weight[target * counts] * counts).sum()
+
+
 # ---- ways back
 
 OF_INPUTS = {
@@ -260,6 +274,8 @@ OPERATIONS: dict[str, Function] = {
     "lift_fresh_copy": Tensor.clone,
     "native_dropout_backward": lambda g, mask, scale: g * mask * scale,
     "native_layer_norm_backward": native_layer_norm_backward,
+    "nll_loss2d_forward": nll_loss_forward,
+    "nll_loss_forward": nll_loss_forward,
     "numpy_T": lambda x: x.T,
     "sigmoid_backward": lambda g, output: g * (1 - output) * output,
     "slice": part,

@@ -9,43 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import unwrap
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from devtensor._ops import OpOverload, packet
-from devtensor.aten import REDUCTIONS, find
+from devtensor.aten import find
+from devtensor.call import Call, Params, renamed
 from devtensor.fast import as_given
+from devtensor.layer_calls import LAYERS
 from devtensor.op import Op
 from devtensor.tensor import Constant, Tensor
 
 __all__ = ["Call", "called"]
-
-
-class Call(NamedTuple):
-    """What a launch is there.
-
-    Attributes
-    ----------
-    name : str
-        In ``torch.ops.aten``, with its form.
-    args : tuple
-    kwargs : dict
-    shape : tuple of int, optional
-        That of the launch's result, where the call gives the same elements in another.
-    """
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    shape: tuple[int, ...] | None = None
-
-    def operation(self) -> OpOverload:
-        """The operation of that name."""
-        name, _, form = self.name.partition(".")
-        found: OpOverload = getattr(packet("aten", name), form)
-        return found
-
-
-Params = dict[str, Any]
 
 
 def called(op: Op, inputs: list[Any], params: Params) -> tuple[OpOverload, Call]:
@@ -66,9 +40,7 @@ def called(op: Op, inputs: list[Any], params: Params) -> tuple[OpOverload, Call]
     if op.star is not None:
         given[op.star :] = [given[op.star :]]
     found: Any = find(op.shown) if op.public else None
-    if unwrap(found) is unwrap(
-        op.function
-    ):  # which may have the casts of mixed precision before it
+    if unwrap(found) is unwrap(op.function):  # before which casts of mixed precision may stand
         args, kwargs = as_given(op, given, params, None)
         call = Call(f"{op.shown}.{form_of(op.shown, op, args, kwargs)}", args, kwargs)
         return call.operation(), call
@@ -163,16 +135,6 @@ def convolution(inputs: Any, params: Params) -> Call | None:
     return Call("convolution.default", (*inputs, *rest, False, none, params["groups"]), {})
 
 
-def renamed(name: str, *fields: str, **named: str) -> Callable[[Any, Params], Call]:
-    """The call of an operation with all inputs and some parameters, by place and by name."""
-
-    def call(inputs: Any, params: Params) -> Call:
-        args = (*inputs, *[params[field] for field in fields])
-        return Call(name, args, {key: params[field] for key, field in named.items()})
-
-    return call
-
-
 def along(name: str) -> Callable[[Any, Params], Call]:
     """A call with the dimension before the index."""
     return lambda inputs, params: Call(name, (inputs[0], params["dim"], inputs[1]), {})
@@ -192,12 +154,48 @@ def softmax(name: str) -> Callable[[Any, Params], Call | None]:
     )
 
 
-def squared_error(inputs: Any, params: Params) -> Call:
-    """The mean squared error, whose reduction is a number there."""
-    return Call("mse_loss.default", (*inputs, REDUCTIONS.index(params["reduction"])), {})
+def masked_fill(inputs: Any, params: Params) -> Call:
+    """Values at a mask, of a number or of a tensor."""
+    form = "Tensor" if isinstance(inputs[2], Tensor) else "Scalar"
+    return Call(f"masked_fill.{form}", tuple(inputs), {})
+
+
+def part(inputs: Any, params: Params) -> Call | None:
+    """A part of one dimension, or a new one; None for a key of several entries."""
+    x, key = inputs[0], params["key"]
+    entries = [place for place, one in enumerate(key) if one not in (Ellipsis, slice(None))]
+    if len(entries) != 1:
+        return None
+    (place,) = entries
+    one, behind = key[place], len(key) - place
+    dim = x.ndim + (one is None) - behind if Ellipsis in key[:place] else place
+    if one is None:
+        return Call("unsqueeze.default", (x, dim), {})
+    if isinstance(one, slice):
+        first, last, step = one.indices(x.shape[dim])
+        return Call("slice.Tensor", (x, dim, first, last, step), {})
+    return Call("select.int", (x, dim, one), {}) if isinstance(one, int) else None
+
+
+def at_indices(inputs: Any, params: Params) -> Call:
+    """Elements at indices, with None for the dimensions that are taken whole."""
+    x, *indices = inputs
+    key: list[Any] = [None] * (max(params["places"]) + 1)
+    for place, one in zip(params["places"], indices, strict=True):
+        key[place] = one
+    return Call("index.Tensor", (x, key), {})
+
+
+def filled(inputs: Any, params: Params) -> Call:
+    """A tensor of one number."""
+    size, value, named = params["size"], params["value"], {"dtype": params["dtype"]}
+    if value.__class__ in (int, float) and value in (0, 1):
+        return Call(f"{('zeros', 'ones')[int(value)]}.default", (size,), named)
+    return Call("full.default", (size, value), named)
 
 
 CALLS: dict[str, Callable[[Any, Params], Call | None]] = {
+    **LAYERS,
     "matmul": lambda inputs, params: product(*inputs),
     "linear": linear,
     "outer_sum": outer_sum,
@@ -210,7 +208,7 @@ CALLS: dict[str, Callable[[Any, Params], Call | None]] = {
     "duplicate": renamed("clone.default"),
     "contiguous_copy": renamed("clone.default"),
     "view_shape": renamed("view.default", "size"),
-    "filled": renamed("full.default", "size", "value", dtype="dtype"),
+    "filled": filled,
     "unset": renamed("empty.memory_format", "size", dtype="dtype"),
     "max_all": renamed("max.default"),
     "min_all": renamed("min.default"),
@@ -223,6 +221,12 @@ CALLS: dict[str, Callable[[Any, Params], Call | None]] = {
     "log_softmax": softmax("_log_softmax"),
     "softmax_slope": renamed("_softmax_backward_data.default", "dim"),
     "log_softmax_slope": renamed("_log_softmax_backward_data.default", "dim"),
-    "squared_error": squared_error,
+    "slice_view": part,
+    "item_select": lambda inputs, params: Call("select.int", (*inputs, 0, params["index"]), {}),
+    "numpy_T": lambda inputs, params: Call(
+        "permute.default", (*inputs, [*range(inputs[0].ndim)][::-1]), {}
+    ),
+    "index": at_indices,
+    "masked_fill": masked_fill,
 }
 """Ours by name, to what they are there."""

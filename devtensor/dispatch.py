@@ -77,6 +77,8 @@ class TorchDispatchMode(Watch):
             made = self.__torch_dispatch__(func, (), call.args, call.kwargs)
             if call.shape is not None and isinstance(made, Tensor):
                 made = made.reshape(call.shape)
+            if call.results is not None:
+                made = call.results(made)
         outs = (made,) if op.outputs is None else made
         if not isinstance(outs, (tuple, list)) or not all(
             isinstance(x, Tensor) or (x is None and op.outputs is not None) for x in outs

@@ -59,6 +59,8 @@ CALLS = {
     "smooth_l1_loss_backward": [(ONE, ONE, TWO, 0, 0.5)],
     "huber_loss_backward": [(ONE, ONE, TWO, 0, 0.5)],
     "nll_loss": [(ONE, LABELS), (ONE, LABELS, grid(3), 2, 0)],
+    "nll_loss_forward": [(ONE, LABELS, None, 1, -100), (ONE, LABELS, grid(3), 2, 0),
+                         (ONE, LABELS, grid(3), 0, 0)],
     "cross_entropy_loss": [(ONE, LABELS, None, 1, -100, 0.1)],
     "binary_cross_entropy": [(UNIT, UNIT, None, 0)],
     "binary_cross_entropy_backward": [(ONE, UNIT, UNIT, None, 0)],

@@ -93,6 +93,44 @@ def test_operations_have_pytorchs_names(lib):
     assert names == ["aten.addmm.default", *["aten.bmm.default"] * 3, "aten.mm.default"]
 
 
+LAYERS = {
+    "layer_norm": lambda m, f, x: f.layer_norm(x, (6,)),
+    "group_norm": lambda m, f, x: f.group_norm(x, 2),
+    "batch_norm": lambda m, f, x: f.batch_norm(x, None, None, training=True),
+    "nll_loss": lambda m, f, x: f.nll_loss(m.ones(3, 4), m.tensor([0, 2, 1])),
+    "logits": lambda m, f, x: f.binary_cross_entropy_with_logits(x, x.detach()),
+    "silu": lambda m, f, x: f.silu(x),
+    "mish": lambda m, f, x: f.mish(x),
+    "elu": lambda m, f, x: f.elu(x, 0.5),
+    "leaky_relu": lambda m, f, x: f.leaky_relu(x, 0.2),
+    "relu6": lambda m, f, x: f.relu6(x),
+    "hardtanh": lambda m, f, x: f.hardtanh(x, -0.5, 0.5),
+    "avg_pool2d": lambda m, f, x: f.avg_pool2d(x, 2, padding=1),
+    "adaptive": lambda m, f, x: f.adaptive_avg_pool2d(x, 2),
+    "var": lambda m, f, x: x.var((1, 2), keepdim=True),
+    "std": lambda m, f, x: x.std(0),
+    "parts": lambda m, f, x: (x[0], x[:, 1:3], x[None], x[..., None], x[..., 1:]),
+    "reversed": lambda m, f, x: m.ones(2, 3).T,
+    "indices": lambda m, f, x: x[m.tensor([1, 0])],
+    "masked_fill": lambda m, f, x: x.masked_fill(x > 0, 2.0),
+    "zeros": lambda m, f, x: (m.zeros(2), m.ones(2), m.full((2,), 3.0)),
+    "relu": lambda m, f, x: f.relu(x).sum().backward(),
+    "gelu": lambda m, f, x: f.gelu(x, approximate="tanh").sum().backward(),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_have_pytorchs_names(name):
+    found = []
+    for lib in (dt, torch):
+        x = lib.linspace(-2.0, 2.0, 288).reshape(2, 4, 6, 6).requires_grad_()
+        with logging(lib) as log:
+            LAYERS[name](lib, lib.nn.functional, x)
+        unlike = ("aten.detach", "aten.empty", "aten.ones_like", "aten._to_copy", "aten.lift_fresh")
+        found.append([call for call, _ in log.calls if not call.startswith(unlike)])
+    assert found[0] == found[1]
+
+
 @LIBRARIES
 def test_a_mode_says_what_launches_give(lib):
     aten = lib.ops.aten
