@@ -87,6 +87,26 @@ def checked_classes(
     return class_weights(np, target, weight, input, dim, ignore_index)
 
 
+def rows_of_classes(x: Array, dim: int) -> Array | None:
+    """Numbers of several dimensions with the classes last, if they lie so in memory."""
+    if x.ndim < 3:
+        return None
+    moved = np.moveaxis(x, dim, -1)
+    return moved if moved.flags.c_contiguous else None
+
+
+def class_places(shape: tuple[int, ...], dim: int, target: Array) -> Array:
+    """Where the number of each target is in an array of that shape that lies in rows."""
+    outer, inner = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
+    found = np.arange(outer) * (shape[dim] * inner)
+    if inner == 1:
+        found += target.reshape(outer)
+    else:
+        found = found[:, None] + target.reshape(outer, inner) * inner
+        found += np.arange(inner)
+    return found.reshape(target.shape)
+
+
 FEASIBLE = 32.0
 """Up to here, and down to its negative, no class's probability is too small to be told from 0."""
 
@@ -110,25 +130,35 @@ def class_entropy(
     ignore_index: int = -100,
 ) -> tuple[Any, Array]:
     """`class_entropy` by blocks of rows."""
+    options: dict[str, Any] = {"reduction": reduction, "ignore_index": ignore_index}
     if is_half(input.dtype):
+        wide = None if weight is None else weight.astype(np.float32)
         loss, probabilities = class_entropy(
-            xp,
-            input.astype(np.float32),
-            target,
-            None if weight is None else weight.astype(np.float32),
-            dim=dim,
-            reduction=reduction,
-            ignore_index=ignore_index,
+            xp, input.astype(np.float32), target, wide, dim=dim, **options
         )
         return loss.astype(input.dtype), probabilities.astype(input.dtype)
+    if (rows := rows_of_classes(input, dim)) is not None:
+        flat = rows.reshape(-1, rows.shape[-1])
+        loss, made = class_entropy(xp, flat, target.reshape(-1), weight, dim=1, **options)
+        probabilities = np.moveaxis(made.reshape(rows.shape), -1, dim)
+        return loss.reshape(target.shape) if reduction == "none" else loss, probabilities
     target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
     if input.ndim != 2 or input.size == 0:
-        probabilities = np.subtract(input, np.max(input, axis=dim, keepdims=True, initial=-np.inf))
-        read = np.take_along_axis(probabilities, np.expand_dims(target, dim), dim)
-        np.exp(probabilities, out=probabilities)
+        near = within(input, FEASIBLE)
+        places = class_places(input.shape, dim, target)
+        if near:
+            probabilities = np.exp(input, order="C")
+        else:
+            largest = np.max(input, axis=dim, keepdims=True, initial=-np.inf)
+            probabilities = np.subtract(input, largest, order="C")
+            read = probabilities.reshape(-1).take(places)
+            np.exp(probabilities, out=probabilities)
         total = np.add.reduce(probabilities, dim, keepdims=True)
-        np.divide(probabilities, total, out=probabilities)
-        loss = np.squeeze(np.log(total) - read, dim)
+        np.multiply(probabilities, np.reciprocal(total), out=probabilities)
+        if near:
+            loss = -np.log(probabilities.reshape(-1).take(places))
+        else:
+            loss = np.squeeze(np.log(total), dim) - read
         return reduce_classes(xp, loss, coefficient, reduction), probabilities
     count, classes = input.shape
     probabilities = np.empty(input.shape, input.dtype)
@@ -190,22 +220,22 @@ def class_slope(
     ignore_index: int = -100,
 ) -> Array:
     """`class_slope` in one pass, the targets subtracted in place."""
+    if (rows := rows_of_classes(probabilities, dim)) is not None:
+        flat = rows.reshape(-1, rows.shape[-1])
+        pull = pull.reshape(-1) if pull.ndim else pull
+        slope = class_slope(
+            xp, pull, flat, target.reshape(-1), weight,
+            dim=1, reduction=reduction, ignore_index=ignore_index,
+        )  # fmt: skip
+        return np.moveaxis(slope.reshape(rows.shape), -1, dim)
     target, coefficient = checked_classes(target, weight, probabilities, dim, ignore_index)
     if coefficient is not None:
         part = pull * shares(xp, coefficient, reduction)
     else:
         part = pull / probabilities.dtype.type(max(1, target.size)) if reduction == "mean" else pull
-    if probabilities.ndim == 2 and dim == 1:
-        column = part if part.ndim == 0 else part[:, None]
-        slope = np.multiply(probabilities, column, order="C")
-        places = np.arange(0, slope.size, slope.shape[1])
-        places += target
-        slope.reshape(-1)[places] -= part
-        return slope
-    part = np.expand_dims(np.broadcast_to(part, target.shape), dim)
-    slope = np.multiply(probabilities, part)
-    place = np.expand_dims(target, dim)
-    np.put_along_axis(slope, place, np.take_along_axis(slope, place, dim) - part, dim)
+    column = part if part.ndim == 0 else np.expand_dims(part, dim)
+    slope = np.multiply(probabilities, column, order="C")
+    slope.reshape(-1)[class_places(slope.shape, dim, target)] -= part
     return slope
 
 
