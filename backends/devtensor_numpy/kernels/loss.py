@@ -89,7 +89,7 @@ def checked_classes(
 
 def rows_of_classes(x: Array, dim: int) -> Array | None:
     """Numbers of several dimensions with the classes last, if they lie so in memory."""
-    if x.ndim < 3:
+    if x.ndim < 3 or not x.size:
         return None
     moved = np.moveaxis(x, dim, -1)
     return moved if moved.flags.c_contiguous else None
