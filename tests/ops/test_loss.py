@@ -217,6 +217,21 @@ def test_cross_entropy(case, reduction, smoothing):
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("scale", [1, 60])  # scores that need no shift, and such that do
+@pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (0, 2)])
+def test_cross_entropy_of_scores_in_any_order_of_memory(where, scale, reduction):
+    x, c = floats(9, 4, 5, 7) * scale, ints(9, 5, 7, high=4)
+    w = positive(4)
+
+    def loss(m, x, c, w, **how):
+        turned = x.transpose(*where).contiguous().transpose(*where)
+        return m.nn.functional.cross_entropy(turned, c, w.detach(), reduction=reduction, **how)
+
+    same(loss, x, c, w)
+    same(lambda m, x, c, w: loss(m, x, c, w, ignore_index=2), x, c, w)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("case", CLASSES)
 def test_nll_loss(case, reduction):
     scores, targets = CLASSES[case]
