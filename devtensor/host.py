@@ -156,7 +156,7 @@ def asarray(
     dtype: dtypes.dtype | None = None,
     device: Any = None,
     copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """A tensor from almost anything (``torch.asarray``).
 
@@ -166,14 +166,19 @@ def asarray(
     dtype, device : optional
     copy : bool, optional
         True: always copy. False: raise if a copy would be needed. None: as needed.
-    requires_grad : bool
+    requires_grad : bool, optional
+        By default a tensor stays on the tape, and what is none does not require gradients.
 
     Raises
     ------
     ValueError
         If `copy` is False and a copy is needed.
     """
-    made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    made = as_tensor(obj, dtype, device)
+    if copy and isinstance(obj, Tensor):
+        made = obj.clone() if made is obj else made
+    elif copy:
+        made = tensor(obj, dtype=dtype, device=device)
     if copy is False:
         source = obj if isinstance(obj, Tensor) else adopted(obj)
         if source is None:
@@ -183,8 +188,8 @@ def asarray(
                 f"can't alias memory of {source.dtype} on {source._device} as {made.dtype} on "
                 f"{made._device}: pass copy=None"
             )
-    if requires_grad and not made.requires_grad:
-        made = made.detach().requires_grad_()
+    if requires_grad is not None and made.requires_grad is not requires_grad:
+        made = made.detach().requires_grad_(requires_grad)
     return made
 
 

@@ -135,6 +135,34 @@ class Members:
         self.data = source
         return self
 
+    def dim_order(self: Any, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+        """The dimensions from that of the longest steps in memory to that of the shortest.
+
+        Parameters
+        ----------
+        ambiguity_check : bool or list of memory_format
+            True: raise if several orders describe the same memory.
+
+        Raises
+        ------
+        TypeError
+            If `ambiguity_check` is something else.
+        RuntimeError
+            If there are several orders, and there must be one.
+        """
+        if not isinstance(ambiguity_check, (bool, list)):
+            raise TypeError(
+                "The ambiguity_check argument must be a bool or a list of memory formats, got "
+                f"{type(ambiguity_check).__name__}"
+            )
+        steps = self.stride()
+        if ambiguity_check is True and (len({*steps}) < self.ndim or 1 in self.shape):
+            raise RuntimeError(
+                "The tensor does not have unique dim order, or cannot map to exact one of the "
+                f"given memory formats: its shape is {list(self.shape)}, its strides {steps}"
+            )
+        return tuple(sorted(range(self.ndim), key=lambda dim: -steps[dim]))
+
     def narrow_copy(self: Any, dim: int, start: int, length: int) -> Tensor:
         """A part along a dimension, copied."""
         return catalogue["narrow_copy"].function(self, dim, start, length)

@@ -257,6 +257,22 @@ def test_keywords(name):
     both(KEYWORDS[name])
 
 
+@pytest.mark.parametrize("kept", [None, True, False])
+@pytest.mark.parametrize("leaf", [True, False])
+@pytest.mark.parametrize("options", [{}, {"copy": True}, {"copy": False}, {"dtype": "float64"}])
+@pytest.mark.filterwarnings("ignore:torch.asarray")  # PyTorch's default is new
+def test_asarray_of_what_is_tracked(options, leaf, kept):
+    found = []
+    for m in (dt, torch):
+        x = m.ones(2, requires_grad=True)
+        x = x if leaf else x * 2
+        given = {k: getattr(m, v) if k == "dtype" else v for k, v in options.items()}
+        given |= {} if kept is None else {"requires_grad": kept}
+        made = m.asarray(x, **given)
+        found.append((made.requires_grad, made.grad_fn is None, kept is False or made is x))
+    assert found[0] == found[1]  # but that in PyTorch `x` itself may stop requiring gradients
+
+
 SIZES = {
     "nothing": lambda m: m.Tensor(),
     "a list": lambda m: m.Tensor([1, 2]),

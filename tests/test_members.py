@@ -68,6 +68,18 @@ def test_tensors_over_storages():
 
 
 @BOTH
+def test_order_of_dimensions_in_memory(t):
+    assert t.zeros(2, 3, 5, 7).dim_order() == (0, 1, 2, 3)
+    assert t.zeros(2, 3, 5, 7).permute(0, 2, 3, 1).dim_order() == (0, 3, 1, 2)
+    assert t.zeros(2, 3).t().dim_order(ambiguity_check=True) == (1, 0)
+    assert t.zeros(()).dim_order() == ()
+    with pytest.raises(RuntimeError, match="does not have unique dim order"):
+        t.zeros(1, 2, 3, 4).dim_order(ambiguity_check=True)
+    with pytest.raises(TypeError, match="must be a bool or a list"):
+        t.zeros(2).dim_order(ambiguity_check="no")
+
+
+@BOTH
 def test_shapes_and_memory_of_others(t):
     x, y = t.zeros(2), t.ones(3, 2)
     assert x.resize_as_(y).shape == (3, 2)

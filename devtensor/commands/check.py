@@ -24,7 +24,7 @@ __all__ = ["Use", "add_arguments", "lacks", "run", "uses"]
 
 LATE = """
     apply_ as_strided_ as_strided_scatter ccol_indices chalf coalesce col_indices const_data_ptr
-    crow_indices dense_dim dequantize dim_order fill_diagonal_ grad_dtype hash_tensor igamma
+    crow_indices dense_dim dequantize fill_diagonal_ grad_dtype hash_tensor igamma
     igamma_ igammac igammac_ index_reduce index_reduce_ int_repr ipu is_coalesced is_distributed
     is_ipu is_maia is_mtia is_set_to is_sparse_csr is_vulkan is_xla map2_ map_ module_load mtia
     narrow_copy new_empty_strided nonzero_static polygamma q_per_channel_axis q_per_channel_scales
