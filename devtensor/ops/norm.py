@@ -732,7 +732,7 @@ def batch_norm(
     RuntimeError
         If shapes or types do not fit, or statistics are missing.
     ValueError
-        In training: if there is one value to each channel only, or `eps` is not positive.
+        If `eps` is negative; in training if it is 0, or there is one value to each channel only.
     """
     shape = tuple(input.shape)
     if training:
@@ -740,6 +740,8 @@ def batch_norm(
             require_several(shape, input.shape)
         if eps <= 0.0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    if eps < 0.0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if momentum is None:
         raise TypeError(
             "batch_norm(): argument 'momentum' (position 7) must be float, not NoneType"

@@ -405,6 +405,7 @@ REFUSED = {
     "momentum": lambda f, m, x: f.batch_norm(x, None, None, None, None, True, None),
     "tracked": lambda f, m, x: f.batch_norm(x, m.zeros(3).requires_grad_(), m.ones(3)),
     "eps": lambda f, m, x: f.batch_norm(x, None, None, training=True, eps=0.0),
+    "negative eps": lambda f, m, x: f.batch_norm(x, m.ones(3), m.ones(3), eps=-0.1),
     "groups": lambda f, m, x: f.group_norm(x, 2),
     "no groups": lambda f, m, x: f.group_norm(x, 0),
     "group weight": lambda f, m, x: f.group_norm(x, 3, m.ones(4)),
