@@ -38,7 +38,9 @@ def heavy(batch: int, out: Sizes, outputs: int) -> bool:
 
 def matrix_of(weight: Array, by_channel: bool) -> Array:
     """A weight as a matrix (outputs, elements)."""
-    return (weight if by_channel else np.moveaxis(weight, 1, -1)).reshape(len(weight), -1)
+    if not by_channel:
+        weight = weight.transpose(0, *range(2, weight.ndim), 1)
+    return weight.reshape(len(weight), -1)
 
 
 def channels_last(name: str, images: Array, first: Sizes, size: Sizes) -> Array:
@@ -182,4 +184,5 @@ def weight_slope_in_rows(
     assert total is not None
     if by_channel:
         return total.reshape(outputs, channels, *size)
-    return np.ascontiguousarray(np.moveaxis(total.reshape(outputs, *size, channels), -1, 1))
+    by_place = total.reshape(outputs, *size, channels)
+    return np.ascontiguousarray(by_place.transpose(0, -1, *range(1, len(size) + 1)))
