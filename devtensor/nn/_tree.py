@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import devtensor as dt
 from devtensor.nn._everywhere import everywhere
 from devtensor.nn.parameter import Buffer, Parameter, Uninitialized
 from devtensor.tensor import Tensor
 
-__all__ = ["Tree", "typename"]
-
-
-def typename(value: Any) -> str:
-    """Give the type of `value` as messages name it."""
-    kind = type(value)
-    module = kind.__module__
-    return kind.__qualname__ if module in ("builtins", "") else f"{module}.{kind.__qualname__}"
+__all__ = ["Tree"]
 
 
 class Tree:
@@ -62,22 +56,22 @@ class Tree:
         elif ready and name in own["_parameters"]:
             if value is not None:
                 raise TypeError(
-                    f"cannot assign '{typename(value)}' as parameter '{name}' "
-                    "(nn.Parameter or None expected); write nn.Parameter(value)"
+                    f"cannot assign '{dt.typename(value)}' as parameter '{name}' "
+                    "(torch.nn.Parameter or None expected); write nn.Parameter(value)"
                 )
             own["_parameters"][name] = None
         elif ready and name in own["_modules"]:
             if value is not None:
                 raise TypeError(
-                    f"cannot assign '{typename(value)}' as child module '{name}' "
-                    "(nn.Module or None expected)"
+                    f"cannot assign '{dt.typename(value)}' as child module '{name}' "
+                    "(torch.nn.Module or None expected)"
                 )
             own["_modules"][name] = everywhere.placed(everywhere.module, self, name, None)
         elif ready and (isinstance(value, Buffer) or name in own["_buffers"]):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
-                    f"cannot assign '{typename(value)}' as buffer '{name}' "
-                    "(nn.Buffer, Tensor or None expected)"
+                    f"cannot assign '{dt.typename(value)}' as buffer '{name}' "
+                    "(torch.nn.Buffer, torch.Tensor or None expected)"
                 )
             if isinstance(value, Buffer):
                 self._forget(name, keep="_buffers")
@@ -115,7 +109,7 @@ class Tree:
 
     def _check_name(self, sort: str, name: Any, shelf: dict[str, Any]) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"{sort} name should be a string. Got {typename(name)}")
+            raise TypeError(f"{sort} name should be a string. Got {dt.typename(name)}")
         if "." in name:
             raise KeyError(f'{sort} name can\'t contain ".", got: {name}')
         if name == "":
@@ -140,8 +134,8 @@ class Tree:
         self._check_name("buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{typename(tensor)}' object to buffer '{name}' "
-                "(Tensor or None required)"
+                f"cannot assign '{dt.typename(tensor)}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
             )
         self._buffers[name] = everywhere.placed(everywhere.buffer, self, name, tensor)
         if persistent:
@@ -157,8 +151,8 @@ class Tree:
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
-                    f"cannot assign '{typename(param)}' object to parameter '{name}' "
-                    "(nn.Parameter or None required)"
+                    f"cannot assign '{dt.typename(param)}' object to parameter '{name}' "
+                    "(torch.nn.Parameter or None required)"
                 )
             if param.grad_fn is not None:
                 raise ValueError(
@@ -171,7 +165,7 @@ class Tree:
     def add_module(self, name: str, module: Any) -> None:
         """Add a child module, reached as the attribute `name`."""
         if not isinstance(module, Tree) and module is not None:
-            raise TypeError(f"{typename(module)} is not a Module subclass")
+            raise TypeError(f"{dt.typename(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
         self._modules[name] = everywhere.placed(everywhere.module, self, name, module)
 

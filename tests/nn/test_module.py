@@ -96,6 +96,7 @@ def test_none_takes_the_place_of_a_parameter_or_module():
         ("scale", 3, "cannot assign 'int' as parameter 'scale'"),
         ("first", 3, "cannot assign 'int' as child module 'first'"),
         ("offset", 3, "cannot assign 'int' as buffer 'offset'"),
+        ("scale", dt.ones(1), "cannot assign 'torch.FloatTensor' as parameter 'scale'"),
     ],
 )
 def test_wrong_things_are_refused(name, value, text):
