@@ -43,7 +43,9 @@ def get_total_norm(
         return dt.tensor(0.0)
     kind, place = tensors[0].dtype, tensors[0].device
     total: Tensor
-    if norm_type == 2 and all([x.dtype is kind and x.device == place for x in tensors]):
+    if norm_type == 2 and all(
+        [x.dtype is kind and x.device == place and x.layout is dt.strided for x in tensors]
+    ):
         total = catalogue["joint_norm"].function(tensors)
     else:
         norms = [dt.linalg.vector_norm(x, norm_type).to(place) for x in tensors]
