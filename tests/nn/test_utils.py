@@ -63,7 +63,7 @@ def test_total_norms_are_not_recorded(t):
     assert total.item() == 5
     half = t.full((3,), 40000.0, dtype=t.float16)
     assert t.nn.utils.get_total_norm([half]).item() == math.inf  # beyond what the type holds
-    with pytest.raises(RuntimeError, match="floating point or complex tensor as input. Got Long"):
+    with pytest.raises(RuntimeError, match="floating point or complex tensor as input"):
         t.nn.utils.get_total_norm([t.ones(2, dtype=t.int64)])
 
 
