@@ -142,26 +142,22 @@ def convolved_in_rows(
 def spread_in_rows(
     g: Array, weight: Array, result: Array, stride: Sizes, padding: Sizes, gaps: Sizes
 ) -> None:
-    """Write the spread convolution over zeros."""
+    """Write the spread convolution of a heavy weight over zeros."""
     batch, outputs, *size = g.shape
     channels, kernel, out = result.shape[1], weight.shape[2:], tuple(size)
-    by_channel = heavy(batch, out, outputs)
-    matrix = matrix_of(weight, by_channel)
+    matrix = matrix_of(weight, True)
     reach = reached(kernel, out, stride, gaps)
     here, there = inner_part(result.shape[2:], reach, padding)
     for some in pieces(batch, channels, kernel, out):
         left = channels_last("slopes", g[some], (0,) * len(out), out)
         n = len(left)
         left = left.reshape(-1, outputs)
-        shape = (channels, *kernel) if by_channel else (*kernel, channels)
         product = scratch("product", (len(left), matrix.shape[1]), left.dtype, left)
-        products = np.dot(left, matrix, out=product).reshape(n, *out, *shape)
-        if by_channel:
-            products = np.moveaxis(products, 1 + len(out), -1)
+        products = np.dot(left, matrix, out=product).reshape(n, *out, channels, *kernel)
         images = scratch("images", (n, *reach, channels), left.dtype, products)
         images[...] = 0
         for place, part in taps(images, kernel, out, stride, gaps):
-            at: Any = (..., *place, ALL)
+            at: Any = (..., *place)
             np.add(part, products[at], out=part)
         target = result[some].transpose(0, *range(2, result.ndim), 1)
         target[here] = images[there]
