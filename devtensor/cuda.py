@@ -273,6 +273,8 @@ def __getattr__(name: str) -> Any:
         return import_module("devtensor.nvtx")
     if name in ("memory", "random", "streams"):  # PyTorch's files of what is here
         return import_module(__name__)
+    if name == "_initialized":  # programs that compute a second time ask before they save states
+        return is_initialized()
     if name == "default_generators":
         return (default_generator,) * device_count()
     return absent(f"cuda.{name}") or of_kind(name, "cuda")

@@ -109,6 +109,9 @@ class Absent(ModuleType):
         setattr(self, name, found)
         return found
 
+    def __call__(self, *_: Any, **__: Any) -> Any:  # what looked like a module was a function
+        raise NotImplementedError(f"torch.{self.__name__}: {reason(self.__name__)}")
+
 
 @cache
 def absent(name: str) -> Any:

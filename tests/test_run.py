@@ -69,6 +69,29 @@ def test_every_way_to_import(written):
     assert run(written(IMPORTS)) == (0, "torch.Size([3, 1])\n", "")
 
 
+PARTS = """\
+import torch
+import torch.distributed as dist
+assert not hasattr(dist, "nn")
+from torch.distributed import nn as dist_nn
+from torch.nn import quantized
+from torch.fx.passes import split_module
+import torch.distributed.nn as same
+from torch.cuda.amp.grad_scaler import GradScaler
+assert dist_nn is same is dist.nn and issubclass(GradScaler, torch.amp.GradScaler)
+assert torch.cuda._initialized is torch.cuda.is_initialized()
+try:
+    from torch.nn import nothing
+except ImportError:
+    dist_nn.all_reduce(torch.ones(2))
+"""
+
+
+def test_parts_that_are_not_here_are_found_within_their_packages(written):
+    status, out, said = run(written(PARTS))
+    assert (status, out) == (1, "") and "torch.distributed.nn.all_reduce: devtensor trains" in said
+
+
 SEEN = """\
 import os, sys
 print(__name__, __file__, __spec__ and __spec__.name, __package__, sys.argv, sys.path[0])

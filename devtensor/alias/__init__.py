@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, DistributionFinder
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from devtensor.refusal import absent
+from devtensor.refusal import absent, reason
 
 __all__ = ["counterpart", "install"]
 
@@ -73,6 +73,11 @@ def counterpart(name: str) -> ModuleType:
     return found
 
 
+def lacking(name: str) -> bool:
+    """Whether a name is that of a module of PyTorch that is not here; those of classes are not."""
+    return reason(name) is not None and name.rpartition(".")[2][0].islower()
+
+
 class Installed(Distribution):
     """What ``importlib.metadata`` says of PyTorch: the version whose functions are here."""
 
@@ -98,14 +103,21 @@ class Finder(DistributionFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
-        if fullname.partition(".")[0] not in ("torch", "functorch"):
+        first, _, rest = fullname.partition(".")
+        if first == "devtensor":
+            # ``from torch.nn import quantized`` asks for it by our package's own name.
+            if not lacking(rest) or PathFinder.find_spec(fullname, path) is not None:
+                return None
+            return ModuleSpec(fullname, self, is_package=True)
+        if first not in ("torch", "functorch"):
             return None
         found = counterpart(fullname)
         return ModuleSpec(fullname, self, is_package=hasattr(found, "__path__"))
 
     def exec_module(self, module: ModuleType) -> None:
         # Importing returns what stands here afterwards, so devtensor's module keeps its own name.
-        found = counterpart(module.__name__)
+        first, _, rest = module.__name__.partition(".")
+        found = absent(rest) if first == "devtensor" else counterpart(module.__name__)
         # A file of ours may be a package there; what is inside it is found above, and nowhere else.
         vars(found).setdefault("__path__", [])
         sys.modules[module.__name__] = found

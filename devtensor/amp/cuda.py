@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import devtensor as dt
@@ -51,3 +52,9 @@ def custom_bwd(bwd: Callable[..., Any]) -> Any:
     """`amp.custom_bwd` for CUDA devices."""
     deprecated("custom_bwd")
     return amp.custom_bwd(bwd, device_type="cuda")
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("autocast_mode", "common", "grad_scaler"):  # PyTorch's files of what is here
+        return import_module(__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
