@@ -215,6 +215,15 @@ class Accelerator:
         """Set it."""
         random.set_rng_state(new_state)
 
+    def get_rng_state_all(self) -> list[Any]:
+        """The state of the one default generator, once for each device."""
+        return [self.get_rng_state() for _ in range(self.device_count())]
+
+    def set_rng_state_all(self, new_states: Any) -> None:
+        """Set the state of the default generator to the first of those given, if there is one."""
+        for state in [*new_states][:1]:
+            self.set_rng_state(state)
+
     # ---- streams
 
     def current_stream(self, device: Any = None) -> Stream:

@@ -45,6 +45,8 @@ seed_all = _cuda.seed_all
 initial_seed = _cuda.initial_seed
 get_rng_state = _cuda.get_rng_state
 set_rng_state = _cuda.set_rng_state
+get_rng_state_all = _cuda.get_rng_state_all
+set_rng_state_all = _cuda.set_rng_state_all
 current_stream = _cuda.current_stream
 stream = _cuda.stream
 set_stream = accelerator.set_stream
@@ -156,17 +158,6 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
 def is_current_stream_capturing() -> bool:
     """False: launches are not recorded."""
     return False
-
-
-def get_rng_state_all() -> list[Any]:
-    """The state of the one default generator, once for each device."""
-    return [get_rng_state() for _ in range(device_count())]
-
-
-def set_rng_state_all(new_states: Any) -> None:
-    """Set the state of the default generator to the first of those given, if there is one."""
-    for state in [*new_states][:1]:
-        set_rng_state(state)
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:

@@ -39,6 +39,8 @@ seed_all = _xpu.seed_all
 initial_seed = _xpu.initial_seed
 get_rng_state = _xpu.get_rng_state
 set_rng_state = _xpu.set_rng_state
+get_rng_state_all = _xpu.get_rng_state_all
+set_rng_state_all = _xpu.set_rng_state_all
 current_stream = _xpu.current_stream
 stream = _xpu.stream
 set_stream = accelerator.set_stream
@@ -56,6 +58,7 @@ __all__ = [
     "get_device_name",
     "get_device_properties",
     "get_rng_state",
+    "get_rng_state_all",
     "init",
     "initial_seed",
     "is_available",
@@ -74,6 +77,7 @@ __all__ = [
     "seed_all",
     "set_device",
     "set_rng_state",
+    "set_rng_state_all",
     "set_stream",
     "stream",
     "synchronize",

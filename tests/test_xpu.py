@@ -271,16 +271,22 @@ def test_names_of_pytorch():
     assert missing <= {"get_device_capability", "empty_host_cache"}
     wanted = (
         "Event Stream current_device current_stream device device_count device_of empty_cache "
-        "get_device_capability get_device_name get_device_properties get_rng_state init "
+        "get_device_capability get_device_name get_device_properties get_rng_state "
+        "get_rng_state_all init "
         "initial_seed is_available is_initialized manual_seed manual_seed_all max_memory_allocated "
         "max_memory_reserved mem_get_info memory_allocated memory_reserved memory_stats "
         "reset_accumulated_memory_stats reset_peak_memory_stats seed seed_all set_device "
-        "set_rng_state set_stream stream synchronize"
+        "set_rng_state set_rng_state_all set_stream stream synchronize"
     )
     for name in wanted.split():
         assert hasattr(torch.xpu, name)
         assert hasattr(dt.xpu, name)
         assert name in dt.xpu.__all__
+    states = dt.xpu.get_rng_state_all()
+    assert len(states) == dt.xpu.device_count()
+    drawn = dt.rand(3)
+    dt.xpu.set_rng_state_all(states)
+    assert dt.rand(3).equal(drawn)
 
 
 def test_streams_and_events():

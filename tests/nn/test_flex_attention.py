@@ -94,6 +94,8 @@ def test_a_learned_bias_has_a_gradient():
 @BOTH
 def test_blocks_of_masks(t):
     f = flex(t)
+    made = f.create_block_mask(causal, 1, 1, 300, 300, place(t))
+    assert made.BLOCK_SIZE == (f._DEFAULT_SPARSE_BLOCK_SIZE,) * 2
     made = f.create_block_mask(causal, 1, 1, 10, 10, place(t), BLOCK_SIZE=4)  # no whole last blocks
     assert made.kv_num_blocks.tolist() == [[[1, 1, 3]]] and made.shape == (1, 1, 10, 10)
     made = f.create_block_mask(causal, 1, 1, 12, 12, place(t), BLOCK_SIZE=4)
