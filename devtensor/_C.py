@@ -14,6 +14,8 @@ from devtensor.device import device
 from devtensor.nn import functional
 from devtensor.nn.module import parse_to
 from devtensor.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
+from devtensor.random import Generator
+from devtensor.refusal import COMPILER, refused
 from devtensor.route import disabled as _disabled_torch_function_impl
 from devtensor.route import routed
 from devtensor.tensor import Tensor
@@ -24,6 +26,7 @@ __all__ = [
     "DisableTorchFunctionSubclass",
     "DispatchKey",
     "DispatchKeySet",
+    "Generator",
     "_disabled_torch_function_impl",
 ]
 
@@ -38,6 +41,10 @@ class DispatchKey(Flag):
 
 DispatchKeySet = DispatchKey
 _TensorMeta = type(Tensor)
+# Types of the compiler's graphs, which libraries name beside arguments.
+Block, Graph, Node, Value = (
+    refused(f"_C.{name}", COMPILER) for name in ("Block", "Graph", "Node", "Value")
+)
 _are_functorch_transforms_active = TRANSFORMED.get
 _current_autograd_node = step
 
@@ -103,6 +110,6 @@ _nn = Networks()
 
 def __getattr__(name: str) -> Any:
     # Switches of a compiler that is not here.
-    if name.startswith(("_jit_set_", "_jit_override_")):
+    if name.startswith(("_jit_set_", "_jit_override_", "_jit_can_fuse_")):
         return lambda *values: False
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

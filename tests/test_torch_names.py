@@ -486,6 +486,11 @@ def test_small_names_that_tensordict_asks_for():
     utilities = counterpart("torch._utils")
     assert utilities._get_device_module("cuda") is dt.cuda
     inner = counterpart("torch._C")
+    assert isinstance(dt.default_generator, inner.Generator)
+    assert isinstance(torch.default_generator, torch._C.Generator)
+    with pytest.raises(NotImplementedError, match=r"^torch\._C\.Graph: nothing is"):
+        inner.Graph()
+    assert inner._jit_can_fuse_on_cpu() is torch._C._jit_can_fuse_on_cpu() is False
     assert not counterpart("torch._C._functorch").is_batchedtensor(ones)
     assert not inner._is_torch_function_mode_enabled()
     with dt.overrides.BaseTorchFunctionMode():
