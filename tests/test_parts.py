@@ -1,5 +1,6 @@
 """Parts of arrays, and the threads that share them: the same numbers however many there are."""
 
+import gc
 import os
 import threading
 import time
@@ -76,6 +77,28 @@ def test_a_piece_may_have_pieces(threads):
     assert (found == 1).all()
 
 
+def test_threads_are_few_where_work_is_short(threads):
+    threads(2)
+    before = len(HELPERS)
+    for _ in range(2000):
+        each(lambda piece: None, range(8), ENOUGH)
+    assert len(HELPERS) <= max(2, before)
+
+
+def test_without_more_threads_the_caller_works_alone(threads, monkeypatch):
+    threads(3)
+
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    monkeypatch.setattr("devtensor_numpy.parts.IDLE", [])
+    monkeypatch.setattr("devtensor_numpy.parts.HELPERS", [])
+    taken = []
+    each(taken.append, range(9), ENOUGH)
+    assert taken == list(range(9))
+
+
 def test_threads_wait_for_more_and_are_not_made_anew(threads):
     threads(3)
     each(lambda piece: time.sleep(1e-3), range(6), ENOUGH)
@@ -89,11 +112,27 @@ def test_threads_wait_for_more_and_are_not_made_anew(threads):
     assert 2 <= before <= MOST
 
 
-def test_what_was_worked_on_is_let_go(threads):
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_worked_on_is_let_go(threads, fails):
     threads(2)
     data = np.ones(4)
     gone = weakref.ref(data)
-    each(lambda piece, data=data: data.sum(), range(4), ENOUGH)
+    meet = threading.Barrier(2)
+
+    def work(piece, data):
+        meet.wait(20)
+        if fails and threading.current_thread() is not threading.main_thread():
+            raise ValueError(f"piece {piece} of {data.sum()}")
+
+    gc.disable()
+    try:
+        each(lambda piece, data=data: work(piece, data), range(2), ENOUGH)
+    except ValueError:
+        assert fails
+    else:
+        assert not fails
+    finally:
+        gc.enable()
     del data
     until = time.monotonic() + 20
     while gone() is not None and time.monotonic() < until:

@@ -99,7 +99,10 @@ class Job:
                 done.acquire()
             self.work = None  # a thread that comes too late holds no arrays
         if self.errors:
-            raise self.errors[0]
+            try:
+                raise self.errors.pop(0)
+            finally:
+                self.errors.clear()  # they would hold this job, and it them
 
     def take(self) -> None:
         """Take pieces until none is left."""
@@ -110,7 +113,7 @@ class Job:
                 return
             self.work(piece)  # type: ignore[misc]
 
-    def help(self) -> None:
+    def help(self, helper: Helper) -> None:
         """The same in another thread, for which `share` waits if it has begun in time."""
         done = allocate_lock()
         with done:
@@ -120,6 +123,8 @@ class Job:
             except BaseException as error:
                 self.left.clear()
                 self.errors.append(error)
+            finally:
+                IDLE.append(helper)  # it is there for the next job that its caller begins
 
 
 class Helper:
@@ -140,9 +145,8 @@ class Helper:
             self.wake.acquire()
             job, self.job = self.job, None
             assert job is not None
-            job.help()
+            job.help(self)
             del job
-            IDLE.append(self)
 
 
 HELPERS: list[Helper] = []
@@ -151,16 +155,22 @@ IDLE: list[Helper] = []
 
 
 def claimed(count: int) -> list[Helper]:
-    """Some threads that wait, and new ones instead of those that are busy, up to `MOST` in all."""
+    """Some threads that wait, and new ones instead of those that are busy or late."""
     found: list[Helper] = []
+    # As many to each call that is under way, twice for those that have not gone back yet.
+    most = min(MOST, 2 * (get_num_threads() - 1) * BLAS.inside)
     while len(found) < count:
         try:
             found.append(IDLE.pop())
         except IndexError:
-            if len(HELPERS) >= MOST:
-                break
-            found.append(Helper())
-            HELPERS.append(found[-1])
+            with BLAS.lock:
+                if len(HELPERS) >= most:
+                    break
+                try:
+                    found.append(Helper())
+                except RuntimeError:  # the system has no more: the caller works alone
+                    break
+                HELPERS.append(found[-1])
     return found
 
 

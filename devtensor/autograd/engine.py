@@ -251,12 +251,16 @@ class Walk:
         gs = list(g) if several else [g]
         if extra is not None:
             for index, hooks in extra.outputs.items():
+                shown = None  # all see one tensor, until one of them gives another
                 for key, hook in list(hooks.items()):
                     if gs[index] is None or key == -1:
                         continue
-                    result = called(hook, node, self.tensor(gs[index], node))
+                    if shown is None:
+                        shown = self.tensor(gs[index], node)
+                    result = called(hook, node, shown)
                     if result is not None:
                         gs[index] = self.replaced(result, gs[index], described(hook, node))
+                        shown = result
                 if -1 in hooks and gs[index] is not None:
                     hooks[-1](self.tensor(gs[index], node, shared=True))
         for index, place in self.captures.get(node, {}).items():

@@ -417,6 +417,8 @@ def shares(xp: Any, coefficient: Any, reduction: str) -> Any:
     """What part of a reduced loss each sample is; nothing where it does not count."""
     if reduction != "mean":
         return coefficient
+    if half(coefficient):
+        return xp.astype(shares(xp, xp.astype(coefficient, xp.float32), "mean"), coefficient.dtype)
     return xp.where(
         coefficient == 0, coefficient, coefficient / reduce_array(xp, coefficient, "sum")
     )

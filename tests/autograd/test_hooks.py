@@ -630,3 +630,27 @@ def test_packed_values_make_no_cycle():
             assert [r() for r in refs] == [None] * 3
     finally:
         gc.enable()
+
+
+@SIDES
+@pytest.mark.parametrize("recorded", [False, True])
+def test_hooks_of_a_tensor_see_one_gradient_until_one_gives_another(lib, recorded):
+    x = leaf(lib, 1.0, 1.0, 1.0)
+    y, seen = x * 2, []
+
+    def mark(g):
+        g.mark = len(seen)
+        seen.append(g)
+
+    def replace(g):
+        seen.append(g)
+        made = g * 3
+        made.mark = "made"
+        return made
+
+    for hook in (mark, seen.append, replace, seen.append):
+        y.register_hook(lambda g, hook=hook: hook(g))
+    (found,) = lib.autograd.grad(y.sum(), x, create_graph=recorded)
+    first, second, third, last = seen
+    assert first is second is third and third.mark == 0
+    assert last is not first and last.mark == "made" and found.tolist() == [6, 6, 6]

@@ -265,6 +265,15 @@ def test_one_sample_in_a_list():
         )
 
 
+def test_many_samples_of_two_bytes_share_the_gradient():
+    x = dt.zeros(70_000, 2, dtype=dt.float16, requires_grad=True)  # more than the type can count
+    target = dt.zeros(70_000, dtype=dt.int64)
+    target[0] = -100
+    dt.nn.functional.cross_entropy(x, target).backward()
+    assert not x.grad[0].any()
+    np.testing.assert_allclose(x.grad[1:, 0].tolist(), -0.5 / 69_999, rtol=0.01)
+
+
 def test_ignored_samples_do_not_count():
     x = np.array([[np.nan, 1.0], [0.5, 0.2]])
     same(lambda m, x, c: m.nn.functional.cross_entropy(x, c, reduction="sum"), x[1:], np.array([1]))

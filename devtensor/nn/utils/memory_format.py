@@ -10,7 +10,7 @@ M = TypeVar("M")
 
 
 def convert_conv2d_weight_memory_format(module: M, memory_format: Any) -> M:
-    """Return the module: memory is in row order, and nothing is faster in another."""
+    """Return the module: weights lie in row order, whatever order of memory is asked for."""
     return module
 
 
