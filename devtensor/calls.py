@@ -189,7 +189,7 @@ def at_indices(inputs: Any, params: Params) -> Call:
 def filled(inputs: Any, params: Params) -> Call:
     """A tensor of one number."""
     size, value, named = params["size"], params["value"], {"dtype": params["dtype"]}
-    if value.__class__ in (int, float) and value in (0, 1):
+    if repr(value) in ("0", "0.0", "1", "1.0"):  # and not -0.0, which is a number of its own
         return Call(f"{('zeros', 'ones')[int(value)]}.default", (size,), named)
     return Call("full.default", (size, value), named)
 

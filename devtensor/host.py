@@ -174,11 +174,12 @@ def asarray(
     ValueError
         If `copy` is False and a copy is needed.
     """
-    made = as_tensor(obj, dtype, device)
-    if copy and isinstance(obj, Tensor):
-        made = obj.clone() if made is obj else made
-    elif copy:
+    if copy and not isinstance(obj, Tensor):
         made = tensor(obj, dtype=dtype, device=device)
+    else:
+        made = as_tensor(obj, dtype, device)
+        if copy and made is obj:
+            made = obj.clone()
     if copy is False:
         source = obj if isinstance(obj, Tensor) else adopted(obj)
         if source is None:

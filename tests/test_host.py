@@ -354,6 +354,21 @@ def test_copies_do_not_share():
         assert not data.any()
 
 
+def test_copies_are_converted_once():
+    def asked(function):
+        class Row(list):
+            times = 0
+
+            def __iter__(self):
+                Row.times += 1
+                return super().__iter__()
+
+        assert function(Row([1, 2])).tolist() == [1, 2]
+        return Row.times
+
+    assert asked(lambda row: dt.asarray(row, copy=True)) == asked(dt.tensor) > 0
+
+
 @pytest.mark.parametrize("name", NO_ARRAYS)
 def test_arrays_without_a_type(name):
     both(lambda module: module.from_numpy(NO_ARRAYS[name]))

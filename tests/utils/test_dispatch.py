@@ -152,6 +152,13 @@ def test_a_mode_says_what_launches_give(lib):
 
 
 @LIBRARIES
+def test_a_mode_sees_the_sign_of_zero(lib):
+    with logging(lib) as log:
+        assert (1 / lib.full((2,), -0.0)).tolist() == [-float("inf")] * 2
+    assert log.calls[0][0] == "aten.full.default"
+
+
+@LIBRARIES
 def test_modes_can_be_seen_and_left(lib):
     module = import_module(f"{lib.__name__}.utils._python_dispatch")
     assert module._get_current_dispatch_mode() is None
