@@ -43,9 +43,45 @@ USED_IF = {"max_exp_avg_sqs": "amsgrad", "grad_avgs": "centered",
 """Lists that count only with an option, and may be empty without it."""
 
 
-def column(values: Sequence[Any], count: int) -> Sequence[Any]:
-    """A list with an entry for each parameter; one that is empty has None."""
-    return values if len(values) else [None] * count
+COUNTERS = ("state_steps", "etas", "mus", "mu_products")
+"""Lists of numbers that a step changes."""
+
+
+def check_lists(params: Sequence[Tensor], written: bool, lists: dict[str, Sequence[Any]]) -> None:
+    """Refuse what a step cannot go through, before it writes anything.
+
+    Parameters
+    ----------
+    params : sequence of Tensor
+    written : bool
+        Whether operations are recorded, so that leaves that require gradients must not be written.
+    lists : dict
+        The lists beside them, by name; they may be longer.
+    """
+    for name, values in lists.items():
+        if len(values) < len(params):
+            raise IndexError(
+                f"list index out of range: {name} has {len(values)} entries for {len(params)} "
+                "parameters; give one for each"
+            )
+        if name in COUNTERS and not all(isinstance(value, Tensor) for value in values):
+            raise RuntimeError(
+                f"API has changed, `{name}` argument must contain a list of singleton tensors"
+            )
+    read_only = ("grads", "d_p_list")
+    changed = [params, *(values for name, values in lists.items() if name not in read_only)]
+    for values in changed if written else ():
+        for value in values:
+            if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
+                raise RuntimeError(
+                    "a leaf Variable that requires grad is being used in an in-place operation: "
+                    "take the step under torch.no_grad()"
+                )
+
+
+def named_in(text: str) -> str:
+    """The optimizer that a formula's description names first."""
+    return text.partition("`devtensor.optim.")[2].partition("`")[0]
 
 
 def stepping(
@@ -86,17 +122,22 @@ def stepping(
         given = bound.arguments
         if given.get("found_inf"):
             return
-        recording = bool(given.get("differentiable"))
-        count = len(given[params])
-        columns = [
-            column(given[word] if given.get(USED_IF.get(word, ""), True) else [], count)
-            for word in kept.split()
-        ]
+        counted = given[params]
+        if given.get("capturable") and any(p.device.type == "cpu" for p in counted):
+            raise AssertionError(
+                "If capturable=True, params and state_steps must be on supported devices, which "
+                "the CPU is not: leave capturable out"
+            )
+        used = [word for word in kept.split() if given.get(USED_IF.get(word, ""), True)]
+        recording = dt.is_grad_enabled()
+        check_lists(counted, recording, {word: given[word] for word in (grads, *used)})
+        recording = recording and bool(given.get("differentiable"))
+        columns = [given[word] if word in used else [None] * len(counted) for word in kept.split()]
         values = [given[word] for word in options.split()]
         values = values if recording else [number(value) for value in values]
         update = recorded(formula, len(columns)) if recording else formula
         with dt.set_grad_enabled(recording):
-            for p, grad, *memory in zip(given[params], given[grads], *columns, strict=True):
+            for p, grad, *memory in zip(counted, given[grads], *columns, strict=False):
                 if grad.is_sparse:
                     grad = grad.to_dense()
                 if given.get("grad_scale") is not None:
@@ -104,7 +145,7 @@ def stepping(
                 update(p, grad, *memory, *values)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Take one step of `{formula.__doc__.rpartition('.')[2].strip('`. ')}`."
+    function.__doc__ = f"Take one step of `{named_in(formula.__doc__)}`."
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 
@@ -218,8 +259,10 @@ def sgd(
     """Take one step of `SGD`; buffers that are None are begun with the gradients."""
     if found_inf is not None and found_inf:
         return
+    used = {"momentum_buffer_list": momentum_buffer_list} if momentum != 0 else {}
+    check_lists(params, dt.is_grad_enabled(), {"d_p_list": d_p_list, **used})
     with dt.no_grad():
-        for place, (p, grad) in enumerate(zip(params, d_p_list, strict=True)):
+        for place, (p, grad) in enumerate(zip(params, d_p_list, strict=False)):
             grad = grad.to_dense() if grad.is_sparse else grad
             grad = grad if grad_scale is None else grad / grad_scale
             buffer, damped = None, dampening

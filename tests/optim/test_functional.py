@@ -82,11 +82,60 @@ def test_a_step_by_lists(name, chosen):
 def test_arguments_have_pytorchs_names(name):
     ours, _, theirs = both(name)
     mine = inspect.signature(ours).parameters
-    assert {key: (p.kind, p.default) for key, p in mine.items()} == {
-        key: (p.kind, p.default) for key, p in theirs.parameters.items()
-    }
+    given, wanted = (
+        [(key, p.kind, p.default) for key, p in parameters.items()]
+        for parameters in (mine, theirs.parameters)
+    )
+    assert sorted(given, key=str) == sorted(wanted, key=str)
+    in_order = [[one for one in found if one[1] is not inspect.Parameter.KEYWORD_ONLY]
+                for found in (given, wanted)]  # fmt: skip
+    assert in_order[0] == in_order[1]
     with pytest.raises(TypeError, match="missing"):
         ours([dt.ones(1)], [dt.ones(1)])
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_function_says_whose_step_it_takes(name):
+    function = both(name)[0]
+    assert f"`{name}`" in function.__doc__.lower()
+
+
+@pytest.mark.parametrize("wrong", ["grads", "memory", "ints", "leaf", "capturable"])
+@pytest.mark.parametrize("name", FORMS)
+def test_lists_that_do_not_fit_are_refused_before_a_step(name, wrong):
+    ours, theirs, signature = both(name)
+    if {"ints": "state_steps", "capturable": "capturable"}.get(wrong, "params") not in (
+        signature.parameters
+    ):
+        pytest.skip("it has none")
+    lists, options = arguments(signature, True)
+    errors = []
+    for lib, function in ((dt, ours), (torch, theirs)):
+        given = {
+            key: [None if x is None else lib.tensor(x.tolist(), device="cpu") for x in values]
+            for key, values in lists.items()
+        }
+        extra = {"foreach": False} if lib is torch else {}
+        if wrong in ("grads", "memory"):
+            del given[list(given)[1 if wrong == "grads" else 2]][1]
+        elif wrong == "ints":
+            given["state_steps"] = [1, 1]
+        elif wrong == "leaf":
+            given["params"][1].requires_grad_()
+        else:
+            extra["capturable"] = True
+        before = [p.tolist() for p in given["params"]]
+        if (name, wrong, lib) == ("asgd", "ints", torch):
+            errors.append(RuntimeError)  # PyTorch forgets the steps that it counted
+            continue
+        with pytest.raises((RuntimeError, LookupError, ValueError, AssertionError)) as error:
+            function(**given, **{**options, **extra})
+        errors.append(error.type)
+        if lib is dt:
+            assert [p.tolist() for p in given["params"]] == before
+    if errors[1] is ValueError:  # of a zip in PyTorch
+        errors[1] = IndexError
+    assert errors[0] is errors[1]
 
 
 def test_a_step_of_scaled_gradients_that_may_overflow():
