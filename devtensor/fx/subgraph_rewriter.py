@@ -103,13 +103,19 @@ def replace_pattern_with_filters(
     Raises
     ------
     AssertionError
-        If there is no replacement, or its arguments or results are more or fewer.
+        If there is no replacement, its arguments or results are more or fewer, or the pattern
+        does nothing.
     """
     if replacement is None and replacement_callback is None:
         raise AssertionError(
             "Must provide either a replacement GraphModule or a replacement callback"
         )
     graph, wanted = gm.graph, graph_of(pattern)
+    if all(node.op in ("placeholder", "output") for node in wanted.nodes):
+        raise AssertionError(
+            "The insert point can't be None: the pattern only passes its arguments through; let it "
+            "do something that can be replaced"
+        )
     matcher = SubgraphMatcher(wanted, ignore_literals=ignore_literals)
     matches = [
         match

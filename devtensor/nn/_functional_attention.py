@@ -88,6 +88,12 @@ def check_attention(
             f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found "
             f"{attn_mask.ndim}-D tensor instead"
         )
+    wanted = (num_heads, query.shape[0], key.shape[0])
+    by_head = query.ndim == 2 and attn_mask is not None and attn_mask.ndim == 3
+    if by_head and tuple(attn_mask.shape) != wanted:
+        raise AssertionError(
+            f"Expected `attn_mask` shape to be {wanted} but got {tuple(attn_mask.shape)}"
+        )
     return query.ndim == 3
 
 

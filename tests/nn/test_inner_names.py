@@ -36,6 +36,12 @@ def test_masks_of_attention(lib):
     x = lib.ones(3, 2, 4)
     assert f._mha_shape_check(x, x, x, None, None, 2) is True
     assert f._mha_shape_check(x[0], x[0], x[0], None, None, 2) is False
+    keys = lib.ones(5, 4)
+    assert f._mha_shape_check(x[0], keys, keys, None, lib.ones(3, 2, 5), 3) is False
+    assert f._mha_shape_check(x, x, x, None, lib.ones(1, 1, 1), 2) is True
+    for blind in (lib.ones(5, 2, 5), lib.ones(1, 2, 5), lib.ones(3, 2, 2)):
+        with pytest.raises(AssertionError, match=r"`attn_mask` shape to be \(3, 2, 5\) but got"):
+            f._mha_shape_check(x[0], keys, keys, None, blind, 3)
 
 
 @SIDES

@@ -211,6 +211,21 @@ def test_what_cannot_be_matched_or_put(lib):
     assert whole.match(traced(lib, lambda a: (a + 1) * 2).graph) == []
 
 
+@SIDES
+def test_a_pattern_that_does_nothing_is_refused_before_the_graph_changes(lib):
+    for pattern, other in (
+        (lambda a: a, lambda a: lib.tanh(a)),
+        (lambda a, b: (a, b), lambda a, b: (b, lib.tanh(a))),
+    ):
+        module = traced(lib, lambda x: lib.relu(x) + 1)
+        before = module.code
+        with pytest.raises(AssertionError, match="insert point can't be None"):
+            rewriter(lib).replace_pattern(module, pattern, other)
+        if lib is dt:  # PyTorch's has changed then
+            module.recompile()
+            assert module.code == before
+
+
 def test_an_operation_of_another_name():
     module = traced(dt, lambda x: operator.neg(x) + 1)
     assert rewriter(dt).replace_pattern(module, lambda a: -a, lambda a: a * 3)
