@@ -840,19 +840,23 @@ def random_(input: Any, *bounds: Any, generator: Any = None, **named: Any) -> Te
     ------
     RuntimeError
         If the range is empty, or reaches beyond the dtype.
+    TypeError
+        If a bound is no int, is given twice, or `from` is given alone.
     """
-    low, high = named.pop("from", 0), named.pop("to", None)
-    if len(bounds) == 1 and high is not None:
-        (low,) = bounds
-    elif len(bounds) == 1:
-        (high,) = bounds
-    elif bounds:
-        low, high = bounds
-    _from("random_", None, named)
+    if len(bounds) > 2:
+        raise TypeError(f"random_() takes 2 positional arguments but {len(bounds)} were given")
+    alone = len(bounds) == 1 and not named
+    given = dict(zip(("to",) if alone else ("from", "to"), bounds, strict=False))
+    for label in given.keys() & named.keys():
+        raise TypeError(f"random_() got multiple values for argument '{label}'")
+    given |= named
+    _from("random_", None, {label: value for label, value in given.items() if label != "to"})
+    if "from" in given and "to" not in given:
+        raise TypeError("random_() got 'from' without 'to': give both, or 'to' alone")
     dtype = input.dtype
     _check_kind("random", dtype)
-    low = _whole("random_", "from", 1, low)
-    if high is None:
+    low, high = _whole("random_", "from", 1, given.get("from", 0)), given.get("to")
+    if high is None and given.keys() != {"to"}:
         most = 2 ** DIGITS[dtype.name] if dtype.kind == "float" else _bounds(dtype)[1]
         values = (low, most + 1 - low)
     else:
