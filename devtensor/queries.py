@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import devtensor.dtype as dtypes
+from devtensor.expected import number
 from devtensor.launch import common_dtype
 from devtensor.limits import finfo, iinfo
 from devtensor.storage import Memory
@@ -80,16 +81,29 @@ def result_type(*operands: Any, **named: Any) -> dtypes.dtype:
     TypeError
         If there are more or fewer, or they are called otherwise.
     """
-    unknown = named.keys() - {"tensor", "other", "scalar", "scalar1", "scalar2"}
-    given = [*operands, *named.values()]
-    if unknown or len(given) != 2:
-        raise TypeError(
-            "result_type() received an invalid combination of arguments: got "
-            f"{len(operands)} operands and {sorted(named)}; give two tensors or numbers"
+    for names in (("tensor", "other"), ("scalar", "tensor"), ("scalar1", "scalar2")):
+        rest = names[len(operands) :]
+        given = [*operands, *[named[name] for name in rest if name in named]]
+        if named.keys() != {*rest} or len(given) != 2 or not all(map(fits, names, given)):
+            continue
+        found = common_dtype(
+            [x if isinstance(x, (Tensor, *dtypes.NUMBERS)) else x.item() for x in given]
         )
-    found = common_dtype(given)
-    assert found is not None
-    return found
+        assert found is not None
+        return found
+    kinds = [type(x).__name__ for x in operands]
+    raise TypeError(
+        "result_type() received an invalid combination of arguments: got "
+        f"{kinds + [f'{name}={type(x).__name__}' for name, x in named.items()]}; give two tensors "
+        "or numbers"
+    )
+
+
+def fits(name: str, value: Any) -> bool:
+    """Whether a value may be the operand of that name."""
+    if name == "tensor":
+        return isinstance(value, Tensor)
+    return number(value) or (name == "other" and isinstance(value, Tensor))
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, **place: Any) -> Any:

@@ -111,6 +111,36 @@ def test_casts_that_may_be_written(one):
         assert dt.can_cast(getattr(dt, one), getattr(dt, two)) == theirs, (one, two)
 
 
+NO_OPERANDS = [
+    lambda m, x: m.result_type(x, scalar1=1.0),
+    lambda m, x: m.result_type(scalar1=1, other=1.0),
+    lambda m, x: m.result_type(scalar=1, other=x),
+    lambda m, x: m.result_type(1, other=x),
+    lambda m, x: m.result_type(x, tensor=x),
+    lambda m, x: m.result_type(tensor=1, other=x),
+    lambda m, x: m.result_type(scalar=x, tensor=x),
+    lambda m, x: m.result_type(x, "a"),
+    lambda m, x: m.result_type(x, None),
+    lambda m, x: m.result_type([1], x),
+    lambda m, x: m.result_type(x, object()),
+    lambda m, x: m.result_type(m.float32, x),
+    lambda m, x: m.result_type(x),
+]
+
+
+@pytest.mark.parametrize("call", NO_OPERANDS)
+def test_results_of_what_has_no_type(call):
+    for m in (dt, torch):
+        with pytest.raises(TypeError, match="received an invalid combination of arguments"):
+            call(m, m.ones(2))
+
+
+def test_results_of_numbers_of_numpy():
+    for number in (np.int64(2), np.float64(2)):
+        ours, theirs = (m.result_type(m.ones(2, dtype=m.int32), number) for m in (dt, torch))
+        assert repr(ours) == repr(theirs)
+
+
 @pytest.mark.parametrize("one", [n for n in NAMES if n not in WIDE])
 def test_result_types(one):
     numbers = [True, 3, 2.5, 1j]
