@@ -8,7 +8,13 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.view import requires_grad
 from devtensor.ops.convert import DTYPES, cast, to
-from devtensor.settings import strided
+from devtensor.settings import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    strided,
+)
 from devtensor.storage import TypedStorage, UntypedStorage
 from devtensor.tensor import Tensor, on_tensor
 
@@ -228,8 +234,23 @@ class Look:
         return TypedStorage.of(self)
 
     def resize_(self: Any, *size: Any, memory_format: Any = None) -> Tensor:
-        """Change the shape in place; elements beyond the old ones are not set."""
+        """Change the shape in place; elements beyond the old ones are not set.
+
+        Parameters
+        ----------
+        *size : int or sequence of int
+        memory_format : memory_format, optional
+            Accepted where PyTorch accepts it, and without effect: the memory is in row order.
+
+        Raises
+        ------
+        TypeError
+            If `memory_format` is something else.
+        RuntimeError
+            If gradients are wanted, a size is negative, or the format is for other ranks.
+        """
         shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+        check_format("resize_", memory_format, len(shape))
         if requires_grad(self):
             raise RuntimeError("cannot resize variables that require grad")
         if min(shape, default=0) < 0:
@@ -244,6 +265,24 @@ class Look:
             flat = longer
         self._array = xp.reshape(flat[:wanted], shape)
         return self
+
+
+def check_format(name: str, format: Any, ndim: int) -> None:
+    """Refuse what is no format of memory for so many dimensions."""
+    if format is None or format is contiguous_format:
+        return
+    if not isinstance(format, memory_format):
+        raise TypeError(
+            f"{name}(): argument 'memory_format' must be torch.memory_format, not "
+            f"{type(format).__name__}"
+        )
+    rank = {channels_last: 4, channels_last_3d: 5}.get(format)
+    if rank is None:
+        raise RuntimeError(f"{name}(): Unsupported memory format {format}")
+    if ndim != rank:
+        raise RuntimeError(
+            f"required rank {rank} tensor to use {format.name} format: {name}() got {ndim} sizes"
+        )
 
 
 def _conversion(name: str, dtype: dtypes.dtype) -> Any:

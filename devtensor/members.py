@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from devtensor.autograd.mode import current
 from devtensor.autograd.view import requires_grad
+from devtensor.autograd.write import check_writable
 from devtensor.host import made_of as constructed
+from devtensor.look import check_format
 from devtensor.methods import reshaped
 from devtensor.op import catalogue
+from devtensor.settings import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+)
+from devtensor.storage import Memory
 from devtensor.tensor import Tensor, on_tensor
 
 
@@ -93,18 +104,24 @@ class Members:
 
     def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> Tensor:
         """Give it the shape of another; what is new is unset."""
+        if memory_format is not preserve_format:
+            check_format("resize_as_", memory_format, the_template.ndim)
         return self.resize_(the_template.shape)
 
     def set_(
-        self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+        self: Any,
+        source: Any = None,
+        storage_offset: Any = None,
+        size: Any = None,
+        stride: Any = None,
     ) -> Tensor:
         """Let it look at the memory of another tensor, or at a storage; at none, if none is given.
 
         Parameters
         ----------
         source : Tensor or storage, optional
-        storage_offset : int
-            Where it begins, in elements behind the beginning of the source.
+        storage_offset : int, optional
+            Where it begins, in elements behind the beginning of the source; with `size`.
         size, stride : sequence of int, optional
             The shape, and the steps in elements; by default those of the source, or of the shape
             in order.
@@ -112,15 +129,28 @@ class Members:
         Raises
         ------
         RuntimeError
-            If the types or devices differ.
+            If it is a leaf that requires gradients, or the types or devices differ.
+        TypeError
+            If the source is something else, or the arguments are not those of one of these forms:
+            none, a source, or a source with an offset and a size.
         """
+        placed = (storage_offset is not None) + (size is not None)
+        whole = not placed and stride is None
+        known = isinstance(source, (Tensor, Memory))
+        if not (known and (whole or placed == 2)) and not (source is None and whole):
+            raise TypeError(
+                "set_() received an invalid combination of arguments: give nothing, a source, or "
+                "a source, a storage_offset and a size, and perhaps a stride; a source is a tensor "
+                f"or a storage, not {type(source).__name__}"
+            )
+        check_writable("set_", self, current(), requires_grad(self), memory=False)
         if source is None:
             source = self.new_empty(0)
-        elif not isinstance(source, Tensor):
+        elif isinstance(source, Memory):
             row = source._row()
             raw = row.element_size() == 1 and row.numel() % self.element_size() == 0
             source = row.view(self.dtype) if raw else row
-            size = (source.numel() - storage_offset,) if size is None else size
+            size = (source.numel(),) if size is None else size
         if source.dtype is not self.dtype or source.device != self.device:
             raise RuntimeError(
                 f"set_(): the source is {source.dtype!r} on {source.device}, and the tensor "
@@ -130,7 +160,7 @@ class Members:
         if size is not None:
             in_order = self.new_empty(tuple(size), device="meta").stride()
             steps = in_order if stride is None else stride
-            first = source.storage_offset() + storage_offset
+            first = source.storage_offset() + (storage_offset or 0)
             source = source.as_strided(tuple(size), tuple(steps), first)
         self.data = source
         return self
@@ -141,7 +171,8 @@ class Members:
         Parameters
         ----------
         ambiguity_check : bool or list of memory_format
-            True: raise if several orders describe the same memory.
+            True, or a list: raise if several orders describe the same memory, unless the tensor is
+            in exactly one of the listed formats.
 
         Raises
         ------
@@ -150,17 +181,26 @@ class Members:
         RuntimeError
             If there are several orders, and there must be one.
         """
-        if not isinstance(ambiguity_check, (bool, list)):
+        formats = [] if isinstance(ambiguity_check, bool) else ambiguity_check
+        if not isinstance(formats, list) or not all(isinstance(x, memory_format) for x in formats):
             raise TypeError(
                 "The ambiguity_check argument must be a bool or a list of memory formats, got "
-                f"{type(ambiguity_check).__name__}"
+                f"{ambiguity_check!r}"
             )
         steps = self.stride()
-        if ambiguity_check is True and (len({*steps}) < self.ndim or 1 in self.shape):
+        rows, channels = lies_in(self, contiguous_format), lies_in(self, channels_last)
+        equal = len({*steps}) < self.ndim or 0 in steps
+        several = equal or 1 in self.shape
+        one = [lies_in(self, x) for x in formats].count(True) == 1 and not (
+            equal and rows == channels
+        )
+        if ambiguity_check is not False and several and not one:
             raise RuntimeError(
                 "The tensor does not have unique dim order, or cannot map to exact one of the "
                 f"given memory formats: its shape is {list(self.shape)}, its strides {steps}"
             )
+        if rows != channels:
+            return tuple(range(self.ndim)) if rows else LAST[channels_last]
         return tuple(sorted(range(self.ndim), key=lambda dim: -steps[dim]))
 
     def narrow_copy(self: Any, dim: int, start: int, length: int) -> Tensor:
@@ -180,6 +220,19 @@ class Members:
     unsafe_chunk = catalogue["chunk"].function
     unsafe_split = catalogue["split"].function
     unsafe_split_with_sizes = catalogue["split_with_sizes"].function
+
+
+LAST = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
+"""Formats of memory with the channels in the last place, and their orders of dimensions."""
+
+
+def lies_in(tensor: Any, format: Any) -> bool:
+    """Whether a tensor's elements are in such an order in memory."""
+    if format in LAST:
+        order = LAST[format]
+        fits = len(order) == tensor.ndim and 0 not in tensor.shape
+        return fits and tensor.detach().permute(order).is_contiguous()
+    return format is contiguous_format and tensor.is_contiguous()
 
 
 def made_of(like: Any, values: list[Any]) -> Any:

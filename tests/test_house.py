@@ -322,8 +322,8 @@ READERS = {
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.mutation", "autograd.ontensor", "autograd.passes", "autograd.saved",
     "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch",
-    "ledger", "op", "ops.convert", "options", "overrides", "protocols", "route", "tensor",
-    "watch", "",
+    "ledger", "members", "op", "ops.convert", "options", "overrides", "protocols", "route",
+    "tensor", "watch", "",
 }  # fmt: skip
 
 

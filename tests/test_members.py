@@ -1,5 +1,8 @@
 """Methods that tensors have and no function stands for, beside PyTorch's."""
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +82,51 @@ def test_order_of_dimensions_in_memory(t):
         t.zeros(2).dim_order(ambiguity_check="no")
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [(), (1,), (1, 3), (2, 3, 4, 5), (1, 2, 3, 4), (2, 1, 4, 1), (2, 3, 1, 1), (2, 0, 4, 1)],
+)
+def test_order_of_dimensions_in_one_of_several_formats(shape):
+    def order(t, turned, names):
+        x = t.zeros(shape)
+        x = x.permute(*range(x.ndim)[::-1]) if turned else x
+        return t.tensor(x.dim_order(ambiguity_check=[getattr(t, name) for name in names]))
+
+    both = ["contiguous_format", "channels_last"]
+    for names, turned in product((both[:1], both[1:], both), (False, True)):
+        same(partial(order, turned=turned, names=names))
+
+
+WRONG = {
+    "leaf": lambda t: t.ones(2, requires_grad=True).set_(t.ones(3)),
+    "leaf_storage": lambda t: t.ones(2, requires_grad=True).set_(t.ones(3).untyped_storage()),
+    "leaf_none": lambda t: t.ones(2, requires_grad=True).set_(),
+    "offset": lambda t: t.ones(2).set_(t.ones(3), 1),
+    "offset_storage": lambda t: t.ones(2).set_(t.ones(3).untyped_storage(), storage_offset=1),
+    "offset_alone": lambda t: t.ones(2).set_(storage_offset=1),
+    "size": lambda t: t.ones(2).set_(t.ones(3), size=(2,)),
+    "number": lambda t: t.ones(2).set_(5),
+    "order": lambda t: t.ones(2, 2).dim_order(ambiguity_check=[1]),
+    "format": lambda t: t.ones(2).resize_(3, memory_format="x"),
+    "format_of": lambda t: t.ones(2).resize_as_(t.ones(3), memory_format="x"),
+    "rank": lambda t: t.ones(2).resize_(3, memory_format=t.channels_last),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_memory_and_shapes_cannot_be(name):
+    assert same(WRONG[name])[0] in (TypeError, RuntimeError)
+
+
+def test_a_leaf_keeps_its_memory_when_it_refuses():
+    x = dt.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x.set_(dt.zeros(3).untyped_storage())
+    assert x.tolist() == [1, 1]
+    with dt.no_grad():
+        assert x.set_(dt.zeros(3)).tolist() == [0, 0, 0]
+
+
 @BOTH
 def test_shapes_and_memory_of_others(t):
     x, y = t.zeros(2), t.ones(3, 2)
@@ -88,6 +136,8 @@ def test_shapes_and_memory_of_others(t):
     assert x[0, 0] == 7 and x.set_().shape == (0,)
     with pytest.raises(RuntimeError):
         x.set_(t.ones(2, dtype=t.int32))
+    with pytest.raises(RuntimeError, match="Unsupported memory format"):
+        x.resize_(3, memory_format=t.preserve_format)
     part = y.narrow_copy(0, 1, 2)
     part.fill_(0)
     assert part.shape == (2, 2) and y.sum() == 12
