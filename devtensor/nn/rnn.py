@@ -31,6 +31,16 @@ def runs(gates: Tensor, counts: list[int]) -> list[Tensor]:
     ]
 
 
+class FlatWeights(list[Any]):
+    """The weights of a layer in a row; one that is put in another's place is used from then on."""
+
+    layer: RNNBase
+
+    def __setitem__(self, place: Any, weight: Any) -> None:
+        super().__setitem__(place, weight)
+        self.layer._flat_weights = self
+
+
 class RNNBase(Module):
     """What `RNN`, `LSTM` and `GRU` share.
 
@@ -154,12 +164,34 @@ class RNNBase(Module):
 
     @property
     def _flat_weights(self) -> list[Any]:
-        """All weights in a row, under PyTorch's name: layers that change them assign to it."""
-        return [getattr(self, name) for name in self._flat_weights_names]
+        """All weights in a row, under PyTorch's name: layers that change them assign to it.
+
+        Tensors that are assigned, or put into the row, are used until a weight is set by its name.
+        """
+        row = FlatWeights(self._weight(name) for name in self._flat_weights_names)
+        row.layer = self
+        return row
 
     @_flat_weights.setter
     def _flat_weights(self, weights: list[Any]) -> None:
-        """Do nothing: weights are looked up by their names at each call."""
+        names = self._flat_weights_names
+        if len(weights) != len(names):
+            raise RuntimeError(f"_flat_weights got {len(weights)} weights; {names} are wanted")
+        pairs = zip(names, weights, strict=True)
+        self.__dict__["_assigned"] = {n: w for n, w in pairs if w is not getattr(self, n, None)}
+
+    def _weight(self, name: str) -> Any:
+        """A weight: what was assigned in a row, or what has the name."""
+        assigned = self.__dict__.get("_assigned")
+        return assigned[name] if assigned and name in assigned else getattr(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self.__dict__.get("_assigned", {}).pop(name, None)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self.__dict__.pop("_assigned", None)
+        return super()._apply(fn, recurse)
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         packed = input if isinstance(input, PackedSequence) else None
@@ -267,7 +299,7 @@ class RNNBase(Module):
         backwards: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Go through one layer in one direction."""
-        weights = [getattr(self, name) for name in self._all_weights[place]]
+        weights = [self._weight(name) for name in self._all_weights[place]]
         shrink = weights.pop() if self.proj_size else None
         w_ih, w_hh, b_ih, b_hh = weights if self.bias else (*weights, None, None)
         if self.bias and self.mode != "GRU":  # which resets what is added to one of them

@@ -19,7 +19,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase", "all_states"]
 def all_states(
     mode: str, gates: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Any, shrink: Any
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Take all steps.
+    """Take all steps; those of numbers of two bytes are computed in four.
 
     Parameters
     ----------
@@ -49,6 +49,11 @@ def all_states(
         else:
             states = catalogue["gru_layer"].function(gates, *state, weight, bias)[:1]
         return states[0], tuple([s[-1] for s in states]) if several else states
+    if alike and gates.dtype in (dt.float16, dt.bfloat16):
+        wide: list[Any] = [x if x is None else x.to(dt.float32) for x in (weight, bias, shrink)]
+        start = tuple([s.to(dt.float32) for s in state])
+        out, state = all_states(mode, gates.to(dt.float32), start, *wide)
+        return out.to(gates.dtype), tuple([s.to(gates.dtype) for s in state])
     if not several:
         state = next_state(mode, gates, state, weight, bias, shrink)
         return state[0], state

@@ -511,7 +511,7 @@ def test_recurrent_layers_can_be_differentiated_twice(name, bias):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "LSTMCell", "GRUCell"])
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
 def test_recurrent_layers_of_numbers_of_two_bytes(name, dtype):
     if getattr(dt, dtype) not in dt.ones(1).device.backend.native:
         pytest.skip(f"no {dtype} there")
@@ -535,6 +535,47 @@ def test_recurrent_layers_of_numbers_of_two_bytes(name, dtype):
     ):
         assert a.dtype is kind
         np.testing.assert_allclose(array(a.float()), b.detach().numpy(), rtol=2e-2, atol=2e-2)
+
+
+KEPT = {
+    "RNN_TANH": ("RNN", {}, {"weight_hh_l0": 1}, 0.02),
+    "RNN_RELU": ("RNN", {"nonlinearity": "relu"}, {"weight_ih_l0": 1, "weight_hh_l0": 1}, 1),
+    "GRU": ("GRU", {}, {"bias_ih_l0": [0, 8.3125, 20]}, 0),
+    "LSTM": ("LSTM", {}, {"weight_ih_l0": [0, 0, 1, 0], "bias_hh_l0": [20, 20, 0, 0]}, 1),
+    "projected": ("LSTM", {"proj_size": 1}, {"weight_ih_l0": [0, 0, 1, 0], "weight_hr_l0": 1,
+                                             "bias_hh_l0": [20, 20, 0, 0]}, 1),
+}  # fmt: skip
+"""Layers whose state changes in a step by less than what half precision can tell apart."""
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", KEPT)
+def test_long_sequences_of_numbers_of_two_bytes_are_computed_in_four(name, dtype):
+    if getattr(dt, dtype) not in dt.ones(1).device.backend.native:
+        pytest.skip(f"no {dtype} there")
+    kind, kwargs, values, start = KEPT[name]
+    found = []
+    for lib in (dt, torch):
+        narrow = getattr(lib, dtype)
+        layer = getattr(lib.nn, kind)(1, 2, **kwargs).to(narrow)
+        with lib.no_grad():
+            for key, weight in layer.named_parameters():
+                given = lib.tensor(values.get(key, 0.0), dtype=narrow).reshape(-1)
+                if key == "weight_hh_l0":
+                    weight.copy_(given * lib.eye(*weight.shape, dtype=narrow))
+                else:
+                    rows = given.repeat_interleave(weight.numel() // len(given))
+                    weight.copy_(rows.reshape(weight.shape))
+        x = lib.full((200, 1, 1), 0.0 if name == "RNN_TANH" else 2.0**-12, dtype=narrow)
+        first = lib.full((1, 1, 2), float(start), dtype=narrow)
+        if lib is torch:
+            layer, x, first = layer.double(), x.double(), first.double()
+        output = first[..., : kwargs.get("proj_size", 2)]
+        result, _ = layer(x, (output, first) if kind == "LSTM" else first)
+        found.append(result.detach().to(getattr(lib, "float64" if lib is torch else "float32")))
+    mine, exact = (np.array(one.tolist()) for one in found)
+    assert abs(exact[-1] - exact[0]).max() > 0.02 * abs(exact[0]).max()
+    np.testing.assert_allclose(mine, exact, rtol=0.6 * float(dt.finfo(getattr(dt, dtype)).eps))
 
 
 def test_blocks_of_layers_are_replaced_by_their_names():
@@ -572,8 +613,31 @@ def test_flat_weights_of_recurrent_layers():
     assert [tuple(w.shape) for w in ours._flat_weights] == [
         tuple(w.shape) for w in theirs._flat_weights
     ]
-    ours._flat_weights = [w.data for w in ours._flat_weights]
-    assert ours._flat_weights[0] is ours.weight_ih_l0
+
+
+@pytest.mark.parametrize("lib", [dt, torch], ids=["devtensor", "torch"])
+def test_weights_assigned_in_a_row_are_used(lib):
+    layer, x = lib.nn.GRU(3, 4, 2), lib.ones(5, 2, 3)
+    before = layer(x)[0].tolist()
+    layer._flat_weights = [lib.zeros_like(w) for w in layer._flat_weights]
+    assert not layer(x)[0].any() and layer.weight_ih_l0.any()
+    for name in layer._flat_weights_names:
+        setattr(layer, name, getattr(layer, name))
+    assert layer(x)[0].tolist() == before
+    place = layer._flat_weights_names.index("weight_ih_l0")
+    dropped = layer.weight_ih_l0 * 0
+    layer._flat_weights[place] = dropped
+    assert layer._flat_weights[place] is dropped and layer(x)[0].tolist() != before
+    layer(x)[0].sum().backward()  # through the tensor that was assigned
+    assert not layer.weight_ih_l0.grad.any() and layer.weight_hh_l0.grad.any()
+    layer.to(lib.float32)
+    assert layer._flat_weights[place] is layer.weight_ih_l0
+    assert layer(x)[0].tolist() == before
+    layer._flat_weights = [w.detach() for w in layer._flat_weights]
+    assert not layer(x)[0].requires_grad
+    if lib is dt:
+        with pytest.raises(RuntimeError, match="_flat_weights got 1 weights"):
+            layer._flat_weights = [x]
 
 
 def test_a_sequence_without_steps_is_refused():
