@@ -639,6 +639,8 @@ def cross_entropy(
     if input.shape == target.shape:
         return probability_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     dim = require_classes(input, target, weight, reduction)
+    if not input.shape[dim]:
+        return of_no_classes(input, target, ignore_index, reduction, label_smoothing, dim)
     if label_smoothing > 0:
         logarithms = input.log_softmax(dim)
         return smoothed(logarithms, target, weight, ignore_index, reduction, label_smoothing, dim)
@@ -650,6 +652,18 @@ def cross_entropy(
         reduction=reduction,
         ignore_index=ignore_index,
     )[0]
+
+
+def of_no_classes(
+    input: Tensor, target: Tensor, ignore_index: int, reduction: str, amount: float, dim: int
+) -> Tensor:
+    """Cross entropy where there are no classes: nothing can be read, so all must be ignored."""
+    kept = target != ignore_index
+    if not target.is_meta and bool(kept.any()):
+        raise IndexError(f"Target {int(target[kept].max())} is out of bounds: there are 0 classes")
+    loss = input.sum(dim) if reduction == "none" else input.sum()
+    # A part of nothing is spread, or nothing divided.
+    return loss * math.nan if amount > 0 or reduction == "mean" else loss
 
 
 def smoothed(
@@ -711,13 +725,15 @@ def probability_entropy(
             f"classes but got weight tensor of shape: {list(weight.shape)}"
         )
     if amount > 0:
-        target = target * (1 - amount) + amount / classes
+        target = target * (1 - amount) + amount / max(1, classes)
     loss = input.log_softmax(dim) * target
     if weight is not None:
         loss = loss * weight.reshape([-1] + [1] * (input.ndim - 1 - dim))
     if reduction == "none":
         return -loss.sum(dim)
-    return -loss.sum() / (1 if reduction == "sum" else max(1, input.numel() // classes))
+    if reduction == "mean" and not input.numel():
+        return loss.sum() * math.nan
+    return -loss.sum() / (1 if reduction == "sum" else input.numel() // classes)
 
 
 @op(
@@ -805,6 +821,8 @@ def nll_loss(
             f"\"nll_loss\" not implemented for '{kind_of(input).legacy}': convert with .float()"
         )
     dim = require_classes(input, target, weight, reduction)
+    if not input.shape[dim]:
+        return of_no_classes(input, target, ignore_index, reduction, 0, dim)
     return class_likelihood(
         input,
         target.reshape(()) if dim == 0 else target,

@@ -217,6 +217,32 @@ def test_cross_entropy(case, reduction, smoothing):
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 0), (2, 0, 1, 3), (0, 3)])
+def test_losses_of_nothing(shape, reduction):
+    classes = shape[min(1, len(shape) - 1)]
+    x, w = np.zeros(shape), np.ones(classes)
+    samples = np.delete(shape, min(1, len(shape) - 1))
+    c = np.full(tuple(samples), -100)
+    for smoothing in (0.0, 0.1):
+        how = {"reduction": reduction, "label_smoothing": smoothing}
+        for weight in (None, w):
+            wide = {} if weight is None else {"weight": weight}
+
+            def loss(m, x, y, how=how, wide=wide):
+                more = {name: m.tensor(value) for name, value in wide.items()}
+                return m.nn.functional.cross_entropy(x, y, **more, **how)
+
+            same(loss, x, c)
+            same(loss, x, x)
+    same(lambda m, x, c: m.nn.functional.nll_loss(x, c, reduction=reduction), x, c)
+    if c.size and not classes:
+        for m in (dt, torch):
+            for loss in (m.nn.functional.cross_entropy, m.nn.functional.nll_loss):
+                with pytest.raises(IndexError, match="Target 0 is out of bounds"):
+                    loss(m.tensor(x), m.tensor(c * 0), reduction=reduction)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("scale", [1, 60])  # scores that need no shift, and such that do
 @pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (0, 2)])
 def test_cross_entropy_of_scores_in_any_order_of_memory(where, scale, reduction):
