@@ -127,15 +127,16 @@ class Convolution(Module):
         return first, second // self.groups, *self.kernel_size
 
     @property
-    def _reversed_padding_repeated_twice(self) -> list[int]:
-        """The padding as `nn.functional.pad` takes it: last dimension first, before and after."""
+    def _reversed_padding_repeated_twice(self) -> list[int] | tuple[int, ...]:
+        """The padding as `nn.functional.pad` takes it; a list for a word, as in PyTorch."""
         if self.padding == "valid":
             return [0] * (2 * self.dims)
+        if self.padding != "same":
+            return tuple(int(size) for size in reversed(self.padding) for _ in range(2))
         sides: list[int] = []
         for i in reversed(range(self.dims)):
             total = self.dilation[i] * (self.kernel_size[i] - 1)
-            same = [total // 2, total - total // 2]
-            sides += same if self.padding == "same" else [int(self.padding[i])] * 2
+            sides += [total // 2, total - total // 2]
         return sides
 
     def reset_parameters(self) -> None:

@@ -97,6 +97,18 @@ def test_sizes_with_those_of_the_input():
 
 
 @SIDES
+def test_helpers_of_layers_are_there_without_an_import_of_their_own(lib):
+    assert lib.nn.modules.utils._pair(2) == (2, 2)
+
+
+@pytest.mark.parametrize("padding", [1, (1, 2), "same", "valid"])
+def test_padding_as_pad_takes_it(padding):
+    wide = {"kernel_size": (2, 3), "dilation": 2, "padding": padding}
+    ours, theirs = (lib.nn.Conv2d(1, 1, **wide)._reversed_padding_repeated_twice for lib in BOTH)
+    assert ours == theirs and type(ours) is type(theirs)
+
+
+@SIDES
 def test_initial_values_and_layouts(lib):
     init, x = lib.nn.init, lib.nn.Parameter(lib.zeros(50))
     assert 0 <= init._no_grad_uniform_(x, 0.0, 1.0).min() < x.max() <= 1

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from devtensor import nn
+from devtensor.nn.modules import utils as utils
 
 INSTANCES = """
 InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d LazyInstanceNorm2d
