@@ -23,6 +23,8 @@ class Call(NamedTuple):
         That of the launch's result, where the call gives the same elements in another.
     results : callable, optional
         Makes what the launch gives of what the call gives, where those are not the same tensors.
+    several : int
+        How many tensors `results` takes.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     shape: tuple[int, ...] | None = None
     results: Callable[[Any], Any] | None = None
+    several: int = 3
 
     def operation(self) -> OpOverload:
         """The operation of that name."""

@@ -77,16 +77,21 @@ class TorchDispatchMode(Watch):
             made = self.__torch_dispatch__(func, (), call.args, call.kwargs)
             if call.shape is not None and isinstance(made, Tensor):
                 made = made.reshape(call.shape)
+            outs = (made,) if op.outputs is None and call.results is None else made
+            some = op.outputs is not None and call.results is None  # of which None may be one
+            if (
+                not isinstance(outs, (tuple, list))
+                or not all(isinstance(x, Tensor) or (x is None and some) for x in outs)
+                or (call.results is not None and len(outs) != call.several)
+            ):
+                wanted = "tensors" if call.results is None else f"{call.several} tensors"
+                raise TypeError(
+                    f"{type(self).__name__}.__torch_dispatch__({func}) must return what the "
+                    f"operation returns, {wanted}, but it returned {type(made).__name__}"
+                )
             if call.results is not None:
                 made = call.results(made)
-        outs = (made,) if op.outputs is None else made
-        if not isinstance(outs, (tuple, list)) or not all(
-            isinstance(x, Tensor) or (x is None and op.outputs is not None) for x in outs
-        ):
-            raise TypeError(
-                f"{type(self).__name__}.__torch_dispatch__({func}) must return what the operation "
-                f"returns, tensors, but it returned {type(made).__name__}"
-            )
+                outs = (made,) if op.outputs is None else made
         arrays = [None if x is None else x._array for x in outs]
         return arrays[0] if op.outputs is None else arrays
 

@@ -33,7 +33,7 @@ def class_likelihood(inputs: Any, params: Params) -> Call | None:
     name = "nll_loss2d_forward" if given.ndim == 4 else "nll_loss_forward"
     reduction = REDUCTIONS.index(params["reduction"])
     args = (given, target, weight, reduction, params["ignore_index"])
-    return Call(f"{name}.default", args, {}, results=lambda made: made[0])
+    return Call(f"{name}.default", args, {}, results=lambda made: made[0], several=2)
 
 
 def windows(inputs: Any, params: Params) -> Call | None:

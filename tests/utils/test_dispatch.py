@@ -151,6 +151,22 @@ def test_a_mode_says_what_launches_give(lib):
         lib.ones(2).exp()
 
 
+ANOTHER_FORM = {
+    "first": lambda result: result[0] if isinstance(result, tuple) else result,
+    "fewer": lambda result: result[:1] if isinstance(result, tuple) else result,
+    "numbers": lambda result: tuple(range(len(result))) if isinstance(result, tuple) else result,
+}
+
+
+@pytest.mark.parametrize("form", ANOTHER_FORM)
+@pytest.mark.parametrize("name", ["layer_norm", "group_norm", "batch_norm", "nll_loss"])
+def test_results_of_another_form_are_refused(name, form):
+    x = dt.linspace(-2.0, 2.0, 288).reshape(2, 4, 6, 6)
+    log = logging(dt, lambda func, result: ANOTHER_FORM[form](result))
+    with pytest.raises(TypeError, match=r"must return .*, \d tensors"), log:
+        LAYERS[name](dt, dt.nn.functional, x)
+
+
 @LIBRARIES
 def test_a_mode_sees_the_sign_of_zero(lib):
     with logging(lib) as log:
