@@ -63,6 +63,12 @@ def replace_pattern(gm: GraphModule, pattern: Any, replacement: Any) -> list[Mat
     list of Match
         The places; those that overlap with one before are left out.
 
+    Notes
+    -----
+    Reductions and some other functions record their options by name, however they were given:
+    `sum(x, 0)` and `sum(x, dim=0)` are one pattern, which PyTorch tells apart. Methods are
+    recorded as they are called.
+
     Examples
     --------
     >>> import devtensor as dt

@@ -226,6 +226,13 @@ def test_a_pattern_that_does_nothing_is_refused_before_the_graph_changes(lib):
             assert module.code == before
 
 
+@pytest.mark.parametrize("pattern", [lambda a: dt.sum(a, 0), lambda a: dt.sum(a, dim=0)])
+def test_options_by_name_and_by_position_are_one_pattern(pattern):
+    module = traced(dt, lambda x: dt.sum(x, dim=0) + dt.sum(x, 0) + dt.sum(x, 1))
+    assert len(rewriter(dt).replace_pattern(module, pattern, lambda a: dt.amax(a, 0))) == 2
+    assert module(dt.tensor([[1.0, 2.0], [3.0, 5.0]])).tolist() == [9, 18]
+
+
 def test_an_operation_of_another_name():
     module = traced(dt, lambda x: operator.neg(x) + 1)
     assert rewriter(dt).replace_pattern(module, lambda a: -a, lambda a: a * 3)
