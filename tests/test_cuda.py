@@ -888,3 +888,29 @@ def test_zeros_keep_their_sign():
         dt.zeros(2, device="cuda").fill_(-0.0),
     ):
         assert made.signbit().all()
+
+
+@needs_device
+@pytest.mark.parametrize("dtype", [dt.bfloat16, dt.float16])
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x, y: x @ y,
+        lambda x, y: x @ y[0],
+        lambda x, y: x[0] @ y,
+        lambda x, y: dt.nn.functional.linear(x, y[0].T),
+        lambda x, y: dt.einsum("bij,bjk->bk", x, y),
+        lambda x, y: dt.nn.functional.scaled_dot_product_attention(x, x, x) @ y,
+    ],
+)
+def test_batches_of_numbers_of_two_bytes_are_multiplied(product, dtype):
+    found = []
+    for device, kind in (("cuda", dtype), ("cpu", dt.float64)):
+        x = (dt.arange(24) % 7 - 3).reshape(2, 3, 4).to(device, kind).requires_grad_()
+        y = (dt.arange(40) % 5 - 2).reshape(2, 4, 5).to(device, kind).requires_grad_()
+        made = product(x, y)
+        assert made.dtype is kind
+        made.sum().backward()
+        found.append([z.detach().double().cpu().numpy() for z in (made, x.grad, y.grad)])
+    for ours, wanted in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=0.02, atol=0.05)

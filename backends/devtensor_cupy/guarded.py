@@ -18,7 +18,7 @@ from .runtime import cupy
 __all__ = [
     "all", "any", "argmax", "argmin", "astype", "broadcast_arrays", "clip", "conj",
     "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "expand_dims", "finfo", "flip",
-    "imag", "isdtype", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis",
+    "imag", "isdtype", "matmul", "matrix_transpose", "max", "mean", "meshgrid", "min", "moveaxis",
     "permute_dims", "prod", "real", "repeat", "reshape", "roll", "round", "squeeze", "std",
     "sum", "take", "take_along_axis", "tensordot", "tile", "unstack", "var",
     "vecdot", "where",
@@ -282,10 +282,17 @@ def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any
 # ---- products
 
 
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """The products of matrices; CuPy has no batches of them in bfloat16."""
+    if x1.dtype.char == "E" and (x1.ndim > 2 or x2.ndim > 2):
+        return cupy.matmul(x1.astype(np.float32), x2.astype(np.float32)).astype(x1.dtype)
+    return cupy.matmul(x1, x2)
+
+
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """The product of vectors along an axis."""
     x1, x2 = cupy.moveaxis(x1, axis, -1), cupy.moveaxis(x2, axis, -1)
-    return cupy.matmul(cupy.conj(x1)[..., None, :], x2[..., None])[..., 0, 0]
+    return matmul(cupy.conj(x1)[..., None, :], x2[..., None])[..., 0, 0]
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:

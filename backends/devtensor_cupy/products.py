@@ -183,7 +183,7 @@ def outer(x1: Any, x2: Any, /) -> Any:
 linalg = SimpleNamespace(
     cholesky=cholesky, cross=cross, det=det, diagonal=diagonal, eig=eig, eigh=eigh,
     eigvals=eigvals, eigvalsh=eigvalsh,
-    inv=inv, matmul=cupy.matmul, matrix_norm=matrix_norm, matrix_power=matrix_power,
+    inv=inv, matmul=guarded.matmul, matrix_norm=matrix_norm, matrix_power=matrix_power,
     matrix_rank=matrix_rank, matrix_transpose=guarded.matrix_transpose, outer=outer, pinv=pinv,
     qr=qr, slogdet=slogdet, solve=solve, svd=svd, svdvals=svdvals, tensordot=guarded.tensordot,
     trace=trace, vecdot=guarded.vecdot, vector_norm=vector_norm,

@@ -91,7 +91,12 @@ def require_linear(input: Any, weight: Any, bias: Any) -> tuple[int, ...]:
 
 
 def linear_input(xp, g, weight):
-    return xp.matmul(g, weight) if weight.ndim == 2 else xp.expand_dims(g, axis=-1) * weight
+    if weight.ndim != 2:
+        return xp.expand_dims(g, axis=-1) * weight
+    if g.ndim < 3:
+        return xp.matmul(g, weight)
+    flat = xp.reshape(g, (rows_of(g), g.shape[-1]))  # one product instead of many
+    return xp.reshape(xp.matmul(flat, weight), (*g.shape[:-1], weight.shape[1]))
 
 
 def linear_weight(xp, g, input, weight_shape):
