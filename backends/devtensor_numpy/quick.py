@@ -243,17 +243,6 @@ def accumulated(function: Any, x: Any, axis: Any) -> Array:
     return out
 
 
-# ---- products ----
-
-
-def matmul(x: Any, y: Any, /) -> Any:
-    """Products of matrices; a single one, large enough for threads, where `y` is a matrix."""
-    if y.ndim == 2 < x.ndim and x.dtype is y.dtype and x.dtype in FLOATS and len(y) > 1:
-        flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        return flat.dot(y).reshape(*x.shape[:-1], y.shape[1])
-    return np.matmul(x, y)
-
-
 # ---- another shape ----
 
 

@@ -195,6 +195,11 @@ def matmul(xp, input, other, /):
         If the shapes do not fit, either tensor is 0-d, or the dtypes differ.
     """
     require_product(input, other)
+    return joint_product(xp, input, other)
+
+
+def joint_product(xp: Any, input: Any, other: Any) -> Any:
+    """Products that fit; one of all rows, which threads share, where `other` is a matrix."""
     if other.ndim == 2 and input.ndim > 2:
         flat = xp.reshape(input, (rows_of(input), input.shape[-1]))
         return xp.reshape(xp.matmul(flat, other), (*input.shape[:-1], other.shape[-1]))
@@ -271,7 +276,7 @@ def matmul_input(xp, g, other, input_shape):
         return sum_to(
             xp, xp.squeeze(xp.matmul(other, xp.expand_dims(g, axis=-1)), axis=-1), input_shape
         )
-    return sum_to(xp, xp.matmul(g, swap(xp, other)), input_shape)
+    return sum_to(xp, joint_product(xp, g, swap(xp, other)), input_shape)
 
 
 def matmul_other(xp, g, input, other_shape):

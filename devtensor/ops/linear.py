@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from devtensor.op import composite, derivative, op
 from devtensor.ops.linalg import (
     contract,
+    joint_product,
     product_text,
     require_addend,
     require_same_dtype,
@@ -91,12 +92,9 @@ def require_linear(input: Any, weight: Any, bias: Any) -> tuple[int, ...]:
 
 
 def linear_input(xp, g, weight):
-    if weight.ndim != 2:
-        return xp.expand_dims(g, axis=-1) * weight
-    if g.ndim < 3:
-        return xp.matmul(g, weight)
-    flat = xp.reshape(g, (rows_of(g), g.shape[-1]))  # one product instead of many
-    return xp.reshape(xp.matmul(flat, weight), (*g.shape[:-1], weight.shape[1]))
+    if weight.ndim == 2:
+        return joint_product(xp, g, weight)
+    return xp.expand_dims(g, axis=-1) * weight
 
 
 def linear_weight(xp, g, input, weight_shape):

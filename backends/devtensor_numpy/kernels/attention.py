@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.ops.attention import widened
+
 from ..parts import SLOWEST, each, parts
 from ..quick import ones
 from .linalg import Array, is_half
@@ -28,10 +30,7 @@ def attention(
 ) -> tuple[Array, Array]:
     """`attention` by batch and head; the weights are kept only where asked for."""
     if is_half(query.dtype):
-        wide: list[Any] = [
-            x if x is None or x.dtype == np.bool_ else x.astype(np.float32)
-            for x in (query, key, value, mask)
-        ]
+        wide = [widened(xp, x) for x in (query, key, value, mask)]
         made = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
         return made[0].astype(query.dtype), made[1].astype(query.dtype)
     length, source = query.shape[-2], key.shape[-2]
@@ -210,7 +209,7 @@ def attention_slopes(
     inputs = slope, query, key, value, weights
     dtype = query.dtype
     if is_half(dtype):
-        wide = [x.astype(np.float32) for x in inputs]
+        wide = [widened(xp, x) for x in inputs]
         slopes = attention_slopes(xp, *wide, scale=scale, wanted=wanted)
         return tuple([x if x is None else x.astype(dtype) for x in slopes])
     made = np.empty if weights.size else np.zeros

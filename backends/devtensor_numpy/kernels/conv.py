@@ -138,7 +138,6 @@ def convolution(
         else:
             found = multiply(matrix, columns_of(plan, images, groups))
             found = found.reshape(len(target), outputs, *plan.frame)
-        if not plan.bare:
             found = found[(ALL, ALL, *map(slice, plan.out))]
         if bias is not None:
             np.add(found, bias, out=target)

@@ -145,7 +145,7 @@ def spread_in_rows(
     """Write the spread convolution of a heavy weight over zeros."""
     batch, outputs, *size = g.shape
     channels, kernel, out = result.shape[1], weight.shape[2:], tuple(size)
-    matrix = matrix_of(weight, True)
+    matrix = weight.reshape(outputs, -1)
     reach = reached(kernel, out, stride, gaps)
     here, there = inner_part(result.shape[2:], reach, padding)
     for some in pieces(batch, channels, kernel, out):
