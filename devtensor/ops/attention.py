@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from devtensor.op import composite, derivative, op
 from devtensor.ops.activation import softmax_bend
-from devtensor.ops.elementwise import half
+from devtensor.ops.elementwise import half, narrowed, widened
 from devtensor.ops.linalg import kind_of, product_text, require_batches, sum_to, swap
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def attention(xp, query, key, value, mask=None, /, *, scale, is_causal=False, ke
         Whether the weights will be asked for, as the way back does; otherwise they may be empty.
     """
     if half(query):
-        wide = [widened(xp, x) for x in (query, key, value, mask)]
+        wide = widened(xp, query, key, value, mask)
         found = attention.kernel(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
-        return tuple([xp.astype(x, query.dtype) for x in found])
+        return narrowed(xp, query, found)
     scores = masked_scores(xp, xp.matmul(query * scale, swap(xp, key)), mask, is_causal)
     # A query that may look at nothing gets weights of 0, not NaN.
     largest = (
@@ -57,11 +57,6 @@ def attention(xp, query, key, value, mask=None, /, *, scale, is_causal=False, ke
     total = xp.sum(weights, axis=-1, keepdims=True)
     weights = weights / xp.where(total == 0, xp.ones_like(total), total)
     return xp.matmul(weights, value), weights
-
-
-def widened(xp: Any, x: Any) -> Any:
-    """Numbers of two bytes in single precision; a mask of bools or nothing as it is."""
-    return x if x is None or kind_of(x).kind == "bool" else xp.astype(x, xp.float32)
 
 
 def masked_scores(xp: Any, scores: Any, mask: Any, is_causal: bool) -> Any:
@@ -101,9 +96,8 @@ def attention_slopes(xp, slope, query, key, value, weights, /, *, scale, wanted=
     """
     slope_query = slope_key = slope_value = None
     if half(query):
-        wide = [widened(xp, x) for x in (slope, query, key, value, weights)]
-        found = attention_slopes.kernel(xp, *wide, scale=scale, wanted=wanted)
-        return tuple([None if x is None else xp.astype(x, query.dtype) for x in found])
+        wide = widened(xp, slope, query, key, value, weights)
+        return narrowed(xp, query, attention_slopes.kernel(xp, *wide, scale=scale, wanted=wanted))
     if wanted[0] or wanted[1]:
         scores = xp.softmax_slope(xp.matmul(slope, swap(xp, value)), weights, -1)
     if wanted[0]:

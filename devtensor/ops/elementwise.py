@@ -33,6 +33,16 @@ def half(x: Any) -> bool:
     return kind(x) == "float" and of(x.dtype).itemsize == 2
 
 
+def widened(xp: Any, *xs: Any) -> list[Any]:
+    """Numbers of two bytes as those of four, in which steps are computed; others as they are."""
+    return [xp.astype(x, xp.float32) if x is not None and half(x) else x for x in xs]
+
+
+def narrowed(xp: Any, like: Any, xs: Any) -> tuple[Any, ...]:
+    """Results in the type of an operand."""
+    return tuple([None if x is None else xp.astype(x, like.dtype) for x in xs])
+
+
 def in_range(number: int, dtype: Any, name: str) -> None:
     """Refuse an integer that `dtype` cannot hold; small negative ones wrap around, as in C.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from devtensor.op import derivative, op
-from devtensor.ops.elementwise import half
+from devtensor.ops.elementwise import half, narrowed, widened
 
 
 def require_steps(gates: Any, hidden: Any, weight: Any, count: int) -> int:
@@ -61,16 +61,6 @@ def lifted(xp: Any, x: Any) -> Any:
 def first_of(xs: Any) -> Any:
     """What a sequence of one is made of."""
     return tuple([x[0, ...] for x in xs])
-
-
-def widened(xp: Any, *xs: Any) -> list[Any]:
-    """Numbers of two bytes as those of four, in which steps are computed; others as they are."""
-    return [xp.astype(x, xp.float32) if x is not None and half(x) else x for x in xs]
-
-
-def narrowed(xp: Any, like: Any, xs: Any) -> tuple[Any, ...]:
-    """Results in the type of an operand."""
-    return tuple([None if x is None else xp.astype(x, like.dtype) for x in xs])
 
 
 # ---- long short-term memory

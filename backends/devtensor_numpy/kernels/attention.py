@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from devtensor.ops.attention import widened
+from devtensor.ops.elementwise import narrowed, widened
 
 from ..parts import SLOWEST, each, parts
 from ..quick import ones
@@ -30,9 +30,9 @@ def attention(
 ) -> tuple[Array, Array]:
     """`attention` by batch and head; the weights are kept only where asked for."""
     if is_half(query.dtype):
-        wide = [widened(xp, x) for x in (query, key, value, mask)]
-        made = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
-        return made[0].astype(query.dtype), made[1].astype(query.dtype)
+        wide = widened(xp, query, key, value, mask)
+        output, weights = attention(xp, *wide, scale=scale, is_causal=is_causal, keep=keep)
+        return output.astype(query.dtype), weights.astype(query.dtype)
     length, source = query.shape[-2], key.shape[-2]
     batch, shapes = query.shape[:-2], [x.shape[:-2] for x in (key, value, mask) if x is not None]
     if any([shape != batch for shape in shapes]):
@@ -209,9 +209,8 @@ def attention_slopes(
     inputs = slope, query, key, value, weights
     dtype = query.dtype
     if is_half(dtype):
-        wide = [widened(xp, x) for x in inputs]
-        slopes = attention_slopes(xp, *wide, scale=scale, wanted=wanted)
-        return tuple([x if x is None else x.astype(dtype) for x in slopes])
+        wide = widened(xp, *inputs)
+        return narrowed(xp, query, attention_slopes(xp, *wide, scale=scale, wanted=wanted))
     made = np.empty if weights.size else np.zeros
     found = [
         made(x.shape, dtype) if want else None
