@@ -17,10 +17,19 @@ from devtensor_numpy.parts import BLAS, HELPERS, IDLE, MOST, Shared, each, even,
 ENOUGH = 1 << 30
 
 
+def all_are_back():
+    """Wait for the threads: they may come to a job after their caller has gone on."""
+    until = time.monotonic() + 20
+    while len(IDLE) < len(HELPERS) and time.monotonic() < until:
+        time.sleep(1e-4)
+    assert len(IDLE) == len(HELPERS)
+
+
 @pytest.fixture
 def threads():
-    """Set a number of threads; the one before comes back."""
+    """Set a number of threads, all of which wait; the number before comes back."""
     before = dt.get_num_threads()
+    all_are_back()
     yield dt.set_num_threads
     dt.set_num_threads(before)
 
@@ -103,9 +112,7 @@ def test_threads_wait_for_more_and_are_not_made_anew(threads):
     threads(3)
     each(lambda piece: time.sleep(1e-3), range(6), ENOUGH)
     for _ in range(200):
-        until = time.monotonic() + 20
-        while len(IDLE) < len(HELPERS) and time.monotonic() < until:
-            time.sleep(1e-4)  # they go back after the caller has gone on
+        all_are_back()
         before = len(HELPERS)
         each(lambda piece: None, range(6), ENOUGH)
         assert len(HELPERS) == before
