@@ -25,7 +25,14 @@ from .lines import (
     weighed_in_lines,
     weight_slope,
 )
-from .rows import convolved_in_rows, heavy, in_rows, spread_in_rows, weight_slope_in_rows
+from .rows import (
+    convolved_in_rows,
+    empty_beside,
+    heavy,
+    in_rows,
+    spread_in_rows,
+    weight_slope_in_rows,
+)
 from .windows import ALL, FEW_SPOTS, Layout, Piece, Sizes, chunks, scratch, spots
 
 FEW_PRODUCTS = 1 << 10  # Elements of a weight whose gradient is one product for each image.
@@ -119,7 +126,7 @@ def convolution(
     if is_depthwise(channels, outputs, size, groups):
         convolved_by_channel(input, weight, bias, result, stride, padding, dilation)
         return result
-    if in_rows(batch, kernel, size, outputs, groups):
+    if in_rows(input, kernel, size, outputs, groups):
         convolved_in_rows(input, weight, bias, result, stride, padding, dilation)
         return result
     if in_lines(outputs // groups, kernel, size, dilation):
@@ -169,17 +176,22 @@ def convolution_spread(
     elif is_depthwise(channels, outputs, tuple(out), groups):
         spread_by_channel(input, weight, result, stride, padding, dilation)
     elif heavy(batch, tuple(out), outputs) and in_rows(
-        batch, tuple(kernel), tuple(out), outputs, groups
+        input, tuple(kernel), tuple(out), outputs, groups
     ):
         spread_in_rows(input, weight, result, stride, padding, dilation)
-    elif spreads_by_phases(batch, weight, tuple(out), size, stride, dilation, groups):
+    elif spreads_by_phases(input, weight, tuple(out), size, stride, dilation, groups):
+        one = (1,) * len(size)
+        if math.prod(stride) == 1 and in_rows(input, tuple(kernel), size, many, groups):
+            result = empty_beside(input, result.shape)
         for place, part, g, border, count in phases(input, weight, size, stride, padding, groups):
-            if part is not None:
-                one = (1,) * len(size)
-                result[place] = convolution(
-                    None, g, part, size=count, stride=one, padding=border, dilation=one,
-                    groups=groups,
-                )  # fmt: skip
+            if part is None:
+                continue
+            if in_rows(g, part.shape[2:], count, many, groups):
+                convolved_in_rows(g, part, None, result[place], one, border, one)
+                continue
+            result[place] = convolution(
+                None, g, part, size=count, stride=one, padding=border, dilation=one, groups=groups
+            )
     else:
         matrix = rows_of_weight(weight, groups).swapaxes(1, 2)
 
@@ -223,7 +235,7 @@ def convolution_weight(
         total = np.add.reduce(np.matmul(columns, g), 0)
     elif is_depthwise(channels, outputs, out, groups):
         return weight_slope_by_channel(input, g, size, stride, padding, dilation)
-    elif in_rows(batch, size, out, outputs, groups):
+    elif in_rows(input, size, out, outputs, groups):
         return weight_slope_in_rows(input, g, size, stride, padding, dilation)
     elif weighed_in_lines(outputs, channels, size, out, stride, dilation, groups):
         return weight_slope(input, g, size, stride[1], padding, dilation[1])

@@ -179,7 +179,7 @@ def phases(
 
 
 def spreads_by_phases(
-    batch: int, weight: Array, out: Sizes, size: Sizes, stride: Sizes, dilation: Sizes,
+    g: Array, weight: Array, out: Sizes, size: Sizes, stride: Sizes, dilation: Sizes,
     groups: int,
 ) -> bool:  # fmt: skip
     """Whether a spread convolution is better computed by its phases.
@@ -189,7 +189,7 @@ def spreads_by_phases(
     turns, many, kernel = math.prod(stride), weight.shape[1], weight.shape[2:]
     if set(dilation) != {1}:
         return False
-    if turns == 1 and in_rows(batch, kernel, size, many, groups):
+    if turns == 1 and in_rows(g, kernel, size, many, groups):
         return True
     if turns == 1 and groups == 1 and not in_lines(many, kernel, size, dilation):
         return False

@@ -23,12 +23,13 @@ FEW = 64  # Places of an image up to which several images make one product.
 SHORT = 24  # And of a line without threads to share it: it is copied well as it is.
 
 
-def in_rows(batch: int, kernel: Sizes, out: Sizes, outputs: int, groups: int) -> bool:
+def in_rows(images: Array, kernel: Sizes, out: Sizes, outputs: int, groups: int) -> bool:
     """Whether a convolution is better computed with the places of several images in rows."""
+    batch = len(images)
     if batch == 1 or groups > 1 or math.prod(kernel) == 1:
         return False
-    few = SHORT if len(out) == 1 and get_num_threads() == 1 else FEW
-    return math.prod(out) <= few or heavy(batch, out, outputs)
+    as_it_is = len(out) == 1 and get_num_threads() == 1 and not by_place(images).flags.c_contiguous
+    return math.prod(out) <= (SHORT if as_it_is else FEW) or heavy(batch, out, outputs)
 
 
 def heavy(batch: int, out: Sizes, outputs: int) -> bool:
@@ -36,11 +37,28 @@ def heavy(batch: int, out: Sizes, outputs: int) -> bool:
     return outputs > batch * math.prod(out)
 
 
+def by_place(images: Array) -> Array:
+    """Images with the channels last, the same memory."""
+    return images.transpose(0, *range(2, images.ndim), 1)
+
+
+def empty_beside(images: Array, shape: Sizes) -> Array:
+    """Uninitialised images, whose channels are last in memory if those of others are."""
+    batch, channels, *size = shape
+    if not by_place(images).flags.c_contiguous:
+        return np.empty(shape, images.dtype)
+    made = np.empty((batch, *size, channels), images.dtype)
+    return made.transpose(0, -1, *range(1, len(size) + 1))
+
+
 def matrix_of(weight: Array, by_channel: bool) -> Array:
-    """A weight as a matrix (outputs, elements)."""
-    if not by_channel:
-        weight = weight.transpose(0, *range(2, weight.ndim), 1)
-    return weight.reshape(len(weight), -1)
+    """A weight as a matrix (elements, outputs)."""
+    if by_channel:
+        return weight.reshape(len(weight), -1).T
+    places = range(2, weight.ndim)
+    if weight.strides[0] < weight.strides[1]:  # copied along what lies closer
+        return weight.transpose(*places, 1, 0).reshape(-1, len(weight))
+    return by_place(weight).reshape(len(weight), -1).T
 
 
 def channels_last(name: str, images: Array, first: Sizes, size: Sizes) -> Array:
@@ -48,7 +66,7 @@ def channels_last(name: str, images: Array, first: Sizes, size: Sizes) -> Array:
 
     What is outside of the images is zeros.
     """
-    images = images.transpose(0, *range(2, images.ndim), 1)
+    images = by_place(images)
     here: list[slice] = [ALL]
     there: list[slice] = [ALL]
     whole = True
@@ -127,16 +145,18 @@ def convolved_in_rows(
     batch, outputs, *size = result.shape
     kernel, out = weight.shape[2:], tuple(size)
     by_channel = heavy(batch, out, outputs)
-    matrix = matrix_of(weight, by_channel).T
+    matrix = matrix_of(weight, by_channel)
+    direct = by_place(result).flags.c_contiguous
     for some in pieces(batch, images.shape[1], kernel, out):
         left = rows(images[some], kernel, out, stride, padding, gaps, by_channel)
-        product = scratch("product", (len(left), outputs), left.dtype, left)
-        found = np.dot(left, matrix, out=product).reshape(-1, *out, outputs)
-        found = found.transpose(0, len(out) + 1, *range(1, len(out) + 1))
-        if bias is None:
-            result[some] = found
-        else:
-            np.add(found, bias, out=result[some])
+        target = by_place(result[some])
+        shape = len(left), outputs
+        product = target.reshape(shape) if direct else scratch("product", shape, left.dtype, left)
+        found = np.dot(left, matrix, out=product).reshape(target.shape)
+        if bias is not None:
+            np.add(found.transpose(0, -1, *range(1, len(out) + 1)), bias, out=result[some])
+        elif not direct:
+            target[...] = found
 
 
 def spread_in_rows(
@@ -159,8 +179,7 @@ def spread_in_rows(
         for place, part in taps(images, kernel, out, stride, gaps):
             at: Any = (..., *place)
             np.add(part, products[at], out=part)
-        target = result[some].transpose(0, *range(2, result.ndim), 1)
-        target[here] = images[there]
+        by_place(result[some])[here] = images[there]
 
 
 def weight_slope_in_rows(
@@ -180,5 +199,5 @@ def weight_slope_in_rows(
     assert total is not None
     if by_channel:
         return total.reshape(outputs, channels, *size)
-    by_place = total.reshape(outputs, *size, channels)
-    return np.ascontiguousarray(by_place.transpose(0, -1, *range(1, len(size) + 1)))
+    found = total.reshape(outputs, *size, channels)
+    return np.ascontiguousarray(found.transpose(0, -1, *range(1, len(size) + 1)))
