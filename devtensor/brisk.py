@@ -206,6 +206,8 @@ def in_one_type(op: Op, given: dict[str, Any]) -> dict[str, Any] | None:
     target: Any = TARGETS.get(kinds)
     if target is None:
         target = TARGETS[kinds] = target_of(op, [x for x in inputs if x is not None])
+    if op.keeps and target in dtypes.HALVES:  # a number stays what it is
+        return None
     if op.accepts is not None and target.kind not in op.accepts:
         return None
     if target.kind == "int" and int in kinds:  # of bools: powers know a number by its tensor's type

@@ -79,6 +79,8 @@ complex128 = dtype("complex128", "complex", 16, "ComplexDouble")
 
 ALL = (bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
        float16, bfloat16, float32, float64, complex64, complex128)  # fmt: skip
+HALVES = frozenset([float16, bfloat16])
+"""Those of two bytes, in which nothing is computed: `devtensor.halves`."""
 NAMES = {t.name: t for t in ALL}
 ALIASES = {
     "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,

@@ -28,11 +28,12 @@ from devtensor.autograd.write import (
 )
 from devtensor.brisk import brisk, brisk_factory, follow, in_one_type
 from devtensor.device import device as Device
-from devtensor.dtype import NUMBERS
+from devtensor.dtype import HALVES, NUMBERS, of
 from devtensor.expected import check_parameters
+from devtensor.halves import half_kernel_for, half_plan
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
-from devtensor.operands import SCALARS, TRACKS, known, scalar, several, takes, typed
+from devtensor.operands import KEPT, SCALARS, TRACKS, kept, known, scalar, several, takes, typed
 from devtensor.options import create, into
 from devtensor.reuse import DYING, reuse
 from devtensor.route import ACTING, PLAIN, hand_over, routed
@@ -49,9 +50,9 @@ PARAMS: dict[str, Any] = {}
 # ---- what the written functions call
 
 
-def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
+def take(op: Op, space: dict[str, Any], half: bool) -> Callable[[Any], bool]:
     """`takes`, the last such type being kept."""
-    known = takes(op)
+    known = takes(op, half)
 
     def taken(native: Any) -> bool:
         if known[native]:
@@ -61,16 +62,20 @@ def take(op: Op, space: dict[str, Any]) -> Callable[[Any], bool]:
     return taken
 
 
-def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], tuple[Any, ...]]:
+def use_device(op: Op, space: dict[str, Any], half: bool) -> Callable[[Device], tuple[Any, ...]]:
     """Finds an operation's kernels on a device; the last are kept.
 
     One for calls with parameters, one for those without, and that for large arrays.
     """
 
     def use(device: Device) -> tuple[Device, Function, Function, Function]:
-        plain = plain_for(op, device)
         # One object, so that threads never see half of it.
-        found = device, kernel_for(op, device), plain, device.backend.spread(plain)
+        if half:
+            kernel = half_kernel_for(op, device)
+            found = device, kernel, kernel, kernel
+        else:
+            plain = plain_for(op, device)
+            found = device, kernel_for(op, device), plain, device.backend.spread(plain)
         space["_here"] = found
         return found
 
@@ -80,13 +85,14 @@ def use_device(op: Op, space: dict[str, Any]) -> Callable[[Device], tuple[Any, .
 class Plans(dict[int, Any]):
     """An operation's plans by the inputs that are tracked, as a number in binary."""
 
-    def __init__(self, op: Op) -> None:
+    def __init__(self, op: Op, half: bool) -> None:
         super().__init__()
-        self.op = op
+        self.op, self.half = op, half
 
     def __missing__(self, tracked: int) -> Any:
         wanted = tuple([bool(tracked >> i & 1) for i in range(len(self.op.inputs))])
-        plan = self[tracked] = self.op.plan(wanted)
+        plan = self.op.plan(wanted)
+        plan = self[tracked] = half_plan(plan) if self.half and plan is not None else plan
         return plan
 
 
@@ -172,16 +178,18 @@ def fallback(op: Op) -> Function:
         cast = in_one_type(op, given)
         if cast is not None:
             return op.function(**cast)
-        # What has its default may have been given by another name.
-        return call(
-            **{
-                name: value
-                for name, value in given.items()
-                if value is not MISSING and (name not in defaults or value is not defaults[name])
-            }
-        )
+        return call(**told(given, defaults))
 
     return slow
+
+
+def told(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What was given; what has its default may have been so by another name."""
+    return {
+        name: value
+        for name, value in given.items()
+        if value is not MISSING and (name not in defaults or value is not defaults[name])
+    }
 
 
 def operator_fallback(op: Op, lead: str) -> Function:
@@ -213,6 +221,27 @@ def operator_fallback(op: Op, lead: str) -> Function:
     return slow
 
 
+def halving(op: Op, order: tuple[int, ...] | None, slow: Function) -> Function:
+    """`slow`, but for numbers of two bytes their own form."""
+    lead = op.inputs[0 if order is None else order[0]]
+    form: list[Function] = []
+    defaults = {**op.defaults, **op.params, "out": None}
+
+    def called(given: dict[str, Any]) -> Any:
+        first: Any = given.get(lead)
+        if not PLAIN[first.__class__] or of(first._array.dtype) not in HALVES:
+            return slow(given)
+        if op.varargs is not None:
+            return slow(given)
+        if not form:
+            form.append(quick(op, order, True))
+        if order is not None:
+            return form[0](*[given[op.inputs[i]] for i in order])
+        return form[0](**told(given, defaults))
+
+    return called
+
+
 # ---- the written functions
 
 
@@ -232,20 +261,26 @@ def stub(*args: Any, **kwargs: Any) -> Any:
     return _function(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
-def quick(op: Op, order: tuple[int, ...] | None = None) -> FunctionType:
-    """An operation's function, or its operator's, that is written at the first call."""
+def quick(op: Op, order: tuple[int, ...] | None = None, half: bool = False) -> FunctionType:
+    """An operation's function, or its operator's, that is written at the first call.
+
+    With `half` that for numbers of two bytes, which the other calls for them.
+    """
+    slow = fallback(op) if order is None else operator_fallback(op, op.inputs[order[0]])
     space: dict[str, Any] = {
         **SHARED,
         "_op": op,
         "_here": (None,),
         "_taken": None,
-        "_plans": Plans(op),
+        "_plans": Plans(op, half),
         "_general": general(op),
-        "_slow": fallback(op) if order is None else operator_fallback(op, op.inputs[order[0]]),
+        "_slow": slow if half else halving(op, order, slow),
         "__builtins__": __builtins__,
         "__name__": f"devtensor.fast.{op.name}",
     }
-    space.update(_take=take(op, space), _use_device=use_device(op, space))
+    if half and op.keeps:
+        space.update(_scalars=KEPT, _scalar=kept)
+    space.update(_take=take(op, space, half), _use_device=use_device(op, space, half))
     for name, value in op.params.items():
         space[f"default_{name}"] = MISSING if value is EMPTY else value
     function = FunctionType(stub.__code__, space, op.name)

@@ -17,6 +17,7 @@ from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import NUMBERS
 from devtensor.expected import check_inputs
+from devtensor.halves import half_kernel_for, kept_type
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, native, natives
 from devtensor.tensor import Tensor, constant, wrap
@@ -76,8 +77,10 @@ def answer(
 
 def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> Any:
     """Call the kernel; if shapes do not broadcast, say so as PyTorch does."""
+    halves = any([a is not None and dtypes.of(a.dtype) in dtypes.HALVES for a in arrays])
+    kernel = half_kernel_for(op, device) if halves else kernel_for(op, device)
     try:
-        result = kernel_for(op, device)(*arrays, **natives(params, device))
+        return kernel(*arrays, **natives(params, device))
     except ValueError:  # a library on shapes
         if op.elementwise:
             broadcast([tuple(a.shape) for a in arrays if a is not None])
@@ -86,22 +89,6 @@ def run(op: Op, arrays: list[Any], params: dict[str, Any], device: Device) -> An
         raise RuntimeError(
             f"value cannot be converted without overflow: {error} ({op.shown}() got {params})"
         ) from None
-    if dtypes.bfloat16 in device.backend.native and op.outputs is None:
-        return shortened(arrays, params, result, device)
-    return result
-
-
-def shortened(arrays: list[Any], params: dict[str, Any], result: Any, device: Device) -> Any:
-    """A result in bfloat16 again: beside Python's numbers libraries compute it in float32."""
-    if dtypes.of(result.dtype) is not dtypes.float32:
-        return result
-    types = {dtypes.of(a.dtype) for a in arrays if a is not None}
-    if dtypes.bfloat16 not in types:
-        return result
-    asked = any("dtype" in name and value is not None for name, value in params.items())
-    if asked or any(t.kind in ("float", "complex") and t is not dtypes.bfloat16 for t in types):
-        return result
-    return device.backend.xp.astype(result, native(dtypes.bfloat16, device))
 
 
 def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -212,6 +199,7 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
         if not isinstance(x, Tensor):
             t = target if i in members and fits(x, target) else dtypes.of_number(x)
             assert t is not None
+            t = kept_type(op, t)
             array = device.backend.array(x, native(t, device), device.index)
             result.append(constant(array, device))
             continue
@@ -221,7 +209,9 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
             if (x := to_device(x, device))._device is not device:  # left where it was, in `vmap`
                 raise x._device.refusal()
         if member and x.dtype is not target:
-            x = catalogue["cast"].function(x, target)
+            lone = i == 1 == len(inputs) - 1 and not x._array.ndim and x.dtype.kind == "float"
+            assert target is not None
+            x = catalogue["cast"].function(x, kept_type(op, target) if lone else target)
         result.append(x)
     return result
 

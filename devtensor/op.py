@@ -84,8 +84,15 @@ class Op:
         aliases: tuple[str, ...] = (),
         oracle: Any = "same",
         complex_rules: bool = False,
+        rounds: str | None = "default",
+        keeps: bool = False,
+        rounded: str = "",
     ) -> None:
         self.complex_rules = complex_rules
+        if rounds == "default":
+            formula = elementwise and promotes is not None and among is None
+            rounds = "once" if formula else None
+        self.rounds, self.keeps, self.rounded = rounds, keeps, rounded
         self.kernel, self.name = kernel, kernel.__name__
         self.doc = inspect.getdoc(kernel) or ""
         self.examples, self.oracle = tuple(examples), oracle
@@ -134,6 +141,7 @@ class Op:
         self.packed: Any = returned(self.name, outputs) if isinstance(outputs, tuple) else list
         self.plans: dict[Any, Plan | None] = {}
         self.bound: dict[Any, Function] = {}
+        self.halves: dict[Any, Any] = {}
 
     def bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

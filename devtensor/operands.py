@@ -46,6 +46,20 @@ def known(number: Any, dtype: Any, device: Device) -> Tensor | None:
     return scalar(number, dtype, device) if made is None else made
 
 
+KEPT: dict[Any, Tensor] = {}
+"""The same for numbers that stay in float32 beside those of two bytes, by the type of these."""
+
+
+def kept(number: Any, dtype: Any, device: Device) -> Tensor | None:
+    """A number in float32 beside those of two bytes of a native type."""
+    made = scalar(number, native(dtypes.float32, device), device)
+    if made is not None and number and not math.isnan(number):
+        if len(KEPT) > 4096:
+            KEPT.clear()
+        KEPT[number, number.__class__, dtype, device] = made
+    return made
+
+
 def was_number(array: Any, device: Device) -> bool:
     """Whether a 0-d array is what `scalar` has made of an integer."""
     made = SCALARS.get((int(array), int, array.dtype, device))
@@ -74,20 +88,25 @@ def typed(dtype: Any, device: Device) -> Any:
 
 
 class takes(dict[Any, bool]):
-    """Whether an operation computes in a native type as it is, found when first asked."""
+    """Whether an operation computes in a native type as it is, found when first asked.
 
-    def __init__(self, op: Op) -> None:
+    With `half` it is of numbers of two bytes that it is asked, without, of the others.
+    """
+
+    def __init__(self, op: Op, half: bool = False) -> None:
         super().__init__()
-        self.op = op
+        self.op, self.half = op, half
 
     def __missing__(self, native: Any) -> bool:
         op, dtype = self.op, dtypes.of(native)
         kind = dtype.kind
         fits = op.accepts is None or kind in op.accepts
         floats = op.promotes != "float" or kind in ("float", "complex")
-        # Complex gradients, bfloat16 beside Python's numbers, and what may be refused need a second
-        # look.
-        easy = dtype is not dtypes.bfloat16 and not (kind == "complex" and op.rules)
+        # Complex gradients, numbers of two bytes, and what may be refused need a second look.
+        moves = not op.rounds and (not op.rules or op.view or op.star is not None)
+        easy = self.half if dtype in dtypes.HALVES else not self.half
+        easy = easy or (moves and dtype is dtypes.float16)
+        easy = easy and not (kind == "complex" and op.rules)
         easy = easy and not (kind == "bool" and op.refuses is not None)
         self[native] = fits and floats and easy
         return self[native]

@@ -46,6 +46,8 @@ class Plan:
     uses_params : bool
     less : dict
         What `narrowed` has made.
+    form : callable or None
+        What has made it of the operation's own plan for the same inputs.
     holds : int
         How many values it saves, besides shapes and types.
     turned : Plan or None
@@ -59,12 +61,13 @@ class Plan:
     """
 
     __slots__ = (
-        "back", "edges", "even", "holds", "less", "link", "op", "outs", "plain", "pull", "saves",
-        "source", "turned", "uses_params", "wanted",
+        "back", "edges", "even", "form", "holds", "less", "link", "op", "outs", "plain", "pull",
+        "saves", "source", "turned", "uses_params", "wanted",
     )  # fmt: skip
     back: Function | None
     edges: int
     even: bool
+    form: Function | None
     holds: int
     less: dict[tuple[bool, ...], tuple[Plan, list[int]]]
     link: Function | None
@@ -79,8 +82,12 @@ class Plan:
     wanted: tuple[bool, ...]
 
     @classmethod
-    def make(cls, op: Op, wanted: tuple[bool, ...]) -> Plan | None:
-        """Compile the rules of `op` into one function for the gradients that are wanted."""
+    def make(cls, op: Op, wanted: tuple[bool, ...], single: Function | None = None) -> Plan | None:
+        """Compile the rules of `op` into one function for the gradients that are wanted.
+
+        What `single` makes of them is called with the namespace in the place of those that are
+        marked by `devtensor.halves.once`.
+        """
         where = places(op, len(wanted))
         if "together" not in op.rules:
             wanted = tuple([want and where[i] in op.rules for i, want in enumerate(wanted)])
@@ -113,8 +120,11 @@ class Plan:
             return f"s[{found.index(save)}]"
 
         def call(key: str, number: int) -> str:
-            scope[f"rule_{key}"] = op.rules[key]
-            return f"rule_{key}({', '.join(argument(n, number) for n in op.rule_names[key])})"
+            rule, names = op.rules[key], [argument(n, number) for n in op.rule_names[key]]
+            if single is not None and hasattr(rule, "once"):
+                rule, names = single(rule), ["xp", *names]
+            scope[f"rule_{key}"] = rule
+            return f"rule_{key}({', '.join(names)})"
 
         if "together" in op.rules:
             body = call("together", 0)
@@ -133,7 +143,8 @@ class Plan:
         self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
         self.even = op.elementwise
         self.outs = any(save.place < 0 and not save.part for save in found)
-        self.turned, self.less = None, {}
+        self.form = self.turned = None
+        self.less = {}
         return self
 
     def for_complex(self) -> Plan:
@@ -151,6 +162,7 @@ class Plan:
             for name in Plan.__slots__:
                 setattr(turned, name, getattr(self, name))
             turned.back, turned.pull, turned.less = None, conjugated(self.pull), {}
+            turned.form = Plan.for_complex
         return self.turned
 
     def narrowed(self, asked: tuple[bool, ...]) -> tuple[Plan, list[int]]:
@@ -166,8 +178,8 @@ class Plan:
             given = iter(asked)
             plan = self.op.plan(tuple([want and next(given) for want in self.wanted]))
             assert plan is not None
-            if self is not self.op.plan(self.wanted):
-                plan = plan.for_complex()
+            if self.form is not None:
+                plan = self.form(plan)
             found = self.less[asked] = plan, [self.saves.index(save) for save in plan.saves]
         return found
 

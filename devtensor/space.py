@@ -26,6 +26,10 @@ class Space:
         )
         self._device = device
 
+    def _kernel(self, op: Op, device: Device) -> Callable[..., Any]:
+        """The kernel of an operation as this namespace has it."""
+        return kernel_for(op, device)
+
     def __getattr__(self, name: str) -> Any:
         entry = catalogue.get(name)
         if entry is None:
@@ -40,7 +44,7 @@ class Space:
         op = catalogue[name].op
         if op is None:  # a composite: of operations, so it works on whatever they work on
             raise AttributeError(f"{name!r} is a composite; rules and kernels use operations")
-        kernel = kernel_for(op, self._device)
+        kernel = self._kernel(op, self._device)
         star = op.star
 
         if star is None and not any("dtype" in name for name in op.params):
@@ -104,15 +108,17 @@ def kernel_for(op: Op, device: Device) -> Callable[..., Any]:
     try:
         return op.bound[device]
     except KeyError:
-        backend = device.backend
-        space = space_of(device)
-        kernel = backend.kernels.get(op.name, op.kernel)
-        direct = None if op.params else library_function(kernel, space, len(op.inputs))
-        ready = direct or MethodType(kernel, space)
-        if op.ordered:
-            ready = in_order(ready, op, space)
-        ready = op.bound[device] = backend.bind(ready, device.index)
+        ready = unbound(op, space_of(device))
+        ready = op.bound[device] = device.backend.bind(ready, device.index)
         return ready
+
+
+def unbound(op: Op, space: Space) -> Callable[..., Any]:
+    """The kernel of `op` with its namespace."""
+    kernel = space._device.backend.kernels.get(op.name, op.kernel)
+    direct = None if op.params else library_function(kernel, space, len(op.inputs))
+    ready = direct or MethodType(kernel, space)
+    return in_order(ready, op, space) if op.ordered else ready
 
 
 def plain_for(op: Op, device: Device) -> Callable[..., Any]:

@@ -29,6 +29,7 @@ FLOORS = [
     ["route"],
     ["op"],
     ["space", "expected", "sequences"],
+    ["halves"],
     ["autograd.node", "autograd.view", "autograd.saved"],
     ["launch"],
     ["options"],

@@ -8,13 +8,14 @@ from heapq import heappop, heappush
 from typing import Any
 
 from devtensor.autograd.mode import Block, current
-from devtensor.autograd.node import Call, Leaf, Node, Part
+from devtensor.autograd.node import Call, Leaf, Node, Part, hooked_leaves, mark_needed
 from devtensor.autograd.settle import settle
-from devtensor.autograd.step import _anomaly, pull
+from devtensor.autograd.step import _anomaly, pull, tell_origin
 from devtensor.autograd.tensorspace import TENSORS
 from devtensor.coo import Coo
 from devtensor.device import device as Device
-from devtensor.hooks import called, described
+from devtensor.halves import half_space, is_half
+from devtensor.hooks import called, called_by, described
 from devtensor.ops.shape import spread
 from devtensor.plan import LATER
 from devtensor.route import Unrouted
@@ -56,6 +57,8 @@ class Walk:
         self.device: Device | None = None
         self.node: Node | None = None
         self.before: dict[Any, int] = {}
+        self.awaited: dict[Node, list[Leaf]] = {}
+        self.missing: dict[Leaf, int] = {}
 
     def aim(self, targets: Sequence[Any], accumulate: bool = False) -> None:
         """Go to these places only; keep their gradients, with `accumulate` but those of leaves."""
@@ -126,6 +129,39 @@ class Walk:
 
         return deliver
 
+    def expect(self) -> None:
+        """Find the leaves with hooks, and the nodes that each of them waits for."""
+        for node in self.reached():
+            for edge in node.edges_in_turn():
+                if edge.__class__ is Leaf and edge.extra is not None:
+                    self.awaited.setdefault(node, []).append(edge)
+                    self.missing[edge] = self.missing.get(edge, 0) + 1
+
+    def passed(self, node: Node) -> None:
+        """End at the leaves that waited for a node last: their hooks run in its turn."""
+        for leaf in self.awaited.pop(node, ()):
+            self.missing[leaf] -= 1
+            if not self.missing[leaf] and leaf in self.arrived:
+                self.leaves.remove(leaf)
+                self.end(leaf)
+
+    def end(self, leaf: Leaf) -> None:
+        """Add what has arrived for a leaf to its ``.grad``, past its hooks."""
+        g = self.arrived.pop(leaf)
+        if leaf.device is not self.device:
+            self.enter(leaf.device)
+        if leaf.extra is None and leaf not in self.captures:
+            settle(leaf, g, leaf in self.owned, self.create_graph)
+            return
+        g = self.observed(leaf, g)
+        if leaf in self.captures or leaf.extra is None:
+            return
+        if leaf.extra.prehooks:
+            g = self.prehooked(leaf, g)
+        settle(leaf, g, False, self.create_graph)  # what hooks have seen they may have kept
+        for hook in list(leaf.extra.hooks.values()):
+            called(hook, leaf, (), (self.tensor(g, leaf),))
+
     def reached(self) -> set[Node]:
         """The nodes that the pass goes to."""
         if self.needed is not None:
@@ -152,8 +188,10 @@ class Walk:
             g = g.dense()
         if same:
             return g
-        xp = TENSORS if self.create_graph else space_of(edge.node.device)
-        return spread(xp, g, edge.shape)
+        if self.create_graph:
+            return spread(TENSORS, g, edge.shape)
+        xp = half_space if is_half(g) else space_of
+        return spread(xp(edge.node.device), g, edge.shape)
 
     def run(self, record: bool) -> None:
         """Go back from the roots until nothing waits, on the device of each node."""
@@ -162,6 +200,10 @@ class Walk:
         try:
             with GradBlock(record), Unrouted():  # rules are not what users override
                 self.go()
+        except Exception:
+            if _anomaly[0] and self.node is not None:
+                tell_origin(self.node)
+            raise
         finally:
             _running.walk = outer
             if self.before:
@@ -170,6 +212,9 @@ class Walk:
     def go(self) -> None:
         """The same; the current devices of libraries are left as they come."""
         heap, arrived, owned, deliver = self.heap, self.arrived, self.owned, self.carrier()
+        if hooked_leaves[0]:
+            self.expect()
+        awaited = self.awaited
         for edge, g in self.roots:
             deliver(edge, g)
         self.roots.clear()
@@ -199,7 +244,7 @@ class Walk:
                                 node.free()
                             else:
                                 node.links = links[: plan.edges]
-                        edge, g = links[0], one
+                        edge, g, done = links[0], one, node
                         # What would be the first to be taken again need not be put down.
                         if (
                             edge.__class__ is Call
@@ -212,6 +257,8 @@ class Walk:
                         else:
                             node = None
                             deliver(edge, one)
+                        if awaited:
+                            self.passed(done)
                         continue
             if node.extra is not None or node in self.captures:
                 g = self.observed(node, g)
@@ -219,28 +266,16 @@ class Walk:
                 self.node = node
                 if node.extra is not None and node.extra.prehooks:
                     g = self.prehooked(node, g)
-                steps = pull(node, self, g) if node.__class__ is Call else node.go(self, g)
+                steps = pull(node, self, g) if isinstance(node, Call) else node.go(self, g)
                 for edge, one in steps:
                     if edge is not None:
                         deliver(edge, one)
+                if awaited:
+                    self.passed(node)
             node = None
         one = None  # `settle` looks at who else holds a gradient
         for leaf in self.leaves:
-            g = arrived.pop(leaf)
-            if leaf.device is not self.device:
-                self.enter(leaf.device)
-            if leaf.extra is not None or leaf in self.captures:
-                g = self.observed(leaf, g)
-            if leaf in self.captures:
-                continue
-            if leaf.extra is None:
-                settle(leaf, g, leaf in owned, self.create_graph)
-            else:
-                if leaf.extra.prehooks:
-                    g = self.prehooked(leaf, g)
-                settle(leaf, g, False, self.create_graph)  # what hooks have seen they may have kept
-                for hook in list(leaf.extra.hooks.values()):
-                    called(hook, leaf, (), (self.tensor(g, leaf),))
+            self.end(leaf)
         for finish in self.ends:
             finish()
 
@@ -259,7 +294,7 @@ class Walk:
                         shown = self.tensor(gs[index], node)
                     result = called(hook, node, shown)
                     if result is not None:
-                        gs[index] = self.replaced(result, gs[index], described(hook, node))
+                        gs[index] = self.replaced(result, gs[index], hook, node)
                         shown = result
                 if -1 in hooks and gs[index] is not None:
                     hooks[-1](self.tensor(gs[index], node, shared=True))
@@ -280,23 +315,23 @@ class Walk:
                 result = result if isinstance(result, tuple) else (result,)
                 if len(result) != len(gs):
                     raise RuntimeError(
-                        f"hook has returned an incorrect number of values (got {len(result)}, "
-                        f"but expected {len(gs)}): {described(hook, node)}"
+                        f"hook '{called_by(hook)}' has returned an incorrect number of values (got "
+                        f"{len(result)}, but expected {len(gs)}): {described(hook, node)}"
                     )
                 gs = [None if r is None else self.value(r) for r in result]
         return gs if several else gs[0]
 
-    def replaced(self, result: Any, g: Any, hook: str) -> Any:
+    def replaced(self, result: Any, g: Any, hook: Any, node: Node) -> Any:
         """What a tensor hook returned, in place of a gradient."""
         if not isinstance(result, Tensor):
             raise TypeError(
-                f"hook returned {type(result).__name__}, but a gradient must be a Tensor or None: "
-                f"{hook}"
+                f"expected Variable, but hook returned '{type(result).__name__}': "
+                f"{described(hook, node)}"
             )
         if tuple(result._array.shape) != tuple(g.shape):
             raise RuntimeError(
-                f"hook has changed the size of value: from {list(g.shape)} to "
-                f"{list(result._array.shape)}: {hook}"
+                f"hook '{called_by(hook)}' has changed the size of value from {list(g.shape)} to "
+                f"{list(result._array.shape)}: {described(hook, node)}"
             )
         return self.value(result)
 
@@ -315,27 +350,6 @@ class Walk:
     def value(self, tensor: Tensor) -> Any:
         """A tensor from a hook as the walk carries it."""
         return tensor if self.create_graph else tensor._array
-
-
-def mark_needed(roots: Sequence[Node], targets: set[Node]) -> dict[Node, bool]:
-    """Which nodes lead to the targets: True to be walked, False only to be reached."""
-    needed: dict[Node, bool] = {}
-    seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
-    leads: set[Node] = set()
-    while stack:
-        node, done = stack.pop()
-        children = [e.node for e in node.edges() if e is not None]
-        if done:
-            through = any(child in leads for child in children)
-            if through or node in targets:
-                leads.add(node)
-                needed[node] = through
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend([(child, False) for child in children if child not in seen])
-    return needed
 
 
 def walk_from(

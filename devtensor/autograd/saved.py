@@ -9,7 +9,8 @@ from devtensor.autograd.mode import INFERENCE, MODE, Block, Mode, line_at, users
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import FREED, Call, Part, extra_of, tick
 from devtensor.autograd.view import Owner, memory_of
-from devtensor.dtype import of
+from devtensor.dtype import HALVES, of
+from devtensor.halves import half_plan
 from devtensor.hooks import called, described
 from devtensor.plan import packed as packed_classes
 from devtensor.tensor import Constant, Tensor, wrap
@@ -113,6 +114,8 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
         return None
     if any(x is not None and of(x._array.dtype).kind == "complex" for x in (*inputs, *tracked)):
         plan = plan.for_complex()
+    elif any(x is not None and of(x._array.dtype) in HALVES for x in (*inputs, *tracked)):
+        plan = half_plan(plan)
     star = op.star
     links: list[Any] = [e for e, want in zip(edges, plan.wanted, strict=True) if want]
     values: list[Any] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.dtype import float64, of
-from devtensor.example import distinct, fixed, ints
+from devtensor.dtype import bfloat16, float64, of
+from devtensor.example import distinct, fixed, ints, unit
+from devtensor.halves import once
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.elementwise import back_to, half, kind, masked, no_complex, tanh
@@ -26,6 +27,7 @@ def refuse(name: str, input: Any) -> None:
 
 
 @op(
+    rounds=None,
     elementwise=True,
     accepts=("float", "int"),
     refusal="Boolean inputs not supported for relu",
@@ -41,7 +43,7 @@ def relu(xp, input, /):
 derivative(relu, input=lambda xp, g, out: xp.gate(g, out))
 
 
-@op(elementwise=True, public=False, oracle=None, examples=[((2, 3), distinct(2, 3))])
+@op(rounds=None, elementwise=True, public=False, oracle=None, examples=[((2, 3), distinct(2, 3))])
 def gate(xp, input, control, /):
     """`input` where `control` is positive or NaN, else 0."""
     return masked(xp, ~(control <= 0), input)
@@ -113,7 +115,7 @@ def leaky_relu(xp, input, /, negative_slope=0.01):
 
 derivative(
     leaky_relu,
-    input=lambda xp, g, input, negative_slope: xp.where(input > 0, g, g * negative_slope),
+    input=once(lambda xp, g, input, negative_slope: xp.where(input > 0, g, g * negative_slope)),
 )
 
 
@@ -230,7 +232,9 @@ def hardsigmoid(xp, input, /):
     return xp.clip(input + 3, 0, 6) / 6
 
 
-derivative(hardsigmoid, input=lambda xp, g, input: masked(xp, (input > -3) & (input < 3), g / 6))
+derivative(
+    hardsigmoid, input=once(lambda xp, g, input: masked(xp, (input > -3) & (input < 3), g / 6))
+)
 
 
 @op(
@@ -268,6 +272,7 @@ derivative(
 
 
 @op(
+    rounded="lambd",
     exact_out=True,
     elementwise=True,
     accepts=("float",),
@@ -339,7 +344,7 @@ def sigmoid(xp, input, /):
     return 1 / (1 + xp.exp(-input))
 
 
-derivative(sigmoid, input=lambda g, out: g * (out * (1 - out)))
+derivative(sigmoid, input=once(lambda g, out: g * (1 - out) * out, bfloat16))
 
 
 @op(
@@ -356,7 +361,34 @@ def logsigmoid(xp, input, /):
     return xp.minimum(input, 0) - xp.log1p(xp.exp(-xp.abs(input)))
 
 
-derivative(logsigmoid, input=lambda xp, g, input: g * xp.sigmoid(-input))
+def logsigmoid_rule(xp: Any, g: Any, input: Any) -> Any:
+    if not half(input):
+        return g * xp.sigmoid(-input)
+    return xp.logsigmoid_slope(g, input, xp.exp(-xp.abs(input)))
+
+
+derivative(logsigmoid, input=logsigmoid_rule)
+
+
+@op(
+    elementwise=True,
+    public=False,
+    oracle=None,
+    examples=[((2, 3), fixed([-1.0, 0.5, 1.0]), fixed([0.37, 0.61, 0.37]))],
+)
+def logsigmoid_slope(xp, input, x, part, /):
+    """`input` times the slope of `logsigmoid` at `x`; `part` is ``exp(-abs(x))``, rounded."""
+    slope = part / (1 + part)
+    return input * xp.where(x < 0, 1 - slope, slope)
+
+
+derivative(
+    logsigmoid_slope,
+    input=lambda xp, g, x, part: xp.logsigmoid_slope(g, x, part),
+    part=lambda xp, g, input, x, part: (
+        g * input * xp.where(x < 0, -xp.ones_like(x), xp.ones_like(x)) / ((1 + part) * (1 + part))
+    ),
+)
 
 
 @op(
@@ -406,7 +438,7 @@ def mish_rule(xp: Any, g: Any, input: Any) -> Any:
     return g * (t + input * xp.sigmoid(input) * (1 - t * t))
 
 
-derivative(mish, input=mish_rule)
+derivative(mish, input=once(mish_rule))
 
 
 @op(
@@ -439,8 +471,10 @@ def softplus(xp, input, /, beta=1.0, threshold=20.0):
 
 derivative(
     softplus,
-    input=lambda xp, g, input, beta, threshold: xp.where(
-        input * beta > threshold, g, g * xp.sigmoid(input * beta)
+    input=once(
+        lambda xp, g, input, beta, threshold: xp.where(
+            input * beta > threshold, g, g * xp.sigmoid(input * beta)
+        )
     ),
 )
 
@@ -470,7 +504,9 @@ def elu(xp, input, /, alpha=1.0):
     return exponential_unit(xp, input, alpha, 1, 1)
 
 
-derivative(elu, input=lambda xp, g, input, alpha: exponential_slope(xp, g, input, alpha, 1, 1))
+derivative(
+    elu, input=once(lambda xp, g, input, alpha: exponential_slope(xp, g, input, alpha, 1, 1))
+)
 
 
 @op(
@@ -494,7 +530,8 @@ def celu(xp, input, /, alpha=1.0):
 
 
 derivative(
-    celu, input=lambda xp, g, input, alpha: exponential_slope(xp, g, input, alpha, 1 / alpha, 1)
+    celu,
+    input=once(lambda xp, g, input, alpha: exponential_slope(xp, g, input, alpha, 1 / alpha, 1)),
 )
 
 # With these a layer keeps mean 0 and variance 1.
@@ -508,7 +545,8 @@ def selu(xp, input, /):
 
 
 derivative(
-    selu, input=lambda xp, g, input: exponential_slope(xp, g, input, SELU_ALPHA, 1, SELU_SCALE)
+    selu,
+    input=once(lambda xp, g, input: exponential_slope(xp, g, input, SELU_ALPHA, 1, SELU_SCALE)),
 )
 
 ROOT = math.sqrt(2 / math.pi)
@@ -609,8 +647,34 @@ def glu(input: Any, dim: int = -1) -> Any:
             "input of shape "
             f"{list(input.shape)}"
         )
-    value, control = input.chunk(2, dim)
-    return value * sigmoid(control)
+    return gated(*input.chunk(2, dim))
+
+
+@op(elementwise=True, public=False, node="GluBackward0", oracle=None, examples=[((2, 3), (2, 3))])
+def gated(xp, input, control, /):
+    """`input` times the `sigmoid` of `control`."""
+    return input * xp.sigmoid(control)
+
+
+derivative(
+    gated,
+    input=lambda xp, g, control: xp.sigmoid(control) * g,
+    control=lambda xp, g, input, control: xp.gated_slope(g, input, xp.sigmoid(control)),
+)
+
+
+@op(elementwise=True, public=False, oracle=None, examples=[((2, 3), (2, 3), unit(2, 3))])
+def gated_slope(xp, input, x, part, /):
+    """`input` times the slope of `gated` where `x` is let through by `part`."""
+    return (1 - part) * part * x * input
+
+
+derivative(
+    gated_slope,
+    input=lambda xp, g, x, part: xp.gated_slope(g, x, part),
+    x=lambda xp, g, input, part: xp.gated_slope(g, input, part),
+    part=lambda g, input, x, part: g * input * x * (1 - (part + part)),
+)
 
 
 # ---- numbers along a dimension as probabilities ----
@@ -626,6 +690,7 @@ def inexact(xp: Any, name: str, input: Any, dtype: Any) -> Any:
 
 
 @op(
+    rounds="once",
     ordered=True,
     exact_out=True,
     promotes=None,
@@ -656,8 +721,6 @@ def softmax(xp, input, /, dim, dtype=None):
     """
     input = inexact(xp, "softmax", input, dtype)
     dim = axis(dim, input.ndim)
-    if half(input):
-        return xp.astype(softmax.kernel(xp, xp.astype(input, xp.float32), dim), input.dtype)
     if not input.ndim:
         return xp.ones_like(input) + (input - input)
     if 0 in input.shape:
@@ -674,7 +737,12 @@ derivative(
 )
 
 
-@op(public=False, oracle=None, examples=[((2, 3), (2, 3), 1), ((2, 3), (2, 3), 0), ((), (), 0)])
+@op(
+    rounds="once",
+    public=False,
+    oracle=None,
+    examples=[((2, 3), (2, 3), 1), ((2, 3), (2, 3), 0), ((), (), 0)],
+)
 def softmax_slope(xp, input, y, /, dim):
     """The gradient of the input of `softmax`, from that of its result `y`."""
     part = input * y
@@ -724,13 +792,27 @@ def log_softmax(xp, input, /, dim, dtype=None):
     input = inexact(xp, "log_softmax", input, dtype)
     dim = axis(dim, input.ndim)
     if half(input):
-        return xp.astype(log_softmax.kernel(xp, xp.astype(input, xp.float32), dim), input.dtype)
+        return half_log_softmax(xp, input, dim)
     if not input.ndim:
         return input - input
     if 0 in input.shape:
         return xp.zeros_like(input)
     below = input - xp.max(input, axis=dim, keepdims=True)
     return below - xp.log(xp.sum(xp.exp(below), axis=dim, keepdims=True))
+
+
+def half_log_softmax(xp: Any, input: Any, dim: int) -> Any:
+    """`log_softmax` of numbers of two bytes; along the last dimension PyTorch rounds the sums."""
+    wide = xp.astype(input, xp.float32)
+    if dim != input.ndim - 1 or 0 in input.shape:
+        return xp.astype(xp.log_softmax(wide, dim), input.dtype)
+
+    def rounded(x: Any) -> Any:
+        return xp.astype(xp.astype(x, input.dtype), xp.float32)
+
+    below = wide - xp.max(wide, axis=dim, keepdims=True)
+    total = rounded(xp.sum(xp.exp(below), axis=dim, keepdims=True))
+    return xp.astype(below - rounded(xp.log(total)), input.dtype)
 
 
 derivative(
@@ -741,7 +823,12 @@ derivative(
 )
 
 
-@op(public=False, oracle=None, examples=[((2, 3), (2, 3), 1), ((2, 3), (2, 3), 0), ((), (), 0)])
+@op(
+    rounds="once",
+    public=False,
+    oracle=None,
+    examples=[((2, 3), (2, 3), 1), ((2, 3), (2, 3), 0), ((), (), 0)],
+)
 def log_softmax_slope(xp, input, y, /, dim):
     """The gradient of the input of `log_softmax`, from that of its result `y`."""
     total = xp.sum(input, axis=axis(dim, input.ndim), keepdims=True) if input.ndim else input

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from devtensor.dtype import complex128, float64, get_default_dtype, int64, of, uint8
+from devtensor.dtype import bfloat16, complex128, float64, get_default_dtype, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
+from devtensor.halves import once
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.operands import was_number
 from devtensor.ops.arguments import readable, require_tensors, various
@@ -128,6 +129,7 @@ derivative(plus, input=lambda g: g, other=lambda g: g)
 
 @op(
     elementwise=True,
+    rounded="alpha",
     examples=[((2, 3), (3,)), ((2, 3), (2, 1), {"alpha": 2.5}), ((2, 3), 2, {"alpha": -1})],
 )
 def add(xp, input, other, /, *, alpha=1):
@@ -150,7 +152,7 @@ def add(xp, input, other, /, *, alpha=1):
     return xp.add(input, times_alpha("add", other, alpha))
 
 
-derivative(add, input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else g * alpha)
+derivative(add, input=lambda g: g, other=lambda xp, g, alpha: g if alpha == 1 else xp.mul(g, alpha))
 
 
 def no_bools(input, other):
@@ -188,6 +190,7 @@ derivative(minus, input=lambda g: g, other=lambda g: -g)
 
 @op(
     elementwise=True,
+    rounded="alpha",
     aliases=("subtract",),
     accepts=ARITHMETIC,
     refuses=no_bools,
@@ -213,11 +216,12 @@ def sub(xp, input, other, /, *, alpha=1):
     return xp.subtract(input, times_alpha("sub", other, alpha))
 
 
-derivative(sub, input=lambda g: g, other=lambda g, alpha: g * -alpha)
+derivative(sub, input=lambda g: g, other=lambda xp, g, alpha: xp.mul(g, -alpha))
 
 
 @op(
     elementwise=True,
+    rounded="alpha",
     method=False,
     numbers=("other",),
     accepts=ARITHMETIC,
@@ -229,7 +233,7 @@ def rsub(xp, input, other, /, *, alpha=1):
     return xp.subtract(other, times_alpha("rsub", input, alpha))
 
 
-derivative(rsub, input=lambda g, alpha: g * -alpha, other=lambda g: g)
+derivative(rsub, input=lambda xp, g, alpha: xp.mul(g, -alpha), other=lambda g: g)
 
 
 # ---- products and quotients ----
@@ -237,6 +241,7 @@ derivative(rsub, input=lambda g, alpha: g * -alpha, other=lambda g: g)
 
 @op(
     elementwise=True,
+    keeps=True,
     operator="mul",
     aliases=("multiply",),
     examples=[((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 3), 2.5), ((), (2,)), ((2, 3), ints(3))],
@@ -256,6 +261,7 @@ def quotient_rule(g: Any, input: Any, other: Any) -> Any:
 
 @op(
     elementwise=True,
+    keeps=True,
     promotes="float",
     operator="truediv",
     node="DivBackward0",
@@ -303,6 +309,7 @@ def rounded_quotient(xp: Any, input: Any, other: Any, rounding_mode: str) -> Any
 
 @op(
     elementwise=True,
+    keeps=True,
     aliases=("divide",),
     examples=[
         ((2, 3), positives(2, 3)),
@@ -353,6 +360,7 @@ derivative(
 
 @op(
     elementwise=True,
+    keeps=True,
     operator="floordiv",
     accepts=("float", "int"),
     examples=[
@@ -438,10 +446,10 @@ def power_base_rule(xp: Any, g: Any, input: Any, exponent: Any) -> Any:
         value = number(exponent) if readable(exponent) else None
         if value in (0, 1, 2):
             return xp.zeros_like(g) if value == 0 else g if value == 1 else g * (input + input)
-        return g * (input ** (exponent - 1) * exponent)
+        return g * xp.mul(xp.pow(input, exponent - 1), exponent)
     # The power -1 of an exponent 0 may be inf or NaN, but the slope is 0.
     lower = xp.where(exponent == 0, xp.ones_like(exponent), exponent - 1)
-    return g * (exponent * input**lower)
+    return g * (exponent * xp.pow(input, lower))
 
 
 def kind_or_number(x: Any) -> str:
@@ -452,7 +460,10 @@ def kind_or_number(x: Any) -> str:
 def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
     part = xp.real(exponent) if kind(exponent) == "complex" else exponent
     flat = xp.logical_and(input + xp.zeros_like(exponent) == 0, part >= 0)
-    slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
+    if half(out) and not half(input):  # a number in full
+        slope = xp.mul(out, xp.log(input))
+    else:
+        slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
     return g * xp.where(flat, xp.zeros_like(slope), slope)
 
 
@@ -472,7 +483,21 @@ def no_fraction(base, exponent):
     in_range(exponent, of(base.dtype), "pow")
 
 
+def half_power(xp: Any, input: Any, exponent: Any) -> Any:
+    """`pow` of numbers of two bytes; of two numbers one may be in full, and is rounded first."""
+    short = input.dtype if half(input) else exponent.dtype
+    if xp._device.backend.host and of(short) is bfloat16 and not exponent.ndim:
+        if exponent == 3:  # PyTorch rounds each product
+            return input * input * input
+        if exponent == -2:
+            return xp.reciprocal(input * input)
+    given = [x if half(x) else xp.astype(x, short) for x in (input, exponent)]
+    return xp.astype(xp.pow(*widened(xp, *given)), short)
+
+
 @op(
+    rounds=None,
+    keeps=True,
     numbers=("input", "exponent"),
     elementwise=True,
     operator="pow",
@@ -496,6 +521,8 @@ def pow(xp, input, exponent, /):
         If integers are raised to a negative Python number; to tensors of such they are, and the
         fractions are cut to 0.
     """
+    if half(input) or half(exponent):
+        return half_power(xp, input, exponent)
     if kind(input) == "bool":
         return xp.logical_or(input, xp.logical_not(exponent))
     if kind(input) == "int" and of(exponent.dtype).is_signed and xp.any(exponent < 0):
@@ -567,7 +594,7 @@ def reciprocal(xp, input, /):
     return xp.reciprocal(input)
 
 
-derivative(reciprocal, input=lambda g, out: -g * out * out)
+derivative(reciprocal, input=lambda g, out: -g * (out * out))
 
 # ---- sign and size ----
 
@@ -730,7 +757,7 @@ def exp2(xp, input, /):
     return 2**input
 
 
-derivative(exp2, input=lambda g, out: g * out * LN2)
+derivative(exp2, input=lambda xp, g, out: xp.mul(g * out, LN2))
 
 
 @op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
@@ -757,7 +784,7 @@ def log2(xp, input, /):
     return xp.log2(input)
 
 
-derivative(log2, input=lambda g, input: g / (input * LN2))
+derivative(log2, input=lambda xp, g, input: g / xp.mul(input, LN2))
 
 
 @op(elementwise=True, promotes="float", examples=[(positives(2, 3),), (ints(3, low=1),)])
@@ -766,7 +793,7 @@ def log10(xp, input, /):
     return xp.log10(input)
 
 
-derivative(log10, input=lambda g, input: g / (input * LN10))
+derivative(log10, input=lambda xp, g, input: g / xp.mul(input, LN10))
 
 
 @op(
@@ -829,6 +856,7 @@ derivative(
 
 
 @op(
+    rounds="steps",
     numbers=("input", "other"),
     elementwise=True,
     promotes="float",
@@ -852,6 +880,7 @@ derivative(xlogy, input=xlogy_rule, other=lambda g, input, other: g * input / ot
 
 
 @op(
+    rounds="steps",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -922,7 +951,7 @@ def asin(xp, input, /):
     return xp.asin(input)
 
 
-derivative(asin, input=lambda xp, g, input: g / xp.sqrt(1 - input * input))
+derivative(asin, input=lambda xp, g, input: g * xp.rsqrt(1 - input * input))
 
 
 @op(
@@ -936,7 +965,7 @@ def acos(xp, input, /):
     return xp.acos(input)
 
 
-derivative(acos, input=lambda xp, g, input: -g / xp.sqrt(1 - input * input))
+derivative(acos, input=lambda xp, g, input: g * -xp.rsqrt(1 - input * input))
 
 
 @op(elementwise=True, promotes="float", aliases=("arctan",), examples=[((2, 3),), (ints(3),)])
@@ -950,7 +979,7 @@ derivative(atan, input=lambda g, input: g / (input * input + 1))
 
 def atan2_rule(xp: Any, g: Any, input: Any, other: Any, numerator: Any) -> Any:
     size = input * input + other * other
-    slope = g * numerator / xp.where(size == 0, xp.ones_like(size), size)
+    slope = g * numerator * xp.reciprocal(xp.where(size == 0, xp.ones_like(size), size))
     return masked(xp, size != 0, slope)
 
 
@@ -982,8 +1011,8 @@ def hypot(xp, input, other, /):
 
 derivative(
     hypot,
-    input=lambda g, input, out: g * (input / out),
-    other=lambda g, other, out: g * (other / out),
+    input=lambda g, input, out: g * input / out,
+    other=lambda g, other, out: g * other / out,
 )
 
 
@@ -1011,7 +1040,7 @@ def tanh(xp, input, /):
     return xp.tanh(input)
 
 
-derivative(tanh, input=lambda g, out: g * (1 - out * out))
+derivative(tanh, input=once(lambda g, out: g * (1 - out * out)))
 
 
 @op(elementwise=True, promotes="float", aliases=("arcsinh",), examples=[((2, 3),), (ints(3),)])
@@ -1020,7 +1049,7 @@ def asinh(xp, input, /):
     return xp.asinh(input)
 
 
-derivative(asinh, input=lambda xp, g, input: g / xp.sqrt(input * input + 1))
+derivative(asinh, input=lambda xp, g, input: g * xp.rsqrt(input * input + 1))
 
 
 @op(
@@ -1034,7 +1063,7 @@ def acosh(xp, input, /):
     return xp.acosh(input)
 
 
-derivative(acosh, input=lambda xp, g, input: g / xp.sqrt(input * input - 1))
+derivative(acosh, input=lambda xp, g, input: g * xp.rsqrt(input * input - 1))
 
 
 @op(elementwise=True, promotes="float", aliases=("arctanh",), examples=[(unit(2, 3),)])
@@ -1059,7 +1088,7 @@ def deg2rad(xp, input, /):
     return input * (math.pi / 180)
 
 
-derivative(deg2rad, input=lambda g: g * (math.pi / 180))
+derivative(deg2rad, input=lambda xp, g: xp.mul(g, math.pi / 180))
 
 
 @op(
@@ -1075,7 +1104,7 @@ def rad2deg(xp, input, /):
     return input * (180 / math.pi)
 
 
-derivative(rad2deg, input=lambda g: g * (180 / math.pi))
+derivative(rad2deg, input=lambda xp, g: xp.mul(g, 180 / math.pi))
 
 
 @op(
@@ -1420,6 +1449,7 @@ derivative(
 
 @op(
     elementwise=True,
+    keeps=True,
     exact_out=lambda input, end, weight: hasattr(weight, "dtype"),
     promotes=None,
     numbers=("weight",),
@@ -1443,6 +1473,7 @@ def lerp(xp, input, end, weight, /):
     """
     dtype = of(input.dtype)
     number = not weight.ndim and dtype.kind not in INEXACT  # it could not be of the same type
+    number = number or (half(input) and not weight.ndim)  # in float32
     for name, x in (("end", end), ("weight", input if number else weight)):
         if x.dtype != input.dtype:
             raise RuntimeError(
@@ -1454,6 +1485,7 @@ def lerp(xp, input, end, weight, /):
             f"\"lerp_kernel\" not implemented for '{dtype.legacy}': lerp() takes float and complex "
             "tensors; convert with .to()"
         )
+    input, end, weight = widened(xp, input, end, weight)
     way = end - input
     return xp.where(xp.abs(weight) < 0.5, input + weight * way, end - way * (1 - weight))
 
@@ -1466,11 +1498,11 @@ derivative(
 )
 
 
-def scaled(x: Any, value: Any) -> Any:
+def scaled(xp: Any, x: Any, value: Any) -> Any:
     """`x` times the number `value`, in the type of `x`."""
     if kind(x) == "int":
         value = int(value)
-    return x if value == 1 else x * value
+    return x if value == 1 else xp.mul(x, value)
 
 
 @op(
@@ -1484,14 +1516,14 @@ def scaled(x: Any, value: Any) -> Any:
 )
 def addcmul(xp, input, tensor1, tensor2, /, *, value=1):
     """Add `value` times `tensor1` times `tensor2` to `input`."""
-    return xp.add(input, scaled(xp.multiply(tensor1, tensor2), value))
+    return xp.add(input, scaled(xp, xp.multiply(tensor1, tensor2), value))
 
 
 derivative(
     addcmul,
     input=lambda g: g,
-    tensor1=lambda g, tensor2, value: g * scaled(tensor2, value),
-    tensor2=lambda g, tensor1, value: g * scaled(tensor1, value),
+    tensor1=lambda xp, g, tensor2, value: g * scaled(xp, tensor2, value),
+    tensor2=lambda xp, g, tensor1, value: g * scaled(xp, tensor1, value),
 )
 
 
@@ -1504,14 +1536,16 @@ derivative(
 )
 def addcdiv(xp, input, tensor1, tensor2, /, *, value=1):
     """Add `value` times `tensor1` divided by `tensor2` to `input`."""
-    return xp.add(input, scaled(xp.divide(tensor1, tensor2), value))
+    return xp.add(input, scaled(xp, xp.divide(tensor1, tensor2), value))
 
 
 derivative(
     addcdiv,
     input=lambda g: g,
-    tensor1=lambda g, tensor2, value: g * (value / tensor2),
-    tensor2=lambda g, tensor1, tensor2, value: -g * (scaled(tensor1, value) / (tensor2 * tensor2)),
+    tensor1=lambda xp, g, tensor2, value: g * scaled(xp, xp.reciprocal(tensor2), value),
+    tensor2=lambda xp, g, tensor1, tensor2, value: (
+        -g * (scaled(xp, tensor1, value) / (tensor2 * tensor2))
+    ),
 )
 
 
@@ -1609,6 +1643,7 @@ def ends(xp: Any, dtype: Any) -> tuple[float, float]:
 
 
 @op(
+    rounds=None,
     exact_out=True,
     elementwise=True,
     examples=[
@@ -1716,7 +1751,7 @@ def frexp(xp, input, /):
 derivative(frexp, input=lambda xp, gs, exponent: gs[0] / 2.0 ** xp.astype(exponent, gs[0].dtype))
 
 
-@op(numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
+@op(rounds=None, numbers=(), elementwise=True, accepts=("float",), examples=[((2, 3), (2, 3))])
 def nextafter(xp, input, other, /):
     """The next number that the type can store, from `input` towards `other`."""
     if not half(input):
@@ -1785,7 +1820,12 @@ def erf(xp, input, /):
     return xp.erf(input)
 
 
-derivative(erf, input=lambda xp, g, input: g * (2 / math.sqrt(math.pi)) * xp.exp(-(input * input)))
+def bell(xp: Any, input: Any, height: float) -> Any:
+    """A bell curve of that height."""
+    return xp.mul(xp.exp(-(input * input)), height)
+
+
+derivative(erf, input=lambda xp, g, input: bell(xp, input, 2 / math.sqrt(math.pi)) * g)
 
 
 @op(elementwise=True, promotes="float", accepts=("float",), examples=[((2, 3),), (ints(3),)])
@@ -1794,9 +1834,7 @@ def erfc(xp, input, /):
     return xp.erfc(input)
 
 
-derivative(
-    erfc, input=lambda xp, g, input: g * (-2 / math.sqrt(math.pi)) * xp.exp(-(input * input))
-)
+derivative(erfc, input=lambda xp, g, input: bell(xp, input, -2 / math.sqrt(math.pi)) * g)
 
 
 @op(elementwise=True, promotes="float", accepts=("float",), examples=[(unit(2, 3),)])
@@ -1805,7 +1843,7 @@ def erfinv(xp, input, /):
     return xp.erfinv(input)
 
 
-derivative(erfinv, input=lambda xp, g, out: g * (math.sqrt(math.pi) / 2) * xp.exp(out * out))
+derivative(erfinv, input=lambda xp, g, out: xp.mul(xp.exp(out * out), math.sqrt(math.pi) / 2) * g)
 
 
 @op(
@@ -2010,11 +2048,14 @@ def special_ndtr(xp, input, /):
 
 derivative(
     special_ndtr,
-    input=lambda xp, g, input: g * xp.exp(input * input / -2) * (1 / math.sqrt(2 * math.pi)),
+    input=lambda xp, g, input: (
+        xp.mul(g, math.sqrt(1 / (2 * math.pi))) * xp.exp(-(input * input / 2))
+    ),
 )
 
 
 @op(
+    rounds="steps",
     numbers=("input", "other"),
     node="SpecialXlog1PyBackward0",
     elementwise=True,
@@ -2041,6 +2082,7 @@ derivative(
 
 
 @op(
+    rounds="steps",
     elementwise=True,
     promotes="float",
     accepts=("float",),

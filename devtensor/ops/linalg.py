@@ -2640,7 +2640,10 @@ def vector_norm_slope(xp, g, x, out, ord, dim, keepdim):
         return xp.sgn(x) * g
     if ord == 2:
         flat = out == 0
-        return xp.where(flat, nothing, x * (g / xp.where(flat, out + 1, out)))
+        size = xp.where(flat, out + 1, out)
+        # The first way has less to do, the second is how PyTorch rounds.
+        slope = g * (x / size) if half(x) else x * (g / size)
+        return xp.where(flat, nothing, slope)
     if math.isinf(ord):
         chosen = xp.abs(x) == out
         count = xp.sum(xp.astype(chosen, g.dtype), axis=where, keepdims=True)

@@ -177,7 +177,9 @@ def mean(xp, input, /, dim=None, keepdim=False, *, dtype=None):
 derivative(
     mean,
     input=lambda xp, g, input_shape, input_dtype, dim, keepdim: back_to(
-        xp, spread(xp, g / max_one(count(input_shape, dim)), input_shape, dim, keepdim), input_dtype
+        xp,
+        spread(xp, xp.true_divide(g, max_one(count(input_shape, dim))), input_shape, dim, keepdim),
+        input_dtype,
     ),
 )
 
@@ -187,6 +189,7 @@ def max_one(n: int) -> int:
 
 
 @op(
+    rounds="once",
     promotes=None,
     accepts=ORDERED,
     refusal="nansum does not support complex inputs",
@@ -332,6 +335,7 @@ derivative(prod, input=prod_rule)
 
 
 @op(
+    rounds="steps",
     public=False,
     oracle=None,
     accepts=("float", "complex"),
@@ -339,6 +343,8 @@ derivative(prod, input=prod_rule)
 )
 def centred(xp, input, /, where):
     """`input` minus its mean over some dimensions, which is its own gradient."""
+    if half(input):
+        return input - xp.mean(input, axis=where, keepdims=True)
     middle = xp.sum(input, axis=where, keepdims=True) / max_one(count(input.shape, where))
     return input - middle
 
@@ -347,6 +353,7 @@ derivative(centred, input=lambda xp, g, where: xp.centred(g, where))
 
 
 @op(
+    rounds="once",
     ordered=True,
     public=False,
     accepts=("float", "complex"),
@@ -370,19 +377,17 @@ def variance(xp, input, /, dim, correction, keepdim):
             f"{list(input.shape)}",
             stacklevel=2,
         )
-    x = xp.astype(input, xp.float32) if half(input) else input
-    away = xp.centred(x, where)
+    away = xp.centred(input, where)
     if kind(away) == "complex":
         away = xp.abs(away)
     squares = xp.sum(away * away, axis=where, keepdims=keepdim)
-    found = squares / freedom if freedom > 0 else squares / xp.zeros_like(squares)
-    return xp.astype(found, input.dtype) if half(input) else found
+    return squares / freedom if freedom > 0 else squares / xp.zeros_like(squares)
 
 
 def variance_rule(xp: Any, g: Any, input: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     where = over(dim, len(input.shape))
     freedom = count(input.shape, where) - correction
-    g = spread(xp, g * (2 / freedom if freedom > 0 else NAN), input.shape, dim, keepdim)
+    g = spread(xp, xp.mul(g, 2 / freedom if freedom > 0 else NAN), input.shape, dim, keepdim)
     return g * xp.centred(input, where)
 
 
@@ -442,6 +447,7 @@ def var(
 
 
 @op(
+    rounds="once",
     ordered=True,
     public=False,
     accepts=("float", "complex"),
@@ -1019,6 +1025,7 @@ def histc(xp, input, /, bins=100, min=0, max=0):
 
 
 @op(
+    rounds="steps",
     promotes="float",
     examples=[
         ((2, 3), 1),
@@ -1040,9 +1047,6 @@ def logsumexp(xp, input, /, dim, keepdim=False):
         Keep the dimensions, with length 1.
     """
     where = over(dim, input.ndim)
-    if half(input):
-        wide = logsumexp.kernel(xp, xp.astype(input, xp.float32), dim, keepdim)
-        return xp.astype(wide, input.dtype)
     if 0 in [input.shape[d] for d in where]:
         return xp.log(xp.sum(input, axis=where, keepdims=keepdim))
     sizes = xp.real(input) if kind(input) == "complex" else input

@@ -96,7 +96,7 @@ def rsqrt(xp: Any, input: Array, /) -> Array:
 
 def pow(xp: Any, input: Array, exponent: Array, /) -> Array:
     """`pow`; small whole exponents by products."""
-    if exponent.ndim == 0 and input.dtype.kind in "fc":
+    if exponent.ndim == 0 and input.dtype.kind in "fc" and not is_half(input.dtype):
         value = exponent.item()
         if value == 2:
             return np.square(input)
@@ -116,18 +116,18 @@ def pow(xp: Any, input: Array, exponent: Array, /) -> Array:
 
 def addcmul(xp: Any, input: Array, tensor1: Array, tensor2: Array, /, *, value: float = 1) -> Array:
     """`addcmul` with one temporary."""
-    return added(input, np.multiply(tensor1, tensor2), value)
+    return added(xp, input, np.multiply(tensor1, tensor2), value)
 
 
 def addcdiv(xp: Any, input: Array, tensor1: Array, tensor2: Array, /, *, value: float = 1) -> Array:
     """`addcdiv` with one temporary."""
-    return added(input, np.divide(tensor1, tensor2), value)
+    return added(xp, input, np.divide(tensor1, tensor2), value)
 
 
-def added(input: Array, part: Array, value: float) -> Array:
+def added(xp: Any, input: Array, part: Array, value: float) -> Array:
     """`input` plus `value` times `part`, which may be overwritten."""
     if not part.ndim or part.dtype.kind != "f" or part.shape != input.shape:
-        return np.add(input, common.scaled(part, value))
+        return np.add(input, common.scaled(xp, part, value))
     if value != 1:
         np.multiply(part, value, out=part)
     return np.add(input, part, out=part)

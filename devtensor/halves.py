@@ -1,0 +1,218 @@
+"""Numbers of two bytes, bfloat16 and float16: computed in float32, and rounded once.
+
+That is what PyTorch's kernels do. An operation says by its field ``rounds`` which of its steps are
+kernels of PyTorch's: with ``"once"`` all of it is one, so its inputs are widened and its results
+rounded; with ``"steps"`` each operation that it calls is one; with None it sees to that itself. Its
+rules are steps, but for those that are marked by `once`.
+
+Where an operation ``keeps`` numbers, they stay in float32 beside those of two bytes, and so does a
+second operand without dimensions; elsewhere they are rounded first. Parameters stay what they are,
+but for the one that is to be ``rounded``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import devtensor.dtype as dtypes
+from devtensor.device import device as Device
+from devtensor.op import Op
+from devtensor.plan import LATER, Plan
+from devtensor.space import Space, space_of, unbound
+
+Function = Callable[..., Any]
+
+
+def is_half(x: Any) -> bool:
+    """Whether an array is of numbers of two bytes."""
+    return dtypes.of(x.dtype) in dtypes.HALVES
+
+
+def kept_type(op: Op, dtype: dtypes.dtype) -> dtypes.dtype:
+    """The type in which a number takes part in an operation that is computed in `dtype`."""
+    return dtypes.float32 if op.keeps and dtype in dtypes.HALVES else dtype
+
+
+# ---- kernels
+
+
+class HalfSpace(Space):
+    """The namespace for formulas whose every step is rounded."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
+        for name in ("sum", "mean", "cumulative_sum"):
+            self.__dict__[name] = in_full(self, self.__dict__[name])
+
+    def _kernel(self, op: Op, device: Device) -> Function:
+        return half_kernel_for(op, device)
+
+
+def in_full(xp: Any, function: Function) -> Function:
+    """A reduction that adds up in float32 what is of two bytes."""
+
+    def call(x: Any, /, **how: Any) -> Any:
+        if not is_half(x) or how.get("dtype") is not None:
+            return function(x, **how)
+        return xp.astype(function(xp.astype(x, xp.float32), **how), x.dtype)
+
+    return call
+
+
+_spaces: dict[Device, HalfSpace] = {}
+
+
+def half_space(device: Device) -> HalfSpace:
+    """The namespace for arrays of numbers of two bytes on `device`."""
+    try:
+        return _spaces[device]
+    except KeyError:
+        space = _spaces[device] = HalfSpace(device)
+        return space
+
+
+def half_kernel_for(op: Op, device: Device) -> Function:
+    """The kernel of `op` on `device`, ready for arrays of which some are of two-byte numbers."""
+    try:
+        return op.halves[device]
+    except KeyError:
+        space = half_space(device) if op.rounds == "steps" else space_of(device)
+        made = op.halves[device] = device.backend.bind(
+            rounding(unbound(op, space), op, device), device.index
+        )
+        return made
+
+
+def rounding(kernel: Function, op: Op, device: Device) -> Function:
+    """A kernel between the widening of its inputs, if `op` asks for it, and the rounding."""
+    backend = device.backend
+    astype, single = backend.xp.astype, backend.native[dtypes.float32]
+    halves = {backend.native[t] for t in dtypes.HALVES if t in backend.native}
+    wide = halves if op.rounds == "once" else frozenset()
+    if not (op.ordered or isinstance(kernel, MethodType)):  # the library rounds, if more slowly
+        slow = {dtypes.bfloat16} if backend.host else set()  # in bfloat16
+        wide = {t for t in wide if dtypes.of(t) in slow}
+    typed = [name for name in op.params if "dtype" in name]
+    count = None if op.star is not None else len(op.inputs)
+    several, keeps, short = op.outputs is not None, op.keeps, op.rounded
+
+    def call(*arrays: Any, **params: Any) -> Any:
+        half, exact = None, False
+        given = []
+        for x in arrays[:count]:
+            t = getattr(x, "dtype", None)
+            if t in halves:
+                half = t
+                if t in wide:
+                    x = astype(x, single)
+            elif t is not None and (x.ndim or not keeps):
+                exact = exact or dtypes.of(t).kind in ("float", "complex")
+            given.append(x)
+        if half is not None and short in params:
+            params = {**params, short: rounded(params[short], dtypes.of(half))}
+        result = kernel(*given, *arrays[len(given) :], **params)
+        if half is None or exact or (several and not wide):
+            return result
+        for name in typed:
+            if params.get(name) is not None:
+                return result
+        if several:
+            return [r if r is None or r.dtype != single else astype(r, half) for r in result]
+        return astype(result, half) if result.dtype == single else result
+
+    return call
+
+
+FINEST = {dtypes.bfloat16: (8, -133), dtypes.float16: (11, -24)}
+"""The digits in base 2, and the exponent of the least number."""
+
+
+def rounded(number: Any, dtype: dtypes.dtype) -> Any:
+    """A Python float, if it is one, as a number of two bytes."""
+    if number.__class__ is not float or not math.isfinite(number):
+        return number
+    digits, least = FINEST[dtype]
+    unit = max(math.frexp(number)[1] - digits, least)
+    return math.ldexp(round(math.ldexp(number, -unit)), unit)
+
+
+# ---- rules
+
+
+def once(rule: Function, *types: dtypes.dtype) -> Function:
+    """Mark a rule that PyTorch computes by one kernel, so that it is rounded once.
+
+    Parameters
+    ----------
+    rule : callable
+    types : dtype
+        Of two bytes; by default both.
+    """
+    rule.once = types or dtypes.HALVES  # type: ignore[attr-defined]
+    return rule
+
+
+def in_single(rule: Function) -> Function:
+    """A rule on numbers of four bytes in the place of those of two."""
+    types = rule.once  # type: ignore[attr-defined]
+
+    def widened(xp: Any, value: Any) -> Any:
+        if value.__class__ is list:
+            return [widened(xp, x) for x in value]
+        half = hasattr(value, "dtype") and dtypes.of(value.dtype) in types
+        return xp.astype(value, xp.float32) if half else value
+
+    def call(xp: Any, *values: Any) -> Any:
+        return rule(*[widened(xp, x) for x in values])
+
+    return call
+
+
+def half_plan(plan: Plan) -> Plan:
+    """The plan for numbers of two bytes: each of its steps is rounded."""
+    op, wanted = plan.op, plan.wanted
+    made: Plan | None = op.halves.get(wanted)
+    if made is None:
+        made = Plan.make(op, wanted, in_single)
+        assert made is not None
+        made.pull, made.form = pulled(made.pull), half_plan
+        made.back = None if made.back is None else delivered(made.back)
+        op.halves[wanted] = made
+    return made
+
+
+def pulled(pull: Function) -> Function:
+    """`pull` in the namespace whose steps are rounded; on tensors it is so anyway."""
+
+    def call(xp: Any, g: Any, saved: Any, params: Any) -> tuple[Any, ...]:
+        if not isinstance(xp, Space):
+            results: tuple[Any, ...] = pull(xp, g, saved, params)
+            return results
+        return tuple([like(xp, r, g) for r in pull(half_space(xp._device), g, saved, params)])
+
+    return call
+
+
+def delivered(back: Function) -> Function:
+    """The same for a plan's common way back."""
+
+    def call(xp: Any, g: Any, links: Any, clock: Any, params: Any, deliver: Function) -> Any:
+        one = back(
+            half_space(xp._device), g, links, clock, params,
+            lambda edge, r: deliver(edge, like(xp, r, g)),
+        )  # fmt: skip
+        return one if one is LATER else like(xp, one, g)
+
+    return call
+
+
+def like(xp: Any, r: Any, g: Any) -> Any:
+    """A gradient that a number of four bytes has widened, as the one that it was made of."""
+    if g.__class__ is list:
+        g = next(x for x in g if x is not None)
+    if r is None or r.dtype == g.dtype or not is_half(g) or r.dtype != xp.float32:
+        return r
+    return xp.astype(r, g.dtype)
