@@ -256,30 +256,35 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
         Its inputs and parameters in order.
     """
     mode = current()
-    targets = [inputs[place] for place in op.written]
-    memories: list[Any] = []
-    for target in targets:
+    watched = mode.recording or mode.ledgers
+    for place in op.written:
+        target = inputs[place]
         if target is None:
-            memories.append(None)
             continue
-        if mode.recording or target._alias.__class__ is not Owner or target._node is INFERENCE:
+        if watched or target._alias.__class__ is not Owner or target._node is INFERENCE:
             check_writable(op.name, target, mode, mode.recording and requires_grad(target))
-        for book in mode.ledgers:
-            book.writes(target)
-        memories.append(memory_of(target))
-    device = targets[0]._device
+            for book in mode.ledgers:
+                book.writes(target)
+    device = inputs[op.written[0]]._device
+    arrays: list[Any] = []
     for x in inputs:
-        if x is not None and x._device is not device:
+        if x is None:
+            arrays.append(None)
+            continue
+        if x._device is not device:
             common_device(op, inputs)  # raises, unless it is a number of the host
-    arrays = [None if x is None else x._array for x in inputs]
+        arrays.append(x._array)
     results = kernel_for(op, device)(*arrays, *params)
-    for target, memory, result in zip(targets, memories, results, strict=True):
-        if memory is not None and result is not None:
-            if result is not target._array:
-                target._device.backend.write(target._array, result)
-            memory.written(op.name)
+    for place, result in zip(op.written, results, strict=True):
+        target = inputs[place]
+        if target is None or result is None:
+            continue
+        if result is not arrays[place]:
+            target._device.backend.write(target._array, result)
+        memory_of(target).written(op.name)
     for book in mode.ledgers:
         named = dict(zip(op.params, params, strict=True))
+        targets = [inputs[place] for place in op.written]
         book.add(op, inputs, named, targets, None, mode, written=True)
 
 
