@@ -372,6 +372,7 @@ derivative(logsigmoid, input=logsigmoid_rule)
 
 @op(
     elementwise=True,
+    accepts=("float",),
     public=False,
     oracle=None,
     examples=[((2, 3), fixed([-1.0, 0.5, 1.0]), fixed([0.37, 0.61, 0.37]))],
