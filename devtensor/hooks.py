@@ -6,7 +6,7 @@ import itertools
 import weakref
 from typing import Any
 
-__all__ = ["RemovableHandle", "called", "described"]
+__all__ = ["RemovableHandle", "called", "called_by", "described"]
 
 numbers = itertools.count()
 
@@ -17,6 +17,11 @@ def described(hook: Any, node: Any) -> str:
     place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
     name = getattr(hook, "__qualname__", None) or repr(hook)
     return f"the hook {name}{place}, registered on {node.name()}"
+
+
+def called_by(hook: Any) -> str:
+    """The name of a hook."""
+    return getattr(hook, "__name__", None) or repr(hook)
 
 
 def called(hook: Any, node: Any, *args: Any) -> Any:

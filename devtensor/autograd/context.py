@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from devtensor.autograd.view import requires_grad
 from devtensor.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ class FunctionCtx:
         """What was saved, as long as the graph is not freed."""
         return self.node().open(FORTH.get())
 
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """What was saved, by a name of old."""
+        text = "'saved_variables' is deprecated; use 'saved_tensors'"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
+
     node: Callable[[], FunctionNode]
     dtypes: list[Any]
     kinds: list[Any]
@@ -93,3 +102,20 @@ def check_saved(name: str, tensors: tuple[Any, ...]) -> None:
                 f"{name} can only save variables, but argument {number} is of type "
                 f"{type(x).__name__}"
             )
+
+
+def check_dirty(dirty: tuple[Any, ...], args: tuple[Any, ...], outputs: list[Any]) -> None:
+    """Warn of what was marked as written and is no input; raise RuntimeError for views."""
+    if not all(any(x is a for a in args) for x in dirty):
+        warnings.warn(
+            "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that "
+            "have been mutated should be passed to ctx.mark_dirty().",
+            UserWarning,
+            stacklevel=4,
+        )
+    if any(x._is_view() and requires_grad(x) for x in dirty) and len(outputs) > 1:
+        raise RuntimeError(
+            "If your Function modifies inplace an input that is a view of another Tensor, your "
+            "Function cannot return more than one Tensor. Either .clone() the input, or make two "
+            "Functions of it: one that writes, and one that does the rest"
+        )

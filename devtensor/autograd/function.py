@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from devtensor.autograd.context import FORTH, FunctionCtx
-from devtensor.autograd.functionnode import FunctionNode
+from devtensor.autograd.context import FORTH, FunctionCtx, check_dirty
+from devtensor.autograd.functionnode import FunctionNode, keep, node_class
 from devtensor.autograd.mode import INFERENCE, current, line_at, users_place
 from devtensor.autograd.modes import no_grad
 from devtensor.autograd.node import tick
-from devtensor.autograd.saved import Packed
 from devtensor.autograd.view import View, edge_of, is_leaf, memory_of, requires_grad, viewed
 from devtensor.op import catalogue
 from devtensor.tensor import Tensor, wrap
@@ -23,10 +23,13 @@ class FunctionMeta(type):
     """Keeps `Function` classes apart from instances of them."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(
-            f"{cls.__name__} should not be instantiated. Methods on autograd functions are all "
-            f"static, so you should invoke them on the class itself: {cls.__name__}.apply(...)"
+        warnings.warn(
+            f"{cls} should not be instantiated. Methods on autograd functions are all static, so "
+            f"you should invoke them on the class itself: {cls.__name__}.apply(...)",
+            DeprecationWarning,
+            stacklevel=2,
         )
+        return super().__call__()
 
 
 class Function(FunctionCtx, metaclass=FunctionMeta):
@@ -58,6 +61,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     """
 
     generate_vmap_rule = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            f"new-style autograd function with static forward method: {type(self).__name__}"
+            ".apply(...)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -151,7 +161,11 @@ def apply(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             "Some elements marked as dirty during the forward method were not returned as output. "
             f"The inputs that are modified inplace must all be outputs of the Function: {cls!r}"
         )
-    node = FunctionNode(f"{cls.__name__}Backward", way_back(cls), ctx, edges)
+    if ctx.dirty:
+        check_dirty(ctx.dirty, args, outputs)
+    label = f"{cls.__name__}Backward"
+    node = node_class(label)(label, way_back(cls), ctx, edges)
+    node.takes = [isinstance(x, Tensor) for x in args]
     ctx.node = weakref.ref(node)
     outs = [finished(node, ctx, x, number, args, wanted, mode) for number, x in enumerate(outputs)]
     tensors = [x for x in outs if isinstance(x, Tensor)]
@@ -207,6 +221,11 @@ def _given(output: Any) -> Callable[..., Any]:
 
 def way_back(cls: Any) -> Callable[..., Any]:
     """The rule of a Function's node: its `backward`, and for the forward mode its `jvp`."""
+    if Function.backward not in (cls.backward, cls.vjp):
+        raise RuntimeError(
+            "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+            f"should only implement one of them: {cls.__name__}"
+        )
     backward: Callable[..., Any] = (
         cls.backward if cls.backward is not Function.backward else cls.vjp
     )
@@ -232,7 +251,7 @@ class Transposed(Function):
     @staticmethod
     def forward(ctx: Any, jvp: Any, source: FunctionNode, *gs: Any) -> tuple[Any, ...]:
         ctx.set_materialize_grads(False)
-        ctx.jvp, ctx.source = jvp, source
+        ctx.jvp, ctx.source, ctx.asked = jvp, source, [g is not None for g in gs]
         zeros = catalogue["zeros"].function
         return tuple([
             zeros(kind[0], dtype=kind[1], device=kind[2])
@@ -275,6 +294,7 @@ class Transposed(Function):
                     f"while the given forward gradient is of size {list(t.shape)}: the jvp of "
                     f"{ctx.source.label} returned it for output {number}"
                 )
+        found = [t if asked else None for t, asked in zip(found, ctx.asked, strict=True)]
         return None, None, *found, *[None] * len(ctx.source.links)
 
 
@@ -326,7 +346,7 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...], ma
 
         if requires_grad(x) and is_leaf(x):
             raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation: "
+                "a leaf Variable that requires grad has been used in an in-place operation: "
                 f"{node.label} marked it dirty"
             )
         memory = memory_of(x)
@@ -337,32 +357,6 @@ def put_in(node: FunctionNode, x: Tensor, number: int, args: tuple[Any, ...], ma
     x._node = place
     if x._alias.__class__ is View:
         x._alias.made = made
-
-
-def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode: Any) -> None:
-    """Hold what `forward` saved."""
-    node.saved = []
-    node.split = len(ctx.to_save)
-    for x in (*ctx.to_save, *(ctx.for_jvp or ())):
-        if x is None:
-            node.saved.append(None)
-            continue
-        if x.is_inference():
-            raise RuntimeError(
-                "Inference tensors cannot be saved for backward. Please make a clone to use it in "
-                f"autograd instead: {node.label} saves one of shape {list(x.shape)}"
-            )
-        output = next((i for i, o in enumerate(outputs) if o is x), None)
-        if isinstance(mode.hooks, tuple):
-            edge = edge_of(x) if output is None else None
-            node.saved.append((Packed(x, mode.hooks, None), output, edge, 0))
-            continue
-        memory = memory_of(x)
-        held = wrap(x._array, x._device) if output is not None else x
-        node.saved.append((held, output, memory, tick()))
-    ctx.to_save = ()
-    if ctx.for_jvp is not None:
-        ctx.for_jvp = ()
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -381,13 +375,13 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
             return outputs
         single = not isinstance(outputs, tuple)
         results: Sequence[Any] = (outputs,) if single else outputs
-        guarded = tuple([_Once.apply(x, *args) if isinstance(x, Tensor) else x for x in results])
+        guarded = tuple([Error.apply(x, *args) if isinstance(x, Tensor) else x for x in results])
         return guarded[0] if single else guarded
 
     return wrapper
 
 
-class _Once(Function):
+class Error(Function):
     @staticmethod
     def forward(ctx: Any, x: Any, *args: Any) -> Any:
         return x.detach().clone()

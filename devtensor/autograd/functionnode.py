@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from devtensor.autograd.node import FREED, Node, Part, tick
 from devtensor.autograd.saved import Packed, changed, type_of
 from devtensor.autograd.step import anomalous, hooked, look_for_nan, on
-from devtensor.autograd.view import Owner, edge_of
+from devtensor.autograd.view import Owner, edge_of, memory_of
 from devtensor.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class FunctionNode(Node):
         "outputs",
         "saved",
         "split",
+        "takes",
     )
     outputs: list[tuple[int, ...]]
 
@@ -35,14 +37,23 @@ class FunctionNode(Node):
         self.label, self.backward, self.context, self.links = label, backward, context, links
         self.extra = None
         self.saved: list[Any] | None = []
+        self.takes = [True] * len(links)  # whether each argument was a tensor
         self.split = 0  # what was saved for `jvp` alone stands behind
         self.clock = tick()
 
     def name(self) -> str:
         return self.label
 
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.label} object at {hex(id(self))}>"
+
     def edges(self) -> tuple[Any, ...]:
         return tuple(self.links)
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        pairs = zip(super().next_functions, self.takes, strict=True)
+        return tuple([pair for pair, taken in pairs if taken])
 
     def edge(self, index: int) -> Any:
         return Part(self, index, self.outputs[index]) if self.count > 1 else self
@@ -137,6 +148,11 @@ class FunctionNode(Node):
             )
         passed: list[tuple[Any, Any]] = []
         for place, (edge, result) in enumerate(zip(self.links, results, strict=True)):
+            if result is not None and not self.takes[place]:
+                raise RuntimeError(
+                    f"function {self.label} returned a gradient different than None at position "
+                    f"{place + 1}, but the corresponding forward input was not a Variable"
+                )
             if edge is None or result is None:
                 passed.append((edge, None))
                 continue
@@ -168,3 +184,35 @@ class FunctionNode(Node):
                     f"{list(shape)} but expected shape compatible with {list(wanted)}"
                 )
         return result
+
+
+@functools.lru_cache(None)
+def node_class(label: str) -> Any:
+    """The class of the nodes of a Function, which has their name."""
+    return type(label, (FunctionNode,), {"__slots__": ()})
+
+
+def keep(node: FunctionNode, ctx: Any, outputs: list[Any], outs: list[Any], mode: Any) -> None:
+    """Hold what `forward` saved."""
+    node.saved = []
+    node.split = len(ctx.to_save)
+    for x in (*ctx.to_save, *(ctx.for_jvp or ())):
+        if x is None:
+            node.saved.append(None)
+            continue
+        if x.is_inference():
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please make a clone to use it in "
+                f"autograd instead: {node.label} saves one of shape {list(x.shape)}"
+            )
+        output = next((i for i, o in enumerate(outputs) if o is x), None)
+        if isinstance(mode.hooks, tuple):
+            edge = edge_of(x) if output is None else None
+            node.saved.append((Packed(x, mode.hooks, None), output, edge, 0))
+            continue
+        memory = memory_of(x)
+        held = wrap(x._array, x._device) if output is not None else x
+        node.saved.append((held, output, memory, tick()))
+    ctx.to_save = ()
+    if ctx.for_jvp is not None:
+        ctx.for_jvp = ()

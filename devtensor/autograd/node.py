@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from threading import Lock
 from typing import Any, NamedTuple
@@ -73,10 +74,14 @@ class Node:
         """For each input the node or output that its gradient goes to, or None."""
         raise NotImplementedError
 
+    def edges_in_turn(self) -> tuple[Any, ...]:
+        """The edges in the order in which leaves at their ends are due."""
+        return self.edges()
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """For each input: the node its gradient goes to, and which of its outputs it was."""
-        return tuple([(None, 0) if e is None else (e.node, e.index) for e in self.edges()])
+        return tuple([(None, 0) if e is None else (shown(e.node), e.index) for e in self.edges()])
 
     def edge(self, index: int) -> Any:
         """The edge to one of the outputs."""
@@ -117,12 +122,18 @@ class Node:
         return self.clock
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{self.name().rpartition('::')[2]} object at {hex(id(self))}>"
+
+
+hooked_leaves = [False]
+"""Whether a leaf ever got hooks: only then a pass looks for such."""
 
 
 def extra_of(node: Node) -> Extra:
     """The rarely used part of a node, made if it is not there."""
     if node.extra is None:
+        if isinstance(node, Leaf):
+            hooked_leaves[0] = True
         with _lock:  # two threads must not make two
             if node.extra is None:
                 node.extra = Extra()
@@ -134,6 +145,7 @@ class GradientEdge(NamedTuple):
 
     node: Node
     output_nr: int
+    ownership_token: Any = None
 
 
 class Part:
@@ -227,6 +239,11 @@ class Call(Node):
         wanted = iter(self.links[: self.plan.edges])
         return tuple([next(wanted) if want else None for want in self.plan.wanted])
 
+    def edges_in_turn(self) -> tuple[Any, ...]:
+        edges = self.edges()
+        # In PyTorch the weight is turned by a step of its own, so that it is due after the others.
+        return (*edges[2:], *edges[:2]) if self.plan.op.name == "linear" else edges
+
     def edge(self, index: int) -> Any:
         shapes: Any = self.shape
         return self if self.plan.op.outputs is None else Part(self, index, shapes[index])
@@ -251,3 +268,40 @@ class Call(Node):
         names = [shown.get(save.name, save.name) for save in self.plan.saves if not save.part]
         yield from (f"_saved_{name}" for name in (*names, *self.params))
         yield from (f"_raw_saved_{name}" for name in names)
+
+
+def mark_needed(roots: Sequence[Node], targets: set[Node]) -> dict[Node, bool]:
+    """Which nodes lead to the targets: True to be walked, False only to be reached."""
+    needed: dict[Node, bool] = {}
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
+    leads: set[Node] = set()
+    while stack:
+        node, done = stack.pop()
+        children = [e.node for e in node.edges() if e is not None]
+        if done:
+            through = any(child in leads for child in children)
+            if through or node in targets:
+                leads.add(node)
+                needed[node] = through
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend([(child, False) for child in children if child not in seen])
+    return needed
+
+
+@functools.cache
+def class_of(name: str) -> Any:
+    """A class of calls whose name is that of an operation's node."""
+    return type(name, (Call,), {"__slots__": ()})
+
+
+def shown(node: Any) -> Any:
+    """A node as programs look at it: its class has its name, as those that draw graphs show."""
+    if node.__class__ is Call:
+        node.__class__ = class_of(node.name())
+    return node
+
+
+Leaf.__name__ = Leaf.__qualname__ = "AccumulateGrad"

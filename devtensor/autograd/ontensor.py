@@ -8,7 +8,7 @@ from typing import Any
 
 from devtensor.autograd import passes
 from devtensor.autograd.mode import INFERENCE, current
-from devtensor.autograd.node import Leaf, Part, extra_of
+from devtensor.autograd.node import Leaf, Part, extra_of, shown
 from devtensor.autograd.view import Owner, View, edge_of, memory_of, requires_grad
 from devtensor.hooks import HookDict, RemovableHandle
 from devtensor.ops.convert import alias, detach
@@ -22,12 +22,12 @@ DETACH = (
 )
 
 
-def want_grad(tensor: Tensor, wanted: bool) -> None:
+def want_grad(tensor: Tensor, wanted: bool, more: str = "") -> None:
     """Set whether gradients are computed for a leaf."""
     if tensor.dtype.kind not in ("float", "complex"):
         if wanted:
             raise RuntimeError(
-                "only Tensors of floating point and complex dtype can require gradients, got "
+                f"only Tensors of floating point{more} dtype can require gradients, got "
                 f"{tensor.dtype!r}; convert it with .float() first"
             )
         return
@@ -54,9 +54,11 @@ class Graph:
 
     @requires_grad.setter
     def requires_grad(self: Any, wanted: bool) -> None:
+        if not isinstance(wanted, (bool, int)):
+            raise RuntimeError(f"requires_grad must be a bool, not {type(wanted).__name__}")
         if not self.is_leaf:
             raise RuntimeError(LEAVES + ("" if wanted else DETACH))
-        want_grad(self, bool(wanted))
+        want_grad(self, bool(wanted), " and complex")
 
     def requires_grad_(self: Any, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor (``torch.Tensor.requires_grad_``).
@@ -75,18 +77,16 @@ class Graph:
     @property
     def grad_fn(self: Any) -> Any:
         """The node that made it; None for a leaf."""
-        alias = self._alias
-        if alias.__class__ is View and alias.stale:
-            alias.replay(self)
-        node = self._node
-        if node is None or node is INFERENCE or isinstance(node, Leaf):
-            return None
-        return node.node
+        return None if self.is_leaf else shown(self._node.node)
 
     @property
     def is_leaf(self: Any) -> bool:
         """Whether no recorded operation made it."""
-        return self.grad_fn is None
+        alias = self._alias
+        if alias.__class__ is View and alias.stale:
+            alias.replay(self)
+        node = self._node
+        return node is None or node is INFERENCE or isinstance(node, Leaf)
 
     @property
     def output_nr(self: Any) -> int:
@@ -126,8 +126,8 @@ class Graph:
         if value.dtype is not self.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with "
-                f"dtype '{self.dtype.name}'. The gradient must match the tensor's dtype; convert "
-                "it with .to()."
+                f"grad_dtype '{self.dtype.name}'. The gradient must match the tensor's dtype; "
+                "convert it with .to()."
             )
         if value._device is not self._device:
             raise RuntimeError(
@@ -283,6 +283,7 @@ class Graph:
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
             )
+        extra_of(edge)
         rest = rest_of(self)
         if rest.post_hooks is None:
             rest.post_hooks = HookDict()

@@ -12,7 +12,7 @@ from devtensor.autograd.node import Leaf
 from devtensor.autograd.step import on
 from devtensor.autograd.view import memory_of
 from devtensor.coo import Coo
-from devtensor.hooks import called
+from devtensor.hooks import called, described
 from devtensor.op import catalogue
 from devtensor.tensor import rest_of, wrap
 
@@ -69,7 +69,12 @@ def settle(leaf: Leaf, g: Any, owned: bool, create_graph: bool) -> None:
                 memory_of(old).written("the accumulation of gradients")
     if rest.post_hooks:
         for hook in list(rest.post_hooks.values()):
-            called(hook, leaf, tensor)
+            result = called(hook, leaf, tensor)
+            if result is not None:
+                raise TypeError(
+                    f"expected Variable, but hook returned '{type(result).__name__}': such a hook "
+                    f"must return None: {described(hook, leaf)}"
+                )
 
 
 def scattered(old: Any, g: Any, device: Any) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import linecache
 import math
+import warnings
 from typing import Any
 
 from devtensor.autograd.node import Call
 from devtensor.autograd.saved import open_arrays, open_tensors
 from devtensor.autograd.tensorspace import TENSORS
 from devtensor.coo import Coo
-from devtensor.hooks import called, described
+from devtensor.hooks import called, called_by, described
 from devtensor.space import natives, space_of
 from devtensor.tensor import Tensor
 
@@ -65,8 +68,8 @@ def hooked(node: Any, walk: Any, results: Any, g: Any) -> Any:
             changed = changed if isinstance(changed, tuple) else (changed,)
             if len(changed) != len(inputs):
                 raise RuntimeError(
-                    f"hook has returned an incorrect number of values (got {len(changed)}, "
-                    f"but expected {len(inputs)}): {described(hook, node)}"
+                    f"hook '{called_by(hook)}' has returned an incorrect number of values (got "
+                    f"{len(changed)}, but expected {len(inputs)}): {described(hook, node)}"
                 )
             results = tuple(
                 [
@@ -103,6 +106,25 @@ def look_for_nan(node: Any, results: Any) -> None:
                 f"Function '{node.name()}' returned nan values in its {number}th output."
                 + (f" Its forward ran at {line}." if line else "")
             )
+
+
+def tell_origin(node: Any) -> None:
+    """Warn of where the forward of a step ran that has failed, in anomaly mode."""
+    line = node.extra.line if node.extra is not None else ""
+    if line:
+        file, _, number = line.rpartition(":")
+        source = linecache.getline(file, int(number)).strip()
+        where = (
+            "Traceback of forward call that caused the error:\n"
+            f'  File "{file}", line {number}\n    {source}\n'
+        )
+    else:
+        where = (
+            "No forward pass information available. Enable detect anomaly during forward pass for "
+            "more information."
+        )
+    with contextlib.suppress(UserWarning):  # where warnings are errors, the failure is the one
+        warnings.warn(f"Error detected in {node.name()}. {where}", UserWarning, stacklevel=5)
 
 
 def on(device: Any) -> dict[str, Any]:

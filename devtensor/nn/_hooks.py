@@ -171,7 +171,7 @@ class BackwardHook:
             replaced = call(tuple(full))
             return tuple(replaced[i] for i in places)
 
-        passed = Gate.apply(spread, *(values[i] for i in places))
+        passed = BackwardHookFunction.apply(spread, *(values[i] for i in places))
         new = list(values)
         for i, tensor in zip(places, passed, strict=True):
             new[i] = tensor
@@ -184,6 +184,12 @@ class BackwardHook:
                 gradients = self._checked(result, len(gradients), "pre hook", "grad_output")
         self.grad_output = gradients
         if not self.inputs_watched:
+            warnings.warn(
+                "Full backward hook is firing when gradients are computed with respect to module "
+                "outputs since no inputs require gradients: grad_input is all None.",
+                UserWarning,
+                stacklevel=4,
+            )
             self._run((None,) * self.input_count)
         return gradients
 
@@ -213,7 +219,7 @@ class BackwardHook:
         return result
 
 
-class Gate(dt.autograd.Function):
+class BackwardHookFunction(dt.autograd.Function):
     """Gives its tensors on unchanged and shows their gradients to a function."""
 
     @staticmethod

@@ -34,6 +34,9 @@ class IncompatibleKeys(NamedTuple):
         )
 
 
+IncompatibleKeys.__name__ = "_IncompatibleKeys"
+
+
 class State(Tree):
     """A tree of modules whose tensors can be written to a dictionary and read from one."""
 
@@ -154,7 +157,9 @@ class State(Tree):
         metadata = getattr(state_dict, "_metadata", {})
 
         def load(module: State, entries: dict[str, Any], prefix: str) -> None:
-            local = {**metadata.get(prefix[:-1], {}), "assign_to_params_buffers": assign}
+            local = dict(metadata.get(prefix[:-1], {}))
+            if assign:
+                local["assign_to_params_buffers"] = True
             module._load_from_state_dict(entries, prefix, local, True, missing, unexpected, errors)
             for name, child in module._modules.items():
                 if child is not None:

@@ -246,16 +246,26 @@ class ModuleDict(Module):
 
     def update(self, modules: Any) -> None:
         """Add or replace modules from a mapping or from pairs."""
-        if not isinstance(modules, Iterable):
+        for name, module in pairs_of(modules, "ModuleDict", "ModuleDict"):
+            self[name] = module
+
+
+def pairs_of(given: Any, kind: str, called: str) -> Iterator[tuple[str, Any]]:
+    """The names and values with which a dictionary of a `kind` is updated."""
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"{called}.update should be called with an iterable of key/value pairs, but got "
+            f"{type(given).__name__}"
+        )
+    pairs: Iterable[Any] = given.items() if hasattr(given, "items") else given
+    for number, pair in enumerate(pairs):
+        if not hasattr(pair, "__len__"):
             raise TypeError(
-                "ModuleDict.update should be called with an iterable of key/value pairs, "
-                f"but got {type(modules).__name__}"
+                f"{kind} update sequence element #{number} should be Iterable; is"
+                f"{type(pair).__name__}"
             )
-        pairs = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
-        for number, pair in enumerate(pairs):
-            if len(pair) != 2:
-                raise ValueError(
-                    f"ModuleDict update sequence element #{number} has length {len(pair)}; "
-                    "2 is required"
-                )
-            self[pair[0]] = pair[1]
+        if len(pair) != 2:
+            raise ValueError(
+                f"{kind} update sequence element #{number} has length {len(pair)}; 2 is required"
+            )
+        yield pair[0], pair[1]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from devtensor.nn.container import pairs_of
 from devtensor.nn.module import Module
 from devtensor.nn.parameter import Parameter
 from devtensor.tensor import Tensor
@@ -113,8 +114,6 @@ class ParameterDict(Module):
         return key
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._keys:
-            raise KeyError(key)
         return getattr(self, self._attribute(key))
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -188,14 +187,7 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add or replace values from a mapping or from pairs."""
-        if not isinstance(parameters, Iterable):
-            raise TypeError(
-                "ParametersDict.update should be called with an iterable of key/value pairs, "
-                f"but got {type(parameters).__name__}"
-            )
-        mapping = isinstance(parameters, Mapping | ParameterDict)
-        pairs: Any = parameters.items() if mapping else parameters  # type: ignore[attr-defined]
-        for key, value in pairs:
+        for key, value in pairs_of(parameters, "ParameterDict", "ParametersDict"):
             self[key] = value
 
     def __or__(self, other: ParameterDict) -> ParameterDict:

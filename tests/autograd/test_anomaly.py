@@ -154,3 +154,24 @@ def test_second_derivatives(lib):
         y = leaf(lib, -1.0)
         with pytest.raises(RuntimeError, match="returned nan values"):
             lib.autograd.grad(y.log().sqrt().sum(), y, create_graph=True)
+
+
+@SIDES
+def test_where_a_failing_step_comes_from(lib):
+    class Failing(lib.autograd.Function):
+        forward = staticmethod(lambda ctx, x: x.clone())
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ValueError("on the way back")
+
+    x = leaf(lib, 1.0)
+    with lib.autograd.detect_anomaly():
+        out = Failing.apply(x)
+    for y, text in ((out, "Failing.apply"), (Failing.apply(x), "No forward pass information")):
+        with (
+            pytest.warns(UserWarning, match="(?s)Error detected in FailingBackward.*" + text),
+            pytest.raises(ValueError, match="on the way back"),
+            lib.autograd.detect_anomaly(),
+        ):
+            y.sum().backward()

@@ -612,9 +612,10 @@ def test_what_is_not_there(lib):
     y = NoBackward.apply(x)
     with pytest.raises(NotImplementedError, match="implement either the backward or vjp"):
         y.sum().backward()
-    if lib is dt:
-        with pytest.raises(RuntimeError, match="should not be instantiated"):
-            NoBackward()
+    with pytest.warns(DeprecationWarning, match="should not be instantiated"):
+        made = NoBackward()
+    with pytest.raises(RuntimeError, match="Legacy autograd function with non-static forward"):
+        made(x)
 
 
 @SIDES
@@ -1010,3 +1011,63 @@ def test_gradients_that_cannot_begin(lib):
         dual = forward.make_dual(lib.ones(2), lib.ones(2))
         with pytest.raises(RuntimeError, match="already has a forward gradient at the same level"):
             forward.make_dual(dual, lib.ones(2))
+
+
+@SIDES
+def test_the_node_and_its_arguments(lib):
+    class Scaled(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor, y):
+            ctx.save_for_backward(x)
+            return x * factor + y
+
+        @staticmethod
+        def backward(ctx, g):
+            with pytest.warns(DeprecationWarning, match="'saved_variables' is deprecated"):
+                assert ctx.saved_variables[0] is not None
+            return g * 3, g, g
+
+    x, y = leaf(lib, 1.0), lib.ones(1, dtype=lib.float64)
+    out = Scaled.apply(x, 3, y)
+    assert type(out.grad_fn).__name__ == out.grad_fn.name() == "ScaledBackward"
+    assert repr(out.grad_fn).startswith("<torch.autograd.function.ScaledBackward object at")
+    (first, _), second = out.grad_fn.next_functions
+    assert type(first).__name__ == "AccumulateGrad" and second == (None, 0)
+    assert type((x * 2).grad_fn).__name__ == "MulBackward0"
+    with pytest.raises(RuntimeError, match="different than None at position 2, but the correspo"):
+        out.sum().backward()
+
+
+@SIDES
+def test_marks_that_do_not_fit(lib):
+    def made(forward):
+        names = {"forward": staticmethod(forward), "backward": staticmethod(lambda ctx, *g: g[0])}
+        return type("Marked", (lib.autograd.Function,), names)
+
+    def other(ctx, x):
+        y = x * 2
+        ctx.mark_dirty(y)
+        return y
+
+    def written(ctx, x):
+        ctx.mark_dirty(x)
+        return x.add_(1), x * 2
+
+    x = leaf(lib, 1.0, 2.0)
+    with pytest.warns(UserWarning, match="received a tensor that was not an input"):
+        made(other).apply(x)
+    with pytest.raises(RuntimeError, match="modifies inplace an input that is a view of another"):
+        made(written).apply(x.clone()[:1])
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad has been used"):
+        made(lambda ctx, x: ctx.mark_dirty(x) or x.add_(1)).apply(x)
+
+
+@SIDES
+def test_one_way_back(lib):
+    class Both(lib.autograd.Function):
+        forward = staticmethod(lambda ctx, x: x * 2)
+        backward = staticmethod(lambda ctx, g: g)
+        vjp = staticmethod(lambda ctx, g: g)
+
+    with pytest.raises(RuntimeError, match="Implementing both 'backward' and 'vjp'"):
+        Both.apply(leaf(lib, 1.0)).sum().backward()

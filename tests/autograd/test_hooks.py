@@ -654,3 +654,30 @@ def test_hooks_of_a_tensor_see_one_gradient_until_one_gives_another(lib, recorde
     first, second, third, last = seen
     assert first is second is third and third.mark == 0
     assert last is not first and last.mark == "made" and found.tolist() == [6, 6, 6]
+
+
+@SIDES
+def test_hooks_of_leaves_run_in_their_turn(lib):
+    """Whoever steps and drops gradients after they are added up never holds all of them."""
+    layers = [lib.nn.Linear(2, 2), lib.nn.Linear(2, 2)]
+    seen = []
+    for number, layer in enumerate(layers):
+        for name, parameter in layer.named_parameters():
+            parameter.register_post_accumulate_grad_hook(
+                lambda p, name=name, number=number: seen.append((name, number))
+            )
+    x = leaf(lib, 1.0, 2.0).float()
+    middle = layers[0](x)
+    middle.register_hook(lambda g: seen.append("middle"))
+    (layers[1](middle).sum() + layers[1].weight.sum()).backward()
+    last = [("bias", 1), "middle", ("weight", 1)]
+    assert sorted(map(str, seen[:3])) == sorted(map(str, last))
+    assert seen[3:] == [("bias", 0), ("weight", 0)]
+
+
+@SIDES
+def test_a_hook_after_accumulation_returns_nothing(lib):
+    x = leaf(lib, 1.0)
+    x.register_post_accumulate_grad_hook(lambda p: 5)
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
+        x.sum().backward()
