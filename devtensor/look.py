@@ -123,11 +123,25 @@ class Look:
         return False
 
     def is_shared(self: Any) -> bool:
-        """Whether other processes see the memory: no."""
-        return False
+        """Whether other processes see the memory, as after `share_memory_`."""
+        from devtensor.multiprocessing.reductions import is_shared  # above tensors
+
+        return is_shared(self)
 
     def share_memory_(self: Any) -> Tensor:
-        """Return the tensor: its memory stays this process's own."""
+        """Move it to memory that it shares with processes to which it is given.
+
+        On other devices than the cpu it stays this process's own.
+
+        Raises
+        ------
+        RuntimeError
+            If it is a view.
+        """
+        if self._device.type == "cpu":
+            from devtensor.multiprocessing.reductions import share  # above tensors
+
+            share(self)
         return self
 
     def pin_memory(self: Any, device: Any = None) -> Tensor:

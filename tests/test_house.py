@@ -90,6 +90,7 @@ FLOORS = [
         "optim",
         "utils",
         "serialization",
+        "multiprocessing.reductions",
         "amp",
         "__config__",
         "_C",

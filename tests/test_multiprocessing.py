@@ -1,5 +1,7 @@
 """Processes by PyTorch's names."""
 
+import gc
+
 import pytest
 
 import devtensor as dt
@@ -10,6 +12,13 @@ pytestmark = pytest.mark.timeout(300)
 
 def doubled(queue, x):
     queue.put(x * 2)
+
+
+def steps(i, layer, queue):
+    with dt.no_grad():
+        layer.bias += i + 1
+        layer.weight[0, 1] = 7
+    queue.put((layer.bias.is_shared(), type(layer.bias).__name__, layer.bias.requires_grad))
 
 
 def rank(i, queue, base):
@@ -39,6 +48,32 @@ def test_spawn_numbers_its_processes():
     queue = mp.get_context("spawn").SimpleQueue()
     assert mp.spawn(rank, args=(queue, dt.tensor([1.0, 2.0])), nprocs=2) is None
     assert sorted(queue.get() for _ in range(2)) == [(0, [1.0, 2.0]), (1, [2.0, 3.0])]
+
+
+def test_processes_train_one_module():
+    layer = dt.nn.Linear(2, 2)
+    dt.nn.init.zeros_(layer.bias)
+    assert not layer.bias.is_shared() and layer.share_memory().bias.is_shared()
+    queue = mp.get_context("spawn").SimpleQueue()
+    mp.spawn(steps, args=(layer, queue), nprocs=2)
+    assert [queue.get() for _ in range(2)] == [(True, "Parameter", True)] * 2
+    assert layer.bias.tolist() == [3, 3] and layer.weight[0, 1] == 7
+    assert not layer.bias.clone().is_shared()
+
+
+def test_shared_memory_is_let_go_of():
+    from devtensor.multiprocessing import reductions
+
+    before = dict(reductions.OPEN)
+    x = dt.arange(6.0).view(2, 3).clone()
+    assert x.share_memory_() is x and x.share_memory_().tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert x[1].is_shared() and len(reductions.OPEN) == len(before) + 1
+    with pytest.raises(RuntimeError, match="a view cannot move to other memory alone"):
+        dt.ones(3)[1:].share_memory_()
+    assert dt.empty(0).share_memory_().is_shared()
+    del x
+    gc.collect()
+    assert reductions.OPEN == before
 
 
 def test_an_error_is_told_with_its_place():

@@ -1,7 +1,7 @@
-"""Processes of the standard library (``torch.multiprocessing``); tensors go by value.
+"""Processes of the standard library (``torch.multiprocessing``).
 
-PyTorch lets processes share a tensor's memory. Here each has its own, so what one writes the others
-do not see.
+Tensors go to them by value, and those of the cpu that were moved by `share_memory_`, as the parameters
+of a shared module, without a copy: what one process writes the others see.
 """
 
 from __future__ import annotations
