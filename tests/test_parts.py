@@ -12,7 +12,7 @@ import pytest
 import devtensor as dt
 import devtensor.nn.functional as F
 from devtensor.settings import usual_threads
-from devtensor_numpy.parts import BLAS, HELPERS, IDLE, MOST, Shared, each, even, parts
+from devtensor_numpy.parts import BLAS, BLOCK, HELPERS, IDLE, MOST, Shared, each, even, parts
 
 ENOUGH = 1 << 30
 
@@ -41,7 +41,7 @@ def test_parts_are_all_there_is(count, width):
     ends = [0, *[part.stop for part in found]]
     assert ends[-1] == count and [part.start for part in found] == ends[:-1]
     sizes = {part.stop - part.start for part in found[:-1]}
-    assert len(sizes) <= 1 and max(sizes, default=1) <= max(1, (1 << 15) // max(1, width))
+    assert len(sizes) <= 1 and max(sizes, default=1) <= max(1, BLOCK // max(1, width))
 
 
 def test_even_shares():

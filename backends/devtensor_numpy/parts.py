@@ -20,10 +20,10 @@ import numpy as np
 
 from devtensor.settings import follow_threads, get_num_threads
 
-BLOCK = 1 << 15  # Elements of a part; a few float32 arrays of it fit into the second cache.
-SHARE = 1 << 20  # Elements to a thread: with fewer, waiting for Python's lock costs more.
-SLOW, CHEAP = 2, 0
-"""Weights of elements: of which exponentials are taken, say; and that few simple steps pass."""
+BLOCK = 1 << 17  # Elements of a part: shorter calls have threads wait for Python's lock.
+SHARE = 1 << 20  # Steps to a thread: with fewer, waiting for Python's lock costs more.
+SLOW, SLOWEST = 4, 8
+"""Steps of an element whose exponential is taken, say; and of one that takes no wide registers."""
 MOST = 256  # Threads.
 
 
@@ -45,7 +45,7 @@ def by_parts(
     most: int = BLOCK,
     weight: int = 1,
 ) -> None:
-    """Call `work` with each of the `parts`, as `each` does; `weight` as `SLOW` says."""
+    """Call `work` with each of the `parts`, as `each` does; `weight` is in steps."""
     if count * width <= most:
         if count:
             work(slice(0, count))
@@ -66,7 +66,7 @@ def each(work: Callable[[Any], object], pieces: Sequence[Any], size: int) -> Non
     pieces : sequence
         As `parts` makes them.
     size : int
-        The elements of all of them, times their weight.
+        The elements of all of them, times the steps that each takes.
     """
     helpers = min(get_num_threads(), len(pieces), size // SHARE, MOST) - 1
     if helpers < 1:
@@ -178,12 +178,11 @@ STEPS = """
 absolute add bitwise_and bitwise_or bitwise_xor ceil divide equal fabs floor greater greater_equal
 invert isfinite isinf isnan left_shift less less_equal logical_and logical_not logical_or
 logical_xor maximum minimum multiply negative not_equal positive reciprocal right_shift rint sign
-signbit sqrt square subtract trunc
+signbit square subtract trunc
 """
 """Functions of NumPy's that take no longer than memory does."""
-WIDE = "cos exp exp2 log log2 sin tanh"
+WIDE = "cos exp exp2 log log2 sin sqrt tanh"
 """Those that use wide registers; all others go from element to element."""
-SLOWEST = 8  # Their weight.
 LONG = 1 << 18  # Elements of a part for those that memory keeps waiting; eight parts are worth it.
 
 

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from . import special_tables as table
+from .parts import BLOCK, by_parts
 
 Array = np.ndarray[Any, Any]
-BLOCK = 1 << 13  # Elements; the intermediate results of a block stay in the second cache.
+LEAST = 1 << 15  # Elements of a part; there are many intermediate results.
+STEPS = 16  # Of the shortest formula here.
 FEW = 64  # Up to so many elements Python's own functions are quicker.
 MANY = 1 << 22  # After so many elements in all it had paid to import SciPy, which takes long.
 
@@ -76,9 +78,12 @@ def evaluate(
             function: Any = getattr(library, scipy)
             return np.asarray(function(x if plain else x.astype(np.float64)), dtype)
         flat, out = x.reshape(-1), np.empty(x.size, dtype)
-        for start in range(0, x.size, BLOCK):
-            some = slice(start, start + BLOCK)
-            out[some] = formula(flat[some].astype(work))
+
+        def fill(part: slice) -> None:
+            with np.errstate(all="ignore"):
+                out[part] = formula(flat[part].astype(work))
+
+        by_parts(fill, x.size, most=min(BLOCK, max(LEAST, x.size // 8)), weight=STEPS)
     return out.reshape(x.shape)
 
 

@@ -12,13 +12,14 @@ import numpy as np
 from devtensor.ops import activation as common
 
 from ..choice import BITS
-from ..parts import BLOCK, SLOW, by_parts
+from ..parts import BLOCK, SLOW, SLOWEST, by_parts
 from ..quick import ones
 from .linalg import FLOATS, Array, is_half
 from .powers import NEAR, powers, within
 
-ROW = 1 << 13
+ROW, ZEROS = 1 << 13, 1 << 15
 ROOT = math.sqrt(2 / math.pi)
+RATIO = 24  # Steps of a ratio of polynomials.
 
 
 @lru_cache(64)
@@ -34,8 +35,8 @@ def relu(xp: Any, input: Array, /) -> Array:
     size, dtype = input.size, input.dtype
     if not input.flags.c_contiguous or size < 64:
         return np.maximum(input, 0)
-    if size <= BLOCK:
-        return np.maximum(input.reshape(-1), zeros(BLOCK, dtype)[:size]).reshape(input.shape)
+    if size <= ZEROS:
+        return np.maximum(input.reshape(-1), zeros(ZEROS, dtype)[:size]).reshape(input.shape)
     flat, out, whole = input.reshape(-1), np.empty(input.shape, dtype), size - size % ROW
     written, zero = out.reshape(-1), zeros(ROW, dtype)
     np.maximum(flat[:whole].reshape(-1, ROW), zero, out=written[:whole].reshape(-1, ROW))
@@ -101,7 +102,7 @@ def sigmoid(xp: Any, input: Array, /) -> Array:
     """`sigmoid` in blocks; by the exponential, as small results must keep their digits."""
     if input.dtype.kind != "f":
         return common.sigmoid.kernel(xp, input)
-    return in_blocks(sigmoid_block, 0, input)
+    return in_blocks(sigmoid_block, 0, input, weight=SLOWEST)
 
 
 def silu_block(out: Array, x: Array) -> None:
@@ -113,7 +114,7 @@ def silu_block(out: Array, x: Array) -> None:
 
 def silu(xp: Any, input: Array, /) -> Array:
     """`silu` in blocks."""
-    return in_blocks(silu_block, 0, input)
+    return in_blocks(silu_block, 0, input, weight=SLOWEST)
 
 
 def silu_slope_block(out: Array, g: Array, x: Array, other: Array) -> None:
@@ -128,7 +129,7 @@ def silu_slope_block(out: Array, g: Array, x: Array, other: Array) -> None:
 
 def silu_slope(xp: Any, input: Array, x: Array, /) -> Array:
     """`silu_slope` in blocks."""
-    return in_blocks(silu_slope_block, 1, *matching(input, x))
+    return in_blocks(silu_slope_block, 1, *matching(input, x), weight=SLOWEST)
 
 
 class Odd:
@@ -216,10 +217,10 @@ def gelu_tanh_block(out: Array, x: Array) -> None:
 def gelu(xp: Any, input: Array, /, *, approximate: str = "none") -> Array:
     """`gelu` in blocks; of float32 (and less) by a ratio of polynomials."""
     if approximate == "tanh":
-        return in_blocks(gelu_tanh_block, 0, input)
+        return in_blocks(gelu_tanh_block, 0, input, weight=SLOWEST)
     if approximate != "none" or not single(input):
         return common.gelu.kernel(xp, input, approximate=approximate)
-    return in_blocks(gelu_block, 3, input)
+    return in_blocks(gelu_block, 3, input, weight=RATIO)
 
 
 def gelu_tanh_slope_block(out: Array, g: Array, x: Array, other: Array, square: Array) -> None:
@@ -242,10 +243,10 @@ def gelu_tanh_slope_block(out: Array, g: Array, x: Array, other: Array, square: 
 def gelu_slope(xp: Any, input: Array, x: Array, /, approximate: str) -> Array:
     """`gelu_slope` in blocks."""
     if approximate == "tanh":
-        return in_blocks(gelu_tanh_slope_block, 2, *matching(input, x))
+        return in_blocks(gelu_tanh_slope_block, 2, *matching(input, x), weight=SLOWEST)
     if not single(x):
         return common.gelu_slope.kernel(xp, input, x, approximate)
-    return in_blocks(gelu_slope_block, 3, *matching(input, x))
+    return in_blocks(gelu_slope_block, 3, *matching(input, x), weight=RATIO)
 
 
 def leaky_relu(xp: Any, input: Array, /, negative_slope: float = 0.01) -> Array:

@@ -13,9 +13,8 @@ from devtensor.ops import loss
 
 from ..choice import BITS
 from ..near import exp_less_one, log_of_one_and
-from ..parts import CHEAP
 from .activation import in_blocks, matching
-from .linalg import Array
+from .linalg import Array, is_half
 from .sums import number
 
 FEW = 1 << 8  # Elements up to which the common kernels, of fewer calls, take less time.
@@ -126,7 +125,7 @@ def hardsigmoid_block(out: Array, x: Array) -> None:
 
 def hardsigmoid(xp: Any, input: Array, /) -> Array:
     """`hardsigmoid` in place."""
-    return in_blocks(hardsigmoid_block, 0, input, weight=CHEAP)
+    return in_blocks(hardsigmoid_block, 0, input)
 
 
 def hardswish_block(out: Array, x: Array) -> None:
@@ -136,7 +135,7 @@ def hardswish_block(out: Array, x: Array) -> None:
 
 def hardswish(xp: Any, input: Array, /) -> Array:
     """`hardswish` in place."""
-    return in_blocks(hardswish_block, 0, input, weight=CHEAP)
+    return in_blocks(hardswish_block, 0, input)
 
 
 def hardswish_slope_block(out: Array, g: Array, x: Array) -> None:
@@ -158,13 +157,14 @@ def hardswish_slope(xp: Any, input: Array, x: Array, /) -> Array:
     """`hardswish_slope` without jumps."""
     if input.dtype.kind != "f" or not x.ndim:
         return common.hardswish_slope.kernel(xp, input, x)
-    return in_blocks(hardswish_slope_block, 0, *matching(input, x), weight=CHEAP)
+    return in_blocks(hardswish_slope_block, 0, *matching(input, x))
 
 
-def huber(xp: Any, input: Array, target: Array, /, delta: float) -> Array:
+def huber(xp: Any, input: Array, target: Array, /, delta: float, smooth: bool = False) -> Array:
     """`huber` in place."""
-    if input.shape != target.shape or input.dtype != target.dtype or input.dtype.kind != "f":
-        return loss.huber.kernel(xp, input, target, delta)
+    alike = input.shape == target.shape and input.dtype == target.dtype
+    if not alike or input.dtype.kind != "f" or is_half(input.dtype):
+        return loss.huber.kernel(xp, input, target, delta, smooth)
 
     def block(out: Array, x: Array, y: Array, near: Array) -> None:
         np.subtract(x, y, out=out)
@@ -174,8 +174,10 @@ def huber(xp: Any, input: Array, target: Array, /, delta: float) -> Array:
         # near (size - near / 2)
         np.subtract(out, np.multiply(near, half), out=out)
         np.multiply(out, near, out=out)
+        if smooth and delta != 1:
+            np.divide(out, number(delta, out.dtype), out=out)
 
-    return in_blocks(block, 1, input, target, weight=CHEAP)
+    return in_blocks(block, 1, input, target)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {

@@ -181,7 +181,7 @@ def class_entropy(
         np.log(share(out, one), out=found)
         np.subtract(found, read, out=found)
 
-    by_parts(fill, count, classes, 2 * BLOCK, SLOW)
+    by_parts(fill, count, classes, weight=SLOW)
     if coefficient is None and reduction == "mean":
         return np.add.reduce(loss) / input.dtype.type(count), probabilities
     return reduce_classes(xp, loss, coefficient, reduction), probabilities

@@ -12,7 +12,7 @@ from ..quick import ones
 from .linalg import Array
 from .sums import by_blocks, column_sums, in_floats, number, reciprocal_root, row_products, row_sums
 
-CACHED = 1 << 16  # Elements of a part: three arrays of them fit into the second cache.
+CACHED = 1 << 17  # Elements of a part: with fewer, calls for rows cost more than caches save.
 MUCH = 1 << 15  # Elements from which on a pass over them costs more than a few calls for the rows.
 
 
