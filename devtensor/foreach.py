@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import devtensor as dt
+from devtensor.dtype import HALVES
+from devtensor.halves import rounded
 from devtensor.tensor import Tensor
 
 __all__: list[str] = []
@@ -44,11 +46,17 @@ def _weighted(name: str) -> Callable[..., Any]:
     return added
 
 
+def _times(input: Tensor, other: Any) -> Any:
+    """A product in place; PyTorch rounds the numbers of these lists to two bytes."""
+    return input.mul_(rounded(other, input.dtype) if input.dtype in HALVES else other)
+
+
 OWN: dict[str, Callable[..., Any]] = {
     "maximum": _bounded("maximum", "clamp_min"),
     "maximum_": _bounded("clamp_min_", "clamp_min_"),
     "minimum": _bounded("minimum", "clamp_max"),
     "minimum_": _bounded("clamp_max_", "clamp_max_"),
+    "mul_": _times,
     "norm": lambda input, ord=2, dtype=None: dt.linalg.vector_norm(input, ord, dtype=dtype),
     "pow": dt.pow,  # a number may have many exponents
     "powsum": lambda input, ord=2, dtype=None: input.abs().pow(ord).sum(dtype=dtype),

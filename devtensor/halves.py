@@ -102,11 +102,13 @@ def rounding(kernel: Function, op: Op, device: Device) -> Function:
     def call(*arrays: Any, **params: Any) -> Any:
         half, exact = None, False
         given = []
+        # Beside numbers of Python's a library rounds these, too.
+        types = halves if keeps and any([x.__class__ is float for x in arrays]) else wide
         for x in arrays[:count]:
             t = getattr(x, "dtype", None)
             if t in halves:
                 half = t
-                if t in wide:
+                if t in types:
                     x = astype(x, single)
             elif t is not None and (x.ndim or not keeps):
                 exact = exact or dtypes.of(t).kind in ("float", "complex")
@@ -155,6 +157,19 @@ def once(rule: Function, *types: dtypes.dtype) -> Function:
     return rule
 
 
+def apart(rule: Function, of_halves: Function) -> Function:
+    """A rule, and one with the same parameters in its place for numbers of two bytes."""
+    rule.of_halves = of_halves  # type: ignore[attr-defined]
+    return rule
+
+
+def changed(rule: Function, names: list[str]) -> tuple[Function, list[str]]:
+    """What a plan calls in the place of a rule for numbers of two bytes, with what."""
+    if hasattr(rule, "once"):
+        return in_single(rule), ["xp", *names]
+    return getattr(rule, "of_halves", rule), names
+
+
 def in_single(rule: Function) -> Function:
     """A rule on numbers of four bytes in the place of those of two."""
     types = rule.once  # type: ignore[attr-defined]
@@ -176,7 +191,7 @@ def half_plan(plan: Plan) -> Plan:
     op, wanted = plan.op, plan.wanted
     made: Plan | None = op.halves.get(wanted)
     if made is None:
-        made = Plan.make(op, wanted, in_single)
+        made = Plan.make(op, wanted, changed)
         assert made is not None
         made.pull, made.form = pulled(made.pull), half_plan
         made.back = None if made.back is None else delivered(made.back)

@@ -25,6 +25,12 @@ def logit_entropy(inputs: Any, params: Params) -> Call:
     return Call("binary_cross_entropy_with_logits.default", args, {})
 
 
+def huber(inputs: Any, params: Params) -> Call:
+    """The smooth absolute error or Huber's, to each element."""
+    name = "smooth_l1_loss" if params["smooth"] else "huber_loss"
+    return Call(f"{name}.default", (*inputs, 0, params["delta"]), {})
+
+
 def class_likelihood(inputs: Any, params: Params) -> Call | None:
     """The likelihood of classes, which comes with the sum of the weights there."""
     given, target, weight = inputs
@@ -138,7 +144,7 @@ LAYERS: dict[str, Callable[[Any, Params], Call | None]] = {
     "squared_error": squared_error,
     "logit_entropy": logit_entropy,
     "class_likelihood": class_likelihood,
-    "huber": lambda inputs, params: Call("huber_loss.default", (*inputs, 0, params["delta"]), {}),
+    "huber": huber,
     "native_layer_norm": layer_norm,
     "native_group_norm": group_norm,
     "native_batch_norm": batch_norm,

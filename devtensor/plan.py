@@ -82,11 +82,10 @@ class Plan:
     wanted: tuple[bool, ...]
 
     @classmethod
-    def make(cls, op: Op, wanted: tuple[bool, ...], single: Function | None = None) -> Plan | None:
+    def make(cls, op: Op, wanted: tuple[bool, ...], changed: Function | None = None) -> Plan | None:
         """Compile the rules of `op` into one function for the gradients that are wanted.
 
-        What `single` makes of them is called with the namespace in the place of those that are
-        marked by `devtensor.halves.once`.
+        `changed` gives what is called in the place of a rule, and with what.
         """
         where = places(op, len(wanted))
         if "together" not in op.rules:
@@ -121,8 +120,8 @@ class Plan:
 
         def call(key: str, number: int) -> str:
             rule, names = op.rules[key], [argument(n, number) for n in op.rule_names[key]]
-            if single is not None and hasattr(rule, "once"):
-                rule, names = single(rule), ["xp", *names]
+            if changed is not None:
+                rule, names = changed(rule, names)
             scope[f"rule_{key}"] = rule
             return f"rule_{key}({', '.join(names)})"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devtensor.dtype import bfloat16, float64, of
 from devtensor.example import distinct, fixed, ints, unit
-from devtensor.halves import once
+from devtensor.halves import apart, once
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.elementwise import back_to, half, kind, masked, no_complex, tanh
@@ -361,13 +361,13 @@ def logsigmoid(xp, input, /):
     return xp.minimum(input, 0) - xp.log1p(xp.exp(-xp.abs(input)))
 
 
-def logsigmoid_rule(xp: Any, g: Any, input: Any) -> Any:
-    if not half(input):
-        return g * xp.sigmoid(-input)
-    return xp.logsigmoid_slope(g, input, xp.exp(-xp.abs(input)))
-
-
-derivative(logsigmoid, input=logsigmoid_rule)
+derivative(
+    logsigmoid,
+    input=apart(
+        lambda xp, g, input: g * xp.sigmoid(-input),
+        lambda xp, g, input: xp.logsigmoid_slope(g, input, xp.exp(-xp.abs(input))),
+    ),
+)
 
 
 @op(
@@ -651,7 +651,14 @@ def glu(input: Any, dim: int = -1) -> Any:
     return gated(*input.chunk(2, dim))
 
 
-@op(elementwise=True, public=False, node="GluBackward0", oracle=None, examples=[((2, 3), (2, 3))])
+@op(
+    elementwise=True,
+    promotes="float",
+    public=False,
+    node="GluBackward0",
+    oracle=None,
+    examples=[((2, 3), (2, 3))],
+)
 def gated(xp, input, control, /):
     """`input` times the `sigmoid` of `control`."""
     return input * xp.sigmoid(control)

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from devtensor.dtype import int64, uint8
+from devtensor.dtype import bfloat16, int64, of, uint8
 from devtensor.example import fixed, ints, positive, unit
+from devtensor.halves import apart, rounded
 from devtensor.op import composite, derivative, op
 from devtensor.ops.activation import logsigmoid
 from devtensor.ops.arguments import anywhere
 from devtensor.ops.create import ones_like, zeros_like
-from devtensor.ops.elementwise import half
+from devtensor.ops.elementwise import half, widened
 from devtensor.ops.linalg import kind_of, require_batches
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def mse_loss(
 
 
 @op(
+    rounds="steps",
     public=False,
     accepts=("float", "complex"),
     node="MseLossBackward0",
@@ -167,12 +169,18 @@ def squared_error(xp, input, target, /, reduction="mean"):
     return reduce_array(xp, difference * difference, reduction)
 
 
-def squared_error_rule(g, input, target, input_shape, reduction, needs):
+def squared_error_rule(xp, g, input, target, input_shape, reduction, needs):
     slope = (input - target) * (2 * share(g, input_shape, reduction))
     return slope if needs[0] else None, -slope if needs[1] else None
 
 
-derivative(squared_error, together=squared_error_rule)
+def half_squared_error_rule(xp, g, input, target, input_shape, reduction, needs):
+    part = rounded(share(2.0, input_shape, reduction), of(input.dtype))
+    slope = xp.mul(input - target, part) * g
+    return slope if needs[0] else None, -slope if needs[1] else None
+
+
+derivative(squared_error, together=apart(squared_error_rule, half_squared_error_rule))
 
 
 @composite(
@@ -266,8 +274,7 @@ def smooth_l1_loss(
         input, target = broadcast(input, target)
     if beta == 0:
         return reduced((input - target).abs(), reduction)
-    loss = huber(input, target, float(beta))
-    return reduced(loss if beta == 1 else loss / beta, reduction)
+    return reduced(huber(input, target, float(beta), True), reduction)
 
 
 @composite(
@@ -320,6 +327,7 @@ def huber_loss(
 
 
 @op(
+    rounds="steps",
     public=False,
     accepts=("float",),
     node="HuberLossBackward0",
@@ -328,19 +336,50 @@ def huber_loss(
         *args, delta=delta, reduction="none"
     ),
 )
-def huber(xp, input, target, /, delta):
-    """Huber's function of the differences of tensors of one shape."""
+def huber(xp, input, target, /, delta, smooth=False):
+    """Huber's function of the differences of tensors of one shape, `smooth` over `delta`."""
+    if half(input):
+        return half_huber(xp, input, target, delta, smooth)
     size = xp.abs(input - target)
     near = xp.minimum(size, delta)
-    return near * (size - 0.5 * near)
+    loss = near * (size - 0.5 * near)
+    return loss / delta if smooth and delta != 1 else loss
 
 
-def huber_rule(xp, g, input, target, delta, needs):
+def half_huber(xp, input, target, delta, smooth):
+    """`huber` of numbers of two bytes, rounded where PyTorch does: once or at every step."""
+    dtype, short = input.dtype, of(input.dtype)
+    if smooth == (short is bfloat16):
+        input, target = widened(xp, input, target)
+    else:
+        delta = rounded(delta, short)
+    size = xp.abs(input - target)
+    if smooth:
+        loss = xp.where(size < delta, 0.5 * size * size / delta, size - 0.5 * delta)
+    else:
+        loss = xp.where(
+            size <= delta, 0.5 * size * size, delta * xp.sub(size, rounded(0.5 * delta, short))
+        )
+    return xp.astype(loss, dtype)
+
+
+def huber_rule(xp, g, input, target, delta, smooth, needs):
     slope = g * xp.clip(input - target, -delta, delta)
+    slope = slope / delta if smooth and delta != 1 else slope
     return slope if needs[0] else None, -slope if needs[1] else None
 
 
-derivative(huber, together=huber_rule)
+def half_huber_rule(xp, g, input, target, delta, smooth, needs):
+    if smooth:
+        return huber_rule(xp, *widened(xp, g, input, target), delta, smooth, needs)
+    delta, away = rounded(delta, of(input.dtype)), input - target
+    ends = xp.mul(g, delta)
+    ends = xp.where(away < 0, -ends, ends)
+    slope = xp.where(xp.abs(away) >= delta, ends, away * g)
+    return slope if needs[0] else None, -slope if needs[1] else None
+
+
+derivative(huber, together=apart(huber_rule, half_huber_rule))
 
 
 # ---- classes ----
@@ -644,14 +683,12 @@ def cross_entropy(
     if label_smoothing > 0:
         logarithms = input.log_softmax(dim)
         return smoothed(logarithms, target, weight, ignore_index, reduction, label_smoothing, dim)
-    return class_entropy(
-        input,
-        target.reshape(()) if dim == 0 else target,
-        weight,
-        dim=dim,
-        reduction=reduction,
-        ignore_index=ignore_index,
-    )[0]
+    target = target.reshape(()) if dim == 0 else target
+    how: dict[str, Any] = {"dim": dim, "reduction": reduction, "ignore_index": ignore_index}
+    if half(input):  # PyTorch rounds in between
+        likelihood: Tensor = class_likelihood(input.log_softmax(dim), target, weight, **how)
+        return likelihood
+    return class_entropy(input, target, weight, **how)[0]
 
 
 def of_no_classes(
@@ -971,6 +1008,7 @@ def binary_cross_entropy_with_logits(
 
 
 @op(
+    rounds="steps",
     public=False,
     accepts=("float",),
     node="BinaryCrossEntropyWithLogitsBackward0",
@@ -985,6 +1023,8 @@ def binary_cross_entropy_with_logits(
 )
 def logit_entropy(xp, input, target, /, reduction="mean"):
     """Cross entropy of scores of yes, reduced."""
+    if half(input):
+        return reduce_array(xp, (1 - target) * input - xp.logsigmoid(input), reduction)
     log_sigmoid = xp.minimum(input, xp.zeros_like(input)) - xp.log1p(xp.exp(-xp.abs(input)))
     return reduce_array(xp, (1 - target) * input - log_sigmoid, reduction)
 
@@ -995,7 +1035,13 @@ def logit_entropy_rule(xp, g, input, target, input_shape, reduction, needs):
     return slope, -input * part if needs[1] else None
 
 
-derivative(logit_entropy, together=logit_entropy_rule)
+def half_logit_entropy_rule(xp, g, input, target, input_shape, reduction, needs):
+    part = share(1, input_shape, reduction)
+    slope = xp.mul((xp.sigmoid(input) - target) * g, part) if needs[0] else None
+    return slope, xp.mul(-input * g, part) if needs[1] else None
+
+
+derivative(logit_entropy, together=apart(logit_entropy_rule, half_logit_entropy_rule))
 
 
 @composite(

@@ -8,11 +8,12 @@ of the way back, the operation `norm_slopes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from devtensor.dtype import float32, of
 from devtensor.example import positive
+from devtensor.halves import apart
 from devtensor.limits import finfo
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import written_by
@@ -33,16 +34,38 @@ def widened(xp: Any, x: Any) -> Any:
 
 
 def standardized(
-    xp: Any, x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: float
+    xp: Any, x: Any, weight: Any, bias: Any, over: tuple[int, ...], eps: float, short: bool = False
 ) -> tuple[Any, Any, Any, Any]:
-    """`x` normalized, and the mean, the reciprocal deviation and the variance used for it."""
+    """`x` normalized, and the mean, the reciprocal deviation and the variance used for it.
+
+    With `short` mean and reciprocal deviation are rounded to two bytes if all is of such numbers.
+    """
     dtype, x = x.dtype, widened(xp, x)
     each = 1 / max(1, math.prod([x.shape[d] for d in over]))
     mean = xp.sum(x, axis=over, keepdims=True) * each
     away = x - mean
     var = xp.sum(away * away, axis=over, keepdims=True) * each
     rstd = 1 / xp.sqrt(var + eps)
+    if short and x.dtype != dtype and (weight is None or half(weight)):
+        mean, rstd = shortened(xp, mean, dtype), shortened(xp, rstd, dtype)
+        away = x - mean
     return affine(xp, away * rstd, weight, bias, dtype), mean, rstd, var
+
+
+def shortened(xp: Any, x: Any, dtype: Any) -> Any:
+    """`x` rounded to another type, in its own."""
+    return xp.astype(xp.astype(x, dtype), x.dtype)
+
+
+def of_short_statistics(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule for numbers of two bytes: what PyTorch saves is rounded unless the factor is not."""
+
+    def call(xp: Any, gs: Any, input: Any, weight: Any, mean: Any, rstd: Any, *more: Any) -> Any:
+        if half(input) and (weight is None or half(weight)):
+            mean, rstd = [shortened(xp, x, input.dtype) for x in (mean, rstd)]
+        return rule(xp, gs, input, weight, mean, rstd, *more)
+
+    return call
 
 
 def affine(xp: Any, x: Any, weight: Any, bias: Any, dtype: Any) -> Any:
@@ -284,7 +307,7 @@ def layer_norm_rule(xp, gs, input, weight, mean, rstd, bias_shape, bias_dtype, d
     return slopes(xp, gs, input, rstd, mean, weight, (1,), needs, layout, factor, bias)
 
 
-derivative(native_layer_norm, together=layer_norm_rule)
+derivative(native_layer_norm, together=apart(layer_norm_rule, of_short_statistics(layer_norm_rule)))
 
 
 @op(
@@ -490,7 +513,7 @@ def group_norm_rule(xp, gs, input, weight, mean, rstd, bias_shape, bias_dtype, g
     return slopes(xp, gs, input, rstd, mean, weight, (2, 3), needs, layout, factor, bias)
 
 
-derivative(native_group_norm, together=group_norm_rule)
+derivative(native_group_norm, together=apart(group_norm_rule, of_short_statistics(group_norm_rule)))
 
 
 @composite(
@@ -589,7 +612,7 @@ def native_batch_norm(xp, input, weight=None, bias=None, /, eps=1e-5):
     factor = (1, layout[1], 1)
     weight, bias = shaped(xp, weight, factor), shaped(xp, bias, factor)
     out, *statistics = standardized(
-        xp, xp.reshape(input, layout), weight, bias, over=(0, 2), eps=eps
+        xp, xp.reshape(input, layout), weight, bias, over=(0, 2), eps=eps, short=True
     )
     return xp.reshape(out, input.shape), *statistics
 
@@ -604,7 +627,7 @@ def batch_norm_rule(xp, gs, input, weight, mean, rstd, bias_shape, bias_dtype, n
     return slopes(xp, gs, input, rstd, mean, weight, (0, 2), needs, layout, factor, bias)
 
 
-derivative(native_batch_norm, together=batch_norm_rule)
+derivative(native_batch_norm, together=apart(batch_norm_rule, of_short_statistics(batch_norm_rule)))
 
 
 @op(

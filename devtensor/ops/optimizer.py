@@ -8,12 +8,15 @@ kept by the host: `step` says how many steps were made before this one.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from devtensor.dtype import of
 from devtensor.example import fixed, positive
+from devtensor.halves import rounded
 from devtensor.op import op
 from devtensor.ops.elementwise import half, kind
 
@@ -21,6 +24,35 @@ PAIR = ((2, 3), (2, 3))
 SQUARES = ((2, 3), (2, 3), (2, 3), positive(2, 3))
 SMALL = fixed([[0.1, 0.2, 0.3], [-0.1, -0.2, 0.0]])
 SECOND = fixed(1.0)
+
+
+def in_steps(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """`formula`, which is for float32 and float64, for other types, too.
+
+    Behind `xp` it takes `fit`, which rounds what PyTorch rounds to two bytes: the result of each of
+    its operations, and numbers that are added or multiply what is added. The numbers are calculated
+    in float32, and nothing else is rounded. The real and the imaginary parts of complex numbers are
+    stepped each for itself.
+    """
+
+    @wraps(formula)
+    def typed(xp, *args, **options):
+        given, fit = args[0], as_it_is
+        if kind(given) == "complex":
+            into, back = xp.view_as_real, xp.view_as_complex
+        elif half(given):
+            into, back = [partial(cast, xp, t) for t in (xp.float32, given.dtype)]
+            fit = partial(fitted, xp, given.dtype)
+        else:
+            return formula(xp, fit, *args, **options)
+        new = formula(xp, fit, *[into(x) if is_like(x, given) else x for x in args], **options)
+        old = (given, *args[2 : len(new) + 1])
+        return tuple([back(y) if is_like(x, given) else y for x, y in zip(old, new, strict=True)])
+
+    signature = inspect.signature(formula)
+    listed = [p for p in signature.parameters.values() if p.name != "fit"]
+    typed.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+    return typed
 
 
 def for_any_type(formula: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,19 +63,22 @@ def for_any_type(formula: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(formula)
-    def typed(xp, *args, **options):
-        given = args[0]
-        if kind(given) == "complex":
-            into, back = xp.view_as_real, xp.view_as_complex
-        elif half(given):
-            into, back = [partial(cast, xp, t) for t in (xp.float32, given.dtype)]
-        else:
-            return formula(xp, *args, **options)
-        new = formula(xp, *[into(x) if is_like(x, given) else x for x in args], **options)
-        old = (given, *args[2 : len(new) + 1])
-        return tuple([back(y) if is_like(x, given) else y for x, y in zip(old, new, strict=True)])
+    def plain(xp, fit, *args, **options):
+        return formula(xp, *args, **options)
 
-    return typed
+    return in_steps(plain)
+
+
+def as_it_is(x: Any) -> Any:
+    """What is not rounded."""
+    return x
+
+
+def fitted(xp: Any, dtype: Any, x: Any) -> Any:
+    """A number, or an array or tensor of float32, rounded to a type of two bytes."""
+    if not hasattr(x, "dtype"):
+        return rounded(x, of(dtype))
+    return cast(xp, xp.float32, cast(xp, dtype, x)) if x.dtype == xp.float32 else x
 
 
 def cast(xp: Any, dtype: Any, x: Any) -> Any:
@@ -56,17 +91,35 @@ def is_like(x: Any, array: Any) -> bool:
     return hasattr(x, "dtype") and x.dtype == array.dtype
 
 
-def decayed(grad, param, weight_decay, maximize):
+def decayed(fit, grad, param, weight_decay, maximize):
     """The gradient of the loss with ``weight_decay / 2 * |param| ** 2`` added to it."""
     grad = -grad if maximize else grad
-    return grad + weight_decay * param if weight_decay != 0 else grad
+    return fit(grad + fit(weight_decay) * param) if weight_decay != 0 else grad
 
 
-def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
+def decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize):
     """The parameter and the gradient, of which one has been decayed."""
     if decoupled and weight_decay != 0:
-        return param * (1 - lr * weight_decay), decayed(grad, param, 0, maximize)
-    return param, decayed(grad, param, weight_decay, maximize)
+        return fit(param * (1 - lr * weight_decay)), decayed(fit, grad, param, 0, maximize)
+    return param, decayed(fit, grad, param, weight_decay, maximize)
+
+
+def divisor(xp, fit, x, eps):
+    """`x` plus `eps`, and no 0 where two bytes are too few for that."""
+    total = fit(x + fit(eps))
+    return total if fit is as_it_is else xp.where(total == 0, total + eps, total)
+
+
+def moved(fit, mean, value, share):
+    """`mean`, moved by a `share` of the way to `value`."""
+    if share.__class__ is float and share >= 0.5:
+        return fit(value - (value - mean) * (1 - share))
+    return fit(mean + (value - mean) * share)
+
+
+def squares(fit, mean, value, beta):
+    """A mean of squares, with that of `value`."""
+    return fit(fit(mean * beta) + (1 - beta) * (value * value))
 
 
 @op(
@@ -79,9 +132,10 @@ def decayed_apart(param, grad, lr, weight_decay, decoupled, maximize):
         ((), (), (), {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     ],
 )
-@for_any_type
+@in_steps
 def sgd_update(
     xp,
+    fit,
     param,
     grad,
     momentum_buffer=None,
@@ -94,11 +148,11 @@ def sgd_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.SGD`."""
-    grad = decayed(grad, param, weight_decay, maximize)
+    grad = decayed(fit, grad, param, weight_decay, maximize)
     if momentum_buffer is not None:
-        momentum_buffer = momentum * momentum_buffer + (1 - dampening) * grad
-        grad = grad + momentum * momentum_buffer if nesterov else momentum_buffer
-    return param - lr * grad, momentum_buffer
+        momentum_buffer = fit(fit(momentum * momentum_buffer) + fit(1 - dampening) * grad)
+        grad = fit(grad + fit(momentum) * momentum_buffer) if nesterov else momentum_buffer
+    return fit(param - fit(lr) * grad), momentum_buffer
 
 
 @op(
@@ -111,9 +165,10 @@ def sgd_update(
         ((), (), (), positive(), None, SECOND, {"maximize": True}),
     ],
 )
-@for_any_type
+@in_steps
 def adam_update(
     xp,
+    fit,
     param,
     grad,
     exp_avg,
@@ -131,14 +186,14 @@ def adam_update(
 ):
     """One step of `devtensor.optim.Adam`, and with `decoupled` of `devtensor.optim.AdamW`."""
     count = float(step) + 1
-    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
-    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
-    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
+    param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
+    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
     largest = exp_avg_sq
     if max_exp_avg_sq is not None:
         max_exp_avg_sq = largest = xp.maximum(max_exp_avg_sq, exp_avg_sq)
-    denominator = xp.sqrt(largest) / (1 - beta2**count) ** 0.5 + eps
-    param = param - lr / (1 - beta1**count) * exp_avg / denominator
+    denominator = divisor(xp, fit, fit(fit(xp.sqrt(largest)) / (1 - beta2**count) ** 0.5), eps)
+    param = fit(param - lr / (1 - beta1**count) * exp_avg / denominator)
     return param, exp_avg, exp_avg_sq, max_exp_avg_sq, step + 1
 
 
@@ -148,9 +203,10 @@ def adam_update(
     writes=("param", "exp_avg", "exp_inf", "step"),
     examples=[(*SQUARES, SECOND, {"weight_decay": 0.1})],
 )
-@for_any_type
+@in_steps
 def adamax_update(
     xp,
+    fit,
     param,
     grad,
     exp_avg,
@@ -165,11 +221,11 @@ def adamax_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.Adamax`."""
-    grad = decayed(grad, param, weight_decay, maximize)
-    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
-    exp_inf = xp.maximum(exp_inf * beta2, xp.abs(grad) + eps)
+    grad = decayed(fit, grad, param, weight_decay, maximize)
+    exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
+    exp_inf = xp.maximum(fit(exp_inf * beta2), divisor(xp, fit, xp.abs(grad), eps))
     rate = lr / (1 - beta1 ** (float(step) + 1))
-    return param - rate * exp_avg / exp_inf, exp_avg, exp_inf, step + 1
+    return fit(param - rate * exp_avg / exp_inf), exp_avg, exp_inf, step + 1
 
 
 @op(
@@ -181,9 +237,10 @@ def adamax_update(
         (*SQUARES, SECOND, fixed(0.45), {"weight_decay": 0.1, "decoupled": True}),
     ],
 )
-@for_any_type
+@in_steps
 def nadam_update(
     xp,
+    fit,
     param,
     grad,
     exp_avg,
@@ -205,13 +262,14 @@ def nadam_update(
     mu, mu_next = nadam_momenta(beta1, momentum_decay, count)
     mu_product = mu_product * mu
     product = float(mu_product)
-    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
-    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
-    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
-    denominator = xp.sqrt(exp_avg_sq / (1 - beta2**count)) + eps
+    param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
+    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
+    denominator = divisor(xp, fit, fit(xp.sqrt(fit(exp_avg_sq / (1 - beta2**count)))), eps)
     of_grad = lr * (1 - mu) / (1 - product)
     of_average = lr * mu_next / (1 - product * mu_next)
-    param = param - (of_grad * grad + of_average * exp_avg) / denominator
+    param = fit(param - of_grad * grad / denominator)
+    param = fit(param - of_average * exp_avg / denominator)
     return param, exp_avg, exp_avg_sq, step + 1, mu_product
 
 
@@ -227,9 +285,10 @@ def nadam_momenta(beta1, momentum_decay, count):
     writes=("param", "exp_avg", "exp_avg_sq", "step"),
     examples=[(*SQUARES, SECOND), (*SQUARES, fixed(8.0), {"weight_decay": 0.1})],
 )
-@for_any_type
+@in_steps
 def radam_update(
     xp,
+    fit,
     param,
     grad,
     exp_avg,
@@ -245,27 +304,27 @@ def radam_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.RAdam`."""
-    param, grad = decayed_apart(param, grad, lr, weight_decay, decoupled, maximize)
-    exp_avg = exp_avg + (grad - exp_avg) * (1 - beta1)
-    exp_avg_sq = exp_avg_sq * beta2 + (1 - beta2) * (grad * grad)
-    rate, rectified = radam_rates(lr, beta1, beta2, float(step) + 1)
-    change = rate * exp_avg
+    param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
+    exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
+    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
+    count = float(step) + 1
+    correction, rectified = radam_rates(beta2, count)
+    change = fit(fit(exp_avg / (1 - beta1**count)) * lr)
     if rectified is not None:
-        change = change * (rectified / (xp.sqrt(exp_avg_sq) + eps))
-    return param - change, exp_avg, exp_avg_sq, step + 1
+        deviation = divisor(xp, fit, fit(xp.sqrt(exp_avg_sq)), eps)
+        change = fit(fit(change * fit(fit(1 / deviation) * correction)) * rectified)
+    return fit(param - change), exp_avg, exp_avg_sq, step + 1
 
 
-def radam_rates(lr, beta1, beta2, count):
-    """The rate of a step, and what divides the deviation; None while that is not known well."""
-    correction2 = 1 - beta2**count
+def radam_rates(beta2, count):
+    """What the deviation divides, and how well that is known; None while it is not."""
+    correction = 1 - beta2**count
     longest = 2 / (1 - beta2) - 1
-    length = longest - 2 * count * beta2**count / correction2
-    rate = lr / (1 - beta1**count)
+    length = longest - 2 * count * beta2**count / correction
     if length <= 5:
-        return rate, None
+        return correction**0.5, None
     known = (length - 4) * (length - 2) * longest
-    rectified = (known / ((longest - 4) * (longest - 2) * length)) ** 0.5
-    return rate, correction2**0.5 * rectified
+    return correction**0.5, (known / ((longest - 4) * (longest - 2) * length)) ** 0.5
 
 
 @op(
@@ -274,9 +333,10 @@ def radam_rates(lr, beta1, beta2, count):
     writes=("param", "sum", "step"),
     examples=[(*PAIR, positive(2, 3), SECOND, {"lr_decay": 0.1, "weight_decay": 0.1})],
 )
-@for_any_type
+@in_steps
 def adagrad_update(
     xp,
+    fit,
     param,
     grad,
     sum,
@@ -289,10 +349,11 @@ def adagrad_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.Adagrad`."""
-    grad = decayed(grad, param, weight_decay, maximize)
-    sum = sum + grad * grad
+    grad = decayed(fit, grad, param, weight_decay, maximize)
+    sum = fit(sum + grad * grad)
     rate = lr / (1 + float(step) * lr_decay)
-    return param - rate * grad / (xp.sqrt(sum) + eps), sum, step + 1
+    deviation = divisor(xp, fit, fit(xp.sqrt(sum)), eps)
+    return fit(param - rate * grad / deviation), sum, step + 1
 
 
 @op(
@@ -301,9 +362,10 @@ def adagrad_update(
     writes=("param", "square_avg", "acc_delta", "step"),
     examples=[(*PAIR, positive(2, 3), positive(2, 3), SECOND, {"weight_decay": 0.1})],
 )
-@for_any_type
+@in_steps
 def adadelta_update(
     xp,
+    fit,
     param,
     grad,
     square_avg,
@@ -317,11 +379,12 @@ def adadelta_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.Adadelta`."""
-    grad = decayed(grad, param, weight_decay, maximize)
-    square_avg = square_avg * rho + (1 - rho) * (grad * grad)
-    delta = xp.sqrt(acc_delta + eps) / xp.sqrt(square_avg + eps) * grad
-    acc_delta = acc_delta * rho + (1 - rho) * (delta * delta)
-    return param - lr * delta, square_avg, acc_delta, step + 1
+    grad = decayed(fit, grad, param, weight_decay, maximize)
+    square_avg = squares(fit, square_avg, grad, rho)
+    deviation, delta = [fit(xp.sqrt(divisor(xp, fit, x, eps))) for x in (square_avg, acc_delta)]
+    delta = fit(fit(delta / deviation) * grad)
+    acc_delta = squares(fit, acc_delta, delta, rho)
+    return fit(param - fit(lr) * delta), square_avg, acc_delta, step + 1
 
 
 @op(
@@ -333,9 +396,10 @@ def adadelta_update(
         (*PAIR, positive(2, 3), SMALL, (2, 3), SECOND, {"momentum": 0.9, "alpha": 0.9}),
     ],
 )
-@for_any_type
+@in_steps
 def rmsprop_update(
     xp,
+    fit,
     param,
     grad,
     square_avg,
@@ -351,16 +415,17 @@ def rmsprop_update(
     maximize=False,
 ):
     """One step of `devtensor.optim.RMSprop`; centred if there is a `grad_avg`."""
-    grad = decayed(grad, param, weight_decay, maximize)
-    square_avg = square_avg * alpha + (1 - alpha) * (grad * grad)
+    grad = decayed(fit, grad, param, weight_decay, maximize)
+    square_avg = squares(fit, square_avg, grad, alpha)
     variance = square_avg
     if grad_avg is not None:
-        grad_avg = grad_avg + (grad - grad_avg) * (1 - alpha)
-        variance = square_avg - grad_avg * grad_avg
-    change = grad / (xp.sqrt(variance) + eps)
+        grad_avg = moved(fit, grad_avg, grad, 1 - alpha)
+        variance = fit(square_avg - grad_avg * grad_avg)
+    change = grad / divisor(xp, fit, fit(xp.sqrt(variance)), eps)
     if momentum_buffer is not None:
-        momentum_buffer = change = momentum * momentum_buffer + change
-    return param - lr * change, square_avg, grad_avg, momentum_buffer, step + 1
+        momentum_buffer = change = fit(fit(momentum * momentum_buffer) + change)
+        lr = fit(lr)
+    return fit(param - lr * change), square_avg, grad_avg, momentum_buffer, step + 1
 
 
 @op(
@@ -369,9 +434,10 @@ def rmsprop_update(
     writes=("param", "prev", "step_size", "step"),
     examples=[(*PAIR, (2, 3), positive(2, 3), SECOND)],
 )
-@for_any_type
+@in_steps
 def rprop_update(
     xp,
+    fit,
     param,
     grad,
     prev,
@@ -386,13 +452,14 @@ def rprop_update(
 ):
     """One step of `devtensor.optim.Rprop`."""
     grad = -grad if maximize else grad
-    agreement = grad * prev
+    agreement = fit(grad * prev)
     zero = grad * 0
     one = zero + 1
+    grow, shrink, smallest, largest = [fit(x) for x in (grow, shrink, smallest, largest)]
     factor = xp.where(agreement > 0, one * grow, xp.where(agreement < 0, one * shrink, one))
-    step_size = xp.minimum(xp.maximum(step_size * factor, one * smallest), one * largest)
+    step_size = xp.minimum(xp.maximum(fit(step_size * factor), one * smallest), one * largest)
     grad = xp.where(agreement < 0, zero, grad)
-    return param - xp.sign(grad) * step_size, grad, step_size, step + 1
+    return fit(param - xp.sign(grad) * step_size), grad, step_size, step + 1
 
 
 @op(
@@ -404,9 +471,10 @@ def rprop_update(
         (*PAIR, (2, 3), SECOND, fixed(0.02), fixed(1.0), {"weight_decay": 0.1}),
     ],
 )
-@for_any_type
+@in_steps
 def asgd_update(
     xp,
+    fit,
     param,
     grad,
     ax,
@@ -423,9 +491,9 @@ def asgd_update(
 ):
     """One step of `devtensor.optim.ASGD`, with the rates `eta` and `mu`, and those of the next."""
     rate, share = float(eta), float(mu)
-    grad = decayed(grad, param, weight_decay, maximize)
-    param = param * (1 - lambd * rate) - rate * grad
-    ax = param + 0 if share == 1 else ax + (param - ax) * share
+    grad = decayed(fit, grad, param, weight_decay, maximize)
+    param = fit(fit(param * (1 - lambd * rate)) - fit(rate) * grad)
+    ax = param + 0 if share == 1 else fit(ax + fit(fit(param - ax) * share))
     rate, share = asgd_rates(lr, lambd, alpha, t0, float(step) + 1)
     return param, ax, step + 1, eta * 0 + rate, mu * 0 + share
 

@@ -466,6 +466,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 @op(
+    rounds="steps",
     view=True,
     promotes=None,
     varargs="size",

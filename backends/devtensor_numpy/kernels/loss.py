@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from devtensor.ops import loss as common
 from devtensor.ops.loss import class_weights, reduce_classes, shares
 
 from ..near import log_of_one_and
@@ -25,6 +26,8 @@ def averaged(total: Any, like: Array, count: int, reduction: str) -> Array:
 
 def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Array:
     """`squared_error` by dot products, without an array of differences."""
+    if is_half(input.dtype):
+        return common.squared_error.kernel(xp, input, target, reduction)
     if reduction == "none":
         difference = np.asarray(np.subtract(input, target))
         return np.multiply(difference, difference, out=difference)
@@ -44,6 +47,8 @@ def squared_error(xp: Any, input: Array, target: Array, /, reduction: str = "mea
 
 def logit_entropy(xp: Any, input: Array, target: Array, /, reduction: str = "mean") -> Array:
     """`logit_entropy` by blocks."""
+    if is_half(input.dtype):
+        return common.logit_entropy.kernel(xp, input, target, reduction)
     x, y = input.reshape(-1), target.reshape(-1)
     kept = np.empty(x.size, input.dtype) if reduction == "none" else None
     sums: dict[int, float] = {}

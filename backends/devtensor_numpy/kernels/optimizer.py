@@ -264,11 +264,10 @@ def radam_numbers(
     dtype, count, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, decoupled=False,
     maximize=False,
 ):  # fmt: skip
-    rate, rectified = common.radam_rates(lr, beta1, beta2, count)
+    correction, rectified = common.radam_rates(beta2, count)
+    rate = lr / (1 - beta1**count) * (1 if rectified is None else correction * rectified)
     shrink, decay = apart(lr, weight_decay, decoupled)
-    made = numbers(
-        dtype, beta1, 1 - beta1, beta2, 1 - beta2, rate * (rectified or 1), eps, shrink, decay
-    )
+    made = numbers(dtype, beta1, 1 - beta1, beta2, 1 - beta2, rate, eps, shrink, decay)
     return *made, maximize, rectified is not None
 
 

@@ -21,6 +21,10 @@ FEW = 1 << 10  # Elements up to which a further array costs less than a call tha
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+ROUNDED = ("native_batch_norm",)
+"""Kernels that round within, where numbers are of two bytes; only the common ones do."""
+
+
 def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """`kernel` for float32 and float64; others go through float32, empty arrays the common way."""
     usual = getattr(common, kernel.__name__).kernel
@@ -33,6 +37,8 @@ def in_floats(kernel: Callable[..., Any]) -> Callable[..., Any]:
             return usual(xp, *arrays, **options)
         if dtype in FLOATS:
             return kernel(*arrays, **options)
+        if kernel.__name__ in ROUNDED:
+            return usual(xp, *arrays, **options)
         wide = [
             x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else x for x in arrays
         ]
