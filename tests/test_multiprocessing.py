@@ -73,7 +73,7 @@ def test_shared_memory_is_let_go_of():
     assert dt.empty(0).share_memory_().is_shared()
     del x
     gc.collect()
-    assert reductions.OPEN == before
+    assert before == reductions.OPEN
 
 
 def test_an_error_is_told_with_its_place():

@@ -3,9 +3,11 @@
 import collections
 import copy
 import io
+import mmap
 import os
 import pickle
 import sys
+import types
 import zipfile
 
 import numpy as np
@@ -786,3 +788,73 @@ def test_deepcopy_of_modules():
         twin.linear.weight.zero_()
     assert net.linear.weight.abs().sum().item() > 0
     assert type(twin.linear.weight) is nn.Parameter and twin.linear.weight.requires_grad
+
+
+def test_values_may_be_left_out(tmp_path):
+    path = tmp_path / "x.pt"
+    with ser.skip_data():
+        dt.save({"a": dt.ones(3), "b": 5}, path)
+        with pytest.raises(RuntimeError, match="Cannot use skip_data=True with _use_new_zipfile"):
+            dt.save(dt.ones(3), path, _use_new_zipfile_serialization=False)
+    assert torch.load(path)["a"].shape == (3,) and dt.load(path)["b"] == 5
+    dt.save(dt.ones(3), path)
+    with ser.skip_data():
+        assert dt.load(path).tolist() == [0, 0, 0]
+    assert dt.load(path).tolist() == [1, 1, 1]
+
+
+def test_files_may_be_mapped_to_be_written(tmp_path):
+    path = tmp_path / "x.pt"
+    dt.save(dt.ones(3), path)
+    assert ser.get_default_mmap_options() == mmap.MAP_PRIVATE
+    dt.load(path, mmap=True).zero_()
+    assert dt.load(path).tolist() == [1, 1, 1]
+    ser.set_crc32_options(False)
+    try:
+        dt.save(dt.ones(3), path)
+    finally:
+        ser.set_crc32_options(True)
+    with ser.set_default_mmap_options(mmap.MAP_SHARED):
+        dt.load(path, mmap=True).zero_()
+    assert dt.load(path).tolist() == [0, 0, 0] == torch.load(path).tolist()
+    with pytest.raises(ValueError, match="expected mmap"):
+        ser.set_default_mmap_options(77)
+
+
+def test_the_order_of_bytes_that_a_file_does_not_say():
+    file = io.BytesIO()
+    dt.save(dt.tensor([1], dtype=dt.int16), file, _disable_byteorder_record=True)
+    assert ser.get_default_load_endianness() is None
+    for order, value in ((ser.LoadEndianness.BIG, 256), (ser.LoadEndianness.LITTLE, 1), (None, 1)):
+        ser.set_default_load_endianness(order)
+        file.seek(0)
+        assert dt.load(file).item() == value
+    with pytest.raises(TypeError, match="Invalid argument type"):
+        ser.set_default_load_endianness("big")
+
+
+def test_places_of_ones_own(monkeypatch):
+    monkeypatch.setattr(ser._options, "registered", found := [])
+    monkeypatch.setattr(ser._read, "registered", found)
+    ser.register_package(20, lambda s: None, lambda s, place: None)
+    ser.register_package(5, lambda s: "shelf", lambda s, place: s if place == "shelf" else None)
+    file = io.BytesIO()
+    dt.save(dt.ones(2), file)
+    file.seek(0)
+    assert b"shelf" in file.getvalue() and ser._is_zipfile(file)
+    assert dt.load(file).tolist() == [1, 1]
+    assert ser.location_tag(dt.ones(1).untyped_storage()) == "shelf"
+    found.clear()
+    file.seek(0)
+    with pytest.raises(RuntimeError, match="how to restore data location of"):
+        dt.load(file)
+
+
+def test_versions_are_compared():
+    module = types.SimpleNamespace(__name__="some", __version__="1.10.2")
+    compare = ser.check_module_version_greater_or_equal
+    assert compare(module, (1, 9, 9)) and not compare(module, (2, 0, 0))
+    module.__version__ = "one"
+    with pytest.raises(RuntimeError, match="'some' module version string is malformed"):
+        compare(module, (1, 0, 0))
+    assert compare(module, (1, 0, 0), error_if_malformed=False)

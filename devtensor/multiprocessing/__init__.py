@@ -1,7 +1,7 @@
 """Processes of the standard library (``torch.multiprocessing``).
 
-Tensors go to them by value, and those of the cpu that were moved by `share_memory_`, as the parameters
-of a shared module, without a copy: what one process writes the others see.
+Tensors go to them by value, and those of the cpu that were moved by `share_memory_`, as the
+parameters of a shared module, without a copy: what one process writes the others see.
 """
 
 from __future__ import annotations

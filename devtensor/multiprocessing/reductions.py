@@ -77,7 +77,8 @@ def share(tensor: Any) -> None:
 def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
     """How a tensor goes to another process: by its open file, or by value if it is not shared."""
     if not is_shared(tensor):
-        return tensor.__reduce_ex__(5)  # type: ignore[no-any-return]
+        by_value: tuple[Any, ...] = tensor.__reduce_ex__(5)
+        return by_value
     number, length = OPEN[start_of(tensor)]
     place = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()))
     kind = (type(tensor), tensor.dtype, tensor.requires_grad, dict(vars(tensor)))

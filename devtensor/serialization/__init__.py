@@ -23,8 +23,25 @@ from devtensor.serialization._copying import (
 )
 from devtensor.serialization._inspect import get_unsafe_globals_in_checkpoint
 from devtensor.serialization._memory import Storage
+from devtensor.serialization._options import (
+    LoadEndianness,
+    _get_restore_location,
+    _is_zipfile,
+    _should_read_directly,
+    check_module_version_greater_or_equal,
+    get_crc32_options,
+    get_default_load_endianness,
+    get_default_mmap_options,
+    location_tag,
+    normalize_storage_type,
+    register_package,
+    set_crc32_options,
+    set_default_load_endianness,
+    set_default_mmap_options,
+    skip_data,
+)
 from devtensor.serialization._read import default_restore_location, load
-from devtensor.serialization._write import get_crc32_options, save, set_crc32_options
+from devtensor.serialization._write import save
 
 MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | Device | str | dict[str, str] | None
 """What `map_location` may be."""
@@ -35,21 +52,34 @@ DEFAULT_PROTOCOL = 2
 __all__ = [
     "DEFAULT_PROTOCOL",
     "MAP_LOCATION",
+    "LoadEndianness",
     "Storage",
+    "_get_restore_location",
+    "_is_zipfile",
+    "_should_read_directly",
     "add_safe_globals",
+    "check_module_version_greater_or_equal",
     "clear_safe_globals",
     "deepcopy_tensor",
     "default_restore_location",
     "get_crc32_options",
+    "get_default_load_endianness",
+    "get_default_mmap_options",
     "get_safe_globals",
     "get_unsafe_globals_in_checkpoint",
     "load",
+    "location_tag",
+    "normalize_storage_type",
     "rebuild_subclass",
     "rebuild_tensor",
     "reduce_tensor",
+    "register_package",
     "safe_globals",
     "save",
     "set_crc32_options",
+    "set_default_load_endianness",
+    "set_default_mmap_options",
+    "skip_data",
 ]
 
 

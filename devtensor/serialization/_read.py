@@ -16,11 +16,19 @@ from devtensor.serialization import _legacy
 from devtensor.serialization._archive import Archive
 from devtensor.serialization._memory import Storage
 from devtensor.serialization._names import checked, find, text
+from devtensor.serialization._options import LoadEndianness, options, registered
 from devtensor.serialization._safe import Unpickler
 
 __all__ = ["default_restore_location", "load"]
 
 Place = Callable[[Storage, str], Storage]
+
+ORDERS = {
+    None: b"little",
+    LoadEndianness.LITTLE: b"little",
+    LoadEndianness.BIG: b"big",
+    LoadEndianness.NATIVE: sys.byteorder.encode(),
+}
 
 
 def load(
@@ -70,7 +78,8 @@ def load(
     else:
         reader = partial(unsafe, pickle_module or pickle, pickle_load_args)
     if isinstance(f, (str, os.PathLike)):
-        with open(f, "rb") as file:
+        writes = mmap and options.flags == getattr(mapping, "MAP_SHARED", None)
+        with open(f, "r+b" if writes else "rb") as file:
             return load_file(file, reader, place, bool(mmap), weights_only)
     for method in ("seek", "tell", "read", "readline"):
         if not hasattr(f, method):
@@ -95,8 +104,9 @@ def load_file(file: Any, reader: Any, place: Place, mmap: bool, weights_only: bo
         return load_archive(file, reader, place, mmap, weights_only)
     if mmap:
         raise RuntimeError(
-            "mmap can only be used with files saved in the zip format; load this one without "
-            "mmap and save it again."
+            f"mmap can only be used with files saved with `torch.save({file.name}, "
+            "_use_new_zipfile_serialization=True), please torch.save your checkpoint with this "
+            "option in order to use mmap, or load it without."
         )
     return _legacy.load(file, reader, place, weights_only)
 
@@ -109,13 +119,15 @@ def load_archive(file: Any, reader: Any, place: Place, mmap: bool, weights_only:
             "the file is a TorchScript archive (torch.jit.save); devtensor has no TorchScript. "
             "Save the module's state_dict instead."
         )
-    order = bytes(archive.read("byteorder")) if "byteorder" in archive else b"little"
+    order = bytes(archive.read("byteorder")) if "byteorder" in archive else ORDERS[options.order]
     if order not in (b"little", b"big"):
         raise ValueError(f"Unknown endianness type: {order.decode('ascii', 'replace')}")
     swapped = order.decode() != sys.byteorder
     mapped = None
     if mmap:
-        mapped = mapping.mmap(file.fileno(), 0, access=mapping.ACCESS_COPY)
+        private = options.flags != getattr(mapping, "MAP_SHARED", None)
+        access = mapping.ACCESS_COPY if private else mapping.ACCESS_WRITE
+        mapped = mapping.mmap(file.fileno(), 0, access=access)
     storages: dict[str, Storage] = {}
 
     def persistent_load(saved_id: Any) -> Storage:
@@ -140,6 +152,8 @@ def load_archive(file: Any, reader: Any, place: Place, mmap: bool, weights_only:
 
 def contents(archive: Archive, name: str, size: int, width: int, mapped: Any) -> Any:
     """The bytes of a record: the file's own pages if it is mapped and they are aligned."""
+    if options.skipped:
+        return bytearray(size)
     if mapped is not None and size and archive.entry(name).compress_type == 0:
         start = archive.start(name)
         if start % width == 0:
@@ -230,13 +244,18 @@ def default_restore_location(storage: Storage, location: Any) -> Storage:
         If there is no such device here.
     """
     name = str(location)
+    for _, _, deserializer in registered:
+        found = deserializer(storage, name)
+        if found is not None:
+            return found
     if name == "cpu":
         return storage
     try:
         return storage.to(location)
     except RuntimeError as error:
         raise RuntimeError(
-            f"don't know how to restore data location of storage (tagged with {name}): {error} "
+            "don't know how to restore data location of torch.storage.UntypedStorage (tagged with "
+            f"{name}): {error} "
             "Please use load with map_location=devtensor.device('cpu') to map the tensors to the "
             "CPU."
         ) from error

@@ -22,27 +22,15 @@ from devtensor.serialization import _rebuild
 from devtensor.serialization._archive import ALIGNMENT, ArchiveWriter
 from devtensor.serialization._memory import Memory, raw
 from devtensor.serialization._names import OF_DTYPE, UNTYPED, StorageType, torch_name
+from devtensor.serialization._options import location_tag, options
 from devtensor.settings import layout, strided
 from devtensor.tensor import Tensor
 
-__all__ = ["MAGIC", "PROTOCOL_VERSION", "get_crc32_options", "save", "set_crc32_options"]
+__all__ = ["MAGIC", "PROTOCOL_VERSION", "save"]
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 PLAIN = frozenset({int, str, float, bool, list, dict, tuple, bytes, type(None), OrderedDict})
-
-checksums = True
-
-
-def get_crc32_options() -> bool:
-    """Whether `save` computes the checksums of records; see `set_crc32_options`."""
-    return checksums
-
-
-def set_crc32_options(compute_crc32: bool) -> None:
-    """Choose whether `save` computes checksums; without them damage to a file goes unnoticed."""
-    global checksums
-    checksums = bool(compute_crc32)
 
 
 class Saved:
@@ -76,7 +64,9 @@ class Shelf:
             )
         kind = OF_DTYPE.get(flat.dtype, UNTYPED)
         count = flat.numel() * (flat.dtype.itemsize if kind is UNTYPED else 1)
-        place = self.places.setdefault(flat.device, str(flat.device))
+        place = self.places.get(flat.device)
+        if place is None:
+            place = self.places[flat.device] = location_tag(flat.untyped_storage())
         return Saved(kind, key, place, count)
 
     def reduce(self, tensor: Tensor) -> tuple[Any, ...]:
@@ -257,14 +247,15 @@ def save_archive(
     shelf = Shelf()
     data = io.BytesIO()
     pickler(module, data, protocol, shelf).dump(obj)
-    archive = ArchiveWriter(file, root, checksums)
+    archive = ArchiveWriter(file, root, options.checksums)
     archive.add("data.pkl", data.getbuffer())
     archive.add(".format_version", b"1")
     archive.add(".storage_alignment", b"%d" % ALIGNMENT)
     if byteorder:
         archive.add("byteorder", sys.byteorder.encode())
     for key, flat in shelf.flats.items():
-        archive.add(f"data/{key}", raw(flat))
+        data_of = raw(flat)
+        archive.add(f"data/{key}", bytes(len(data_of)) if options.skipped else data_of)
     archive.close()
 
 
@@ -272,6 +263,11 @@ def save_legacy(
     obj: object, file: Any, root: str, module: Any, protocol: int, byteorder: bool
 ) -> None:
     """Write the format that PyTorch had before 1.6: pickles, then the storages."""
+    if options.skipped:
+        raise RuntimeError(
+            "Cannot use skip_data=True with _use_new_zipfile_serialization=False: the older format "
+            "has no space that could be left"
+        )
     shelf = Shelf()
     info = {
         "protocol_version": PROTOCOL_VERSION,
