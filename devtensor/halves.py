@@ -2,7 +2,8 @@
 
 That is what PyTorch's kernels do. An operation says by its field ``rounds`` which of its steps are
 kernels of PyTorch's: with ``"once"`` all of it is one, so its inputs are widened and its results
-rounded; with ``"steps"`` each operation that it calls is one; with None it sees to that itself. Its
+rounded; with ``"product"`` so, but on devices that multiply matrices of such numbers; with
+``"steps"`` each operation that it calls is one; with None it sees to that itself. Its
 rules are steps, but for those that are marked by `once`.
 
 Where an operation ``keeps`` numbers, they stay in float32 beside those of two bytes, and so does a
@@ -91,7 +92,9 @@ def rounding(kernel: Function, op: Op, device: Device) -> Function:
     backend = device.backend
     astype, single = backend.xp.astype, backend.native[dtypes.float32]
     halves = {backend.native[t] for t in dtypes.HALVES if t in backend.native}
-    wide = halves if op.rounds == "once" else frozenset()
+    inexact = {n for t, n in backend.native.items() if t.kind in ("float", "complex")}
+    whole = op.rounds == "once" or (op.rounds == "product" and backend.host)
+    wide = halves if whole else frozenset()
     if not (op.ordered or isinstance(kernel, MethodType)):  # the library rounds, if more slowly
         slow = {dtypes.bfloat16} if backend.host else set()  # in bfloat16
         wide = {t for t in wide if dtypes.of(t) in slow}
@@ -100,23 +103,25 @@ def rounding(kernel: Function, op: Op, device: Device) -> Function:
     several, keeps, short = op.outputs is not None, op.keeps, op.rounded
 
     def call(*arrays: Any, **params: Any) -> Any:
-        half, exact = None, False
-        given = []
-        # Beside numbers of Python's a library rounds these, too.
-        types = halves if keeps and any([x.__class__ is float for x in arrays]) else wide
-        for x in arrays[:count]:
+        given, rest = arrays[:count], () if count is None else arrays[count:]
+        half = None
+        for x in given:
             t = getattr(x, "dtype", None)
-            if t in halves:
+            if t in halves and (half is None or t == half):
                 half = t
-                if t in types:
-                    x = astype(x, single)
-            elif t is not None and (x.ndim or not keeps):
-                exact = exact or dtypes.of(t).kind in ("float", "complex")
-            given.append(x)
-        if half is not None and short in params:
+            elif t is not None and (x.ndim or not keeps) and t in inexact:
+                return kernel(*arrays, **params)  # of several types, of which it says what to do
+        if half is None:
+            return kernel(*arrays, **params)
+        # Beside numbers of Python's a library rounds these, too.
+        if half in wide or (keeps and any([x.__class__ is float for x in given])):
+            given = tuple(
+                [astype(x, single) if getattr(x, "dtype", None) == half else x for x in given]
+            )
+        if short in params:
             params = {**params, short: rounded(params[short], dtypes.of(half))}
-        result = kernel(*given, *arrays[len(given) :], **params)
-        if half is None or exact or (several and not wide):
+        result = kernel(*given, *rest, **params)
+        if several and not whole:
             return result
         for name in typed:
             if params.get(name) is not None:

@@ -16,7 +16,7 @@ from devtensor.dtype import int64, of
 from devtensor.example import fixed, ints, spd
 from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import anywhere, axes, axis, over
-from devtensor.ops.elementwise import half
+from devtensor.ops.elementwise import half, scaled
 from devtensor.ops.results import placed, with_out
 from devtensor.return_types import as_shown
 
@@ -549,12 +549,8 @@ def combine(xp, input, product, beta, alpha):
     return product + (input if beta == 1 else input * beta)
 
 
-def scaled(g, factor):
-    """`g` times a number, without the work when it is 1."""
-    return g if factor == 1 else g * factor
-
-
 @op(
+    rounds="product",
     exact_out=True,
     promotes=None,
     inplace=True,
@@ -595,13 +591,14 @@ def addmm(xp, input, mat1, mat2, /, *, beta=1, alpha=1):
 
 derivative(
     addmm,
-    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
-    mat1=lambda xp, g, mat2, alpha: scaled(xp.matmul(g, mat2.T), alpha),
-    mat2=lambda xp, g, mat1, alpha: scaled(xp.outer_sum(mat1, g), alpha),
+    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(xp, g, beta), input_shape),
+    mat1=lambda xp, g, mat2, alpha: scaled(xp, xp.matmul(g, mat2.T), alpha),
+    mat2=lambda xp, g, mat1, alpha: scaled(xp, xp.outer_sum(mat1, g), alpha),
 )
 
 
 @op(
+    rounds="product",
     exact_out=True,
     promotes=None,
     inplace=True,
@@ -647,13 +644,14 @@ def addmv(xp, input, mat, vec, /, *, beta=1, alpha=1):
 
 derivative(
     addmv,
-    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
-    mat=lambda xp, g, vec, alpha: scaled(xp.expand_dims(g, axis=-1) * vec, alpha),
-    vec=lambda xp, g, mat, alpha: scaled(xp.matmul(mat.T, g), alpha),
+    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(xp, g, beta), input_shape),
+    mat=lambda xp, g, vec, alpha: scaled(xp, xp.expand_dims(g, axis=-1) * vec, alpha),
+    vec=lambda xp, g, mat, alpha: scaled(xp, xp.matmul(mat.T, g), alpha),
 )
 
 
 @op(
+    rounds="product",
     exact_out=True,
     promotes=None,
     inplace=True,
@@ -690,13 +688,14 @@ def baddbmm(xp, input, batch1, batch2, /, *, beta=1, alpha=1):
 
 derivative(
     baddbmm,
-    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
-    batch1=lambda xp, g, batch2, alpha: scaled(xp.matmul(g, swap(xp, batch2)), alpha),
-    batch2=lambda xp, g, batch1, alpha: scaled(xp.matmul(swap(xp, batch1), g), alpha),
+    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(xp, g, beta), input_shape),
+    batch1=lambda xp, g, batch2, alpha: scaled(xp, xp.matmul(g, swap(xp, batch2)), alpha),
+    batch2=lambda xp, g, batch1, alpha: scaled(xp, xp.matmul(swap(xp, batch1), g), alpha),
 )
 
 
 @op(
+    rounds="product",
     exact_out=True,
     promotes=None,
     inplace=True,
@@ -741,9 +740,9 @@ def addbmm(xp, input, batch1, batch2, /, *, beta=1, alpha=1):
 
 derivative(
     addbmm,
-    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
-    batch1=lambda xp, g, batch2, alpha: scaled(xp.matmul(g, swap(xp, batch2)), alpha),
-    batch2=lambda xp, g, batch1, alpha: scaled(xp.matmul(swap(xp, batch1), g), alpha),
+    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(xp, g, beta), input_shape),
+    batch1=lambda xp, g, batch2, alpha: scaled(xp, xp.matmul(g, swap(xp, batch2)), alpha),
+    batch2=lambda xp, g, batch1, alpha: scaled(xp, xp.matmul(swap(xp, batch1), g), alpha),
 )
 
 
@@ -786,9 +785,9 @@ def addr(xp, input, vec1, vec2, /, *, beta=1, alpha=1):
 
 derivative(
     addr,
-    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(g, beta), input_shape),
-    vec1=lambda xp, g, vec2, alpha: scaled(xp.matmul(g, vec2), alpha),
-    vec2=lambda xp, g, vec1, alpha: scaled(xp.matmul(g.T, vec1), alpha),
+    input=lambda xp, g, input_shape, beta: sum_to(xp, scaled(xp, g, beta), input_shape),
+    vec1=lambda xp, g, vec2, alpha: scaled(xp, xp.matmul(g, vec2), alpha),
+    vec2=lambda xp, g, vec1, alpha: scaled(xp, xp.matmul(g.T, vec1), alpha),
 )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @op(
+    rounds="product",
     exact_out=True,
     home="nn",
     promotes=None,
@@ -113,7 +114,7 @@ def linear_bias(xp, g, bias_shape):
 derivative(linear, input=linear_input, weight=linear_weight, bias=linear_bias)
 
 
-@op(public=False, promotes=None, examples=[((2, 3),), ((4, 2, 3),)])
+@op(rounds="once", public=False, promotes=None, examples=[((2, 3),), ((4, 2, 3),)])
 def row_sum(xp, input, /):
     """Sum over all dimensions but the last: a bias's gradient."""
     return xp.sum(input, axis=tuple(range(input.ndim - 1)))
