@@ -164,12 +164,15 @@ def multi_head_attention_forward(
 
     if attn_mask is not None:
         if attn_mask.ndim == 2:
+            if tuple(attn_mask.shape) != (target, key.shape[0]):
+                raise RuntimeError(
+                    f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be "
+                    f"{(target, key.shape[0])}."
+                )
             attn_mask = attn_mask.unsqueeze(0)
-        wanted = (attn_mask.shape[0], target, key.shape[0])
-        if attn_mask.shape[0] not in (1, batch * num_heads) or tuple(attn_mask.shape) != wanted:
+        elif tuple(attn_mask.shape) != (batch * num_heads, target, key.shape[0]):
             raise RuntimeError(
-                f"The shape of the attn_mask is {tuple(attn_mask.shape)}, "
-                f"but should be {(target, key.shape[0])} or "
+                f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be "
                 f"{(batch * num_heads, target, key.shape[0])}."
             )
     added = 0

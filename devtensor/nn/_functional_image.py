@@ -93,11 +93,18 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if not theta.is_floating_point():
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     dims = len(size) - 2
-    if dims not in (2, 3) or tuple(theta.shape[1:]) != (dims, dims + 1):
+    if dims not in (2, 3):
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, "
+            f"respectively. Got size {tuple(size)}"
+        )
+    if tuple(theta.shape[1:]) != (dims, dims + 1):
         raise ValueError(
             f"Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size "
             f"{tuple(size)}. Got {tuple(theta.shape)}."
         )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {tuple(size)}")
     axes = []
     for n in size[2:]:
         if n > 1:
@@ -149,10 +156,15 @@ def grid_sample(
             "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, "
             f"but got input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
         )
-    if grid.shape[-1] != dims or grid.shape[0] != input.shape[0]:
+    if grid.shape[0] != input.shape[0]:
         raise RuntimeError(
-            f"grid_sampler(): expected grid to have size {dims} in last dimension and the batch "
-            f"size of input, but got grid with sizes {list(grid.shape)}"
+            "grid_sampler(): expected grid and input to have same batch size, but got input with "
+            f"sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if grid.shape[-1] != dims:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid "
+            f"with sizes {list(grid.shape)}"
         )
     if mode == "bicubic" and dims == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")

@@ -172,7 +172,13 @@ def max_unpool(
         )
     outer = input.shape[:-dims]
     room = dt.zeros((*outer, math.prod(sizes)), dtype=input.dtype, device=input.device)
-    filled = room.scatter(-1, indices.reshape(*outer, -1), input.reshape(*outer, -1))
+    try:
+        filled = room.scatter(-1, indices.reshape(*outer, -1), input.reshape(*outer, -1))
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"Found an invalid max index: {error} (output volumes are of size "
+            f"{'x'.join(map(str, sizes))})"
+        ) from error
     return filled.reshape(*outer, *sizes)
 
 

@@ -325,6 +325,8 @@ class LazyNormalization(LazyModuleMixin):
         if isinstance(self, InstanceNorm) and input.ndim == self.dims[0]:
             channel = 0
         self.num_features = input.shape[channel]
+        if not self.has_uninitialized_params():  # they are loaded
+            return
         for tensor in (self.weight, self.bias, self.running_mean, self.running_var):
             if tensor is not None and is_lazy(tensor):
                 tensor.materialize((self.num_features,))

@@ -86,11 +86,9 @@ class Convolution(Module):
         if groups <= 0:
             raise ValueError(f"groups must be a positive integer, got {groups}")
         if in_channels % groups != 0:
-            raise ValueError(f"in_channels ({in_channels}) must be divisible by groups ({groups})")
+            raise ValueError(f"in_channels must be divisible by groups, got {in_channels}")
         if out_channels % groups != 0:
-            raise ValueError(
-                f"out_channels ({out_channels}) must be divisible by groups ({groups})"
-            )
+            raise ValueError(f"out_channels must be divisible by groups, got {out_channels}")
         if padding_mode not in PADDING_MODES:
             raise ValueError(
                 f"padding_mode must be one of {PADDING_MODES}, "
@@ -341,6 +339,8 @@ class LazyConvolution(LazyModuleMixin, Convolution):
             super().reset_parameters()
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
+        if not self.has_uninitialized_params():
+            return
         dims = self.dims
         if input.ndim not in (dims + 1, dims + 2):
             raise RuntimeError(

@@ -18,6 +18,7 @@ class LazyModuleMixin:
     """
 
     cls_to_become: type[Module] | None = None
+    _ready = False  # whether the first call has been
 
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Give shape and first values to the parameters, from the inputs of the first call."""
@@ -30,7 +31,8 @@ class LazyModuleMixin:
         return any(True for _ in self._uninitialized())  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.has_uninitialized_params():
+        if not self._ready:
+            self._ready = True
             with dt.no_grad():
                 self.initialize_parameters(*args, **kwargs)
             if self.has_uninitialized_params():

@@ -108,6 +108,8 @@ class LazyLinear(LazyModuleMixin, Linear):
 
     def initialize_parameters(self, input: Tensor) -> None:
         self.in_features = input.shape[-1]
+        if not self.has_uninitialized_params():  # they are loaded
+            return
         self.weight.materialize((self.out_features, self.in_features))
         if self.bias is not None:
             self.bias.materialize((self.out_features,))

@@ -224,7 +224,7 @@ def scaled_dot_product_attention(
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
     if is_causal and attn_mask is not None:
         raise RuntimeError(
-            "scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True; add what is_causal forbids to the mask"
         )
     heads = query.shape[-3] if enable_gqa else None

@@ -81,16 +81,17 @@ class BasePruningMethod(ABC):
         before = getattr(module, f"{name}_mask") if found else dt.ones_like(original)
         container = method
         if found:
-            key, hook = found[0]
             container = PruningContainer()
             container._tensor_name = name
+            hook = found[0][1]
             for one in (*(hook if isinstance(hook, PruningContainer) else (hook,)), method):
                 container.add_pruning_method(one)
-            del module._forward_pre_hooks[key]
+        mask = container.compute_mask(scores.detach(), default_mask=before.detach())
+        if found:
+            del module._forward_pre_hooks[found[0][0]]
         else:
             del module._parameters[name]
             module.register_parameter(f"{name}_orig", original)
-        mask = container.compute_mask(scores.detach(), default_mask=before.detach())
         module.register_buffer(f"{name}_mask", mask.to(dtype=original.dtype))
         setattr(module, name, container.apply_mask(module))
         module.register_forward_pre_hook(container)
@@ -338,5 +339,8 @@ class CustomFromMask(BasePruningMethod):
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """Both masks in one."""
         if default_mask.shape != self.mask.shape:
-            raise AssertionError("mask and default_mask must have the same shape")
+            raise AssertionError(
+                f"default_mask shape {default_mask.shape} must match self.mask shape "
+                f"{self.mask.shape}"
+            )
         return default_mask * self.mask.to(dtype=default_mask.dtype)

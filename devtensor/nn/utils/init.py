@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import devtensor as dt
@@ -22,9 +23,14 @@ def skip_init(module_cls: type, *args: Any, **kwargs: Any) -> Any:
     Raises
     ------
     RuntimeError
-        If it is no module's class.
+        If it is no class of modules, or of such as take no `device`.
     """
     if not (isinstance(module_cls, type) and issubclass(module_cls, dt.nn.Module)):
         raise RuntimeError(f"Expected a Module; got {module_cls}")
-    # The values are computed all the same, as no device holds shapes without values.
-    return module_cls(*args, **kwargs)
+    if "device" not in inspect.signature(module_cls).parameters:
+        raise RuntimeError(
+            f"Module must support a 'device' arg to skip initialization, but {module_cls.__name__} "
+            "does not"
+        )
+    device = kwargs.pop("device", None) or dt.get_default_device()
+    return module_cls(*args, device="meta", **kwargs).to_empty(device=device)
