@@ -13,7 +13,7 @@ from devtensor.autograd.engine import GradBlock, Walk, walk_from
 from devtensor.autograd.mode import current, tell
 from devtensor.autograd.modes import inference_mode
 from devtensor.autograd.node import GradientEdge, Leaf
-from devtensor.autograd.settle import settle
+from devtensor.autograd.settle import alone, settle
 from devtensor.autograd.step import on
 from devtensor.autograd.view import edge_of
 from devtensor.coo import Coo
@@ -284,12 +284,14 @@ def grad(
     else:
         found = walk_from(roots, create_graph, keep, edges)
     results: list[Any] = []
-    by_edge: dict[tuple[int, int], Any] = {}
-    for edge, g in zip(edges, found, strict=True):
-        if g is not None:
-            by_edge[id(edge.node), edge.index] = g
+    by_edge = {
+        (id(edge.node), edge.index): place
+        for place, (edge, g) in enumerate(zip(edges, found, strict=True))
+        if g is not None
+    }
     for number, (x, edge) in enumerate(zip(ins, edges, strict=True)):
-        g = by_edge.get((id(edge.node), edge.index))
+        place = by_edge.get((id(edge.node), edge.index))
+        g = None if place is None else found[place]
         if g is None:
             if not allow:
                 raise RuntimeError(
@@ -303,9 +305,12 @@ def grad(
             g = g.tensor(current().edge)
         elif not isinstance(g, Tensor):
             device = edge.node.device
+            backend = device.backend
             dtype = x._array.dtype if isinstance(x, Tensor) else g.dtype
-            copied = device.backend.xp.asarray(g, dtype=dtype, copy=True)
-            g = wrap(copied, device, current().edge)
+            own = g.__class__ is backend.array_types[0] and g.dtype == dtype
+            if not (own and alone(backend, g)):
+                g = backend.xp.asarray(g, dtype=dtype, copy=True)
+            g = wrap(g, device, current().edge)
         if g is not None and scattered(x) and not scattered(g):
             g = x._gradient(g)
         results.append(g)
