@@ -12,7 +12,7 @@ from sides import SIDES
 def calls(lib):
     """Calls that fail, each with its error and its words."""
     F, ones = lib.nn.functional, lib.ones
-    image, grid, moves = ones(1, 1, 2, 2), ones(2, 1, 1, 2), ones(1, 2, 3)
+    image, grid = ones(1, 1, 2, 2), ones(2, 1, 1, 2)
     places = lib.full((1, 1, 2, 2), 100)
     x = ones(2, 1, 4)
     attention = lib.nn.MultiheadAttention(4, 2)
@@ -62,10 +62,11 @@ def test_pruning_that_fails_changes_nothing(lib):
     with pytest.raises(AssertionError, match="must match self"):
         prune.custom_from_mask(layer, "weight", lib.ones(3))
     assert set(layer.state_dict()) == {"weight", "bias"}
-    prune.identity(layer, "weight")
-    with pytest.raises(AssertionError, match="must match self"):
-        prune.custom_from_mask(layer, "weight", lib.ones(3))
-    assert prune.is_pruned(layer) and len(layer._forward_pre_hooks) == 1
+    if lib is dt:  # PyTorch takes the hook off before it fails
+        prune.identity(layer, "weight")
+        with pytest.raises(AssertionError, match="must match self"):
+            prune.custom_from_mask(layer, "weight", lib.ones(3))
+        assert prune.is_pruned(layer) and len(layer._forward_pre_hooks) == 1
 
 
 @SIDES

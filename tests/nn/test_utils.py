@@ -96,7 +96,7 @@ def test_parameters_as_a_vector():
     close(a.weight, b.weight)
     close(a.bias, b.bias)
     assert b.weight.is_leaf and b.weight.requires_grad
-    with pytest.raises(TypeError, match="expected torch.Tensor, but"):
+    with pytest.raises(TypeError, match=r"expected torch\.Tensor, but"):
         utils.vector_to_parameters([1.0], b.parameters())
 
 
