@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy._core._multiarray_umath import __cpu_features__
 
 from .choice import by_bits
 from .parts import BLOCK, SLOW, by_parts
@@ -19,7 +18,8 @@ from .quick import number
 Array = np.ndarray[Any, Any]
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 FEW = 1 << 8  # Elements up to which NumPy's functions, one call each, take less time.
-WIDE = sys.platform == "linux" and __cpu_features__.get("AVX512_SKX", False)
+FEATURES: dict[str, bool] = sys.modules["numpy._core._multiarray_umath"].__cpu_features__
+WIDE = sys.platform == "linux" and FEATURES.get("AVX512_SKX", False)
 """Whether NumPy's own are as quick."""
 
 
