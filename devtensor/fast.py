@@ -30,7 +30,7 @@ from devtensor.brisk import brisk, brisk_factory, follow, in_one_type
 from devtensor.device import device as Device
 from devtensor.dtype import HALVES, NUMBERS, of
 from devtensor.expected import check_parameters
-from devtensor.halves import half_kernel_for, half_plan
+from devtensor.halves import half_kernel_for, half_plan, number_over
 from devtensor.launch import launch
 from devtensor.op import EMPTY, Op, catalogue, forms
 from devtensor.operands import KEPT, SCALARS, TRACKS, kept, known, scalar, several, takes, typed
@@ -229,15 +229,16 @@ def halving(op: Op, order: tuple[int, ...] | None, slow: Function) -> Function:
 
     def called(given: dict[str, Any]) -> Any:
         first: Any = given.get(lead)
-        if not PLAIN[first.__class__] or of(first._array.dtype) not in HALVES:
-            return slow(given)
-        if op.varargs is not None:
+        half = PLAIN[first.__class__] and of(first._array.dtype) in HALVES
+        if not half or op.varargs is not None:
             return slow(given)
         if not form:
             form.append(quick(op, order, True))
-        if order is not None:
-            return form[0](*[given[op.inputs[i]] for i in order])
-        return form[0](**told(given, defaults))
+        if order is None:
+            return form[0](**told(given, defaults))
+        if order[0] and op.operator == "truediv" and given["input"].__class__ in (int, float):
+            return number_over(given["input"], first)
+        return form[0](*[given[op.inputs[i]] for i in order])
 
     return called
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.device import device as Device
-from devtensor.op import Op
+from devtensor.op import Op, catalogue
 from devtensor.plan import LATER, Plan
 from devtensor.space import Space, space_of, unbound
 
@@ -47,6 +47,7 @@ class HalfSpace(Space):
         super().__init__(device)
         for name in ("sum", "mean", "cumulative_sum"):
             self.__dict__[name] = in_full(self, self.__dict__[name])
+        del self.__dict__["matmul"]  # that of the catalogue adds up in float32
 
     def _kernel(self, op: Op, device: Device) -> Function:
         return half_kernel_for(op, device)
@@ -144,6 +145,11 @@ def rounded(number: Any, dtype: dtypes.dtype) -> Any:
     digits, least = FINEST[dtype]
     unit = max(math.frexp(number)[1] - digits, least)
     return math.ldexp(round(math.ldexp(number, -unit)), unit)
+
+
+def number_over(number: Any, x: Any) -> Any:
+    """A number over a tensor: PyTorch multiplies the reciprocal, rounded, by the number."""
+    return catalogue["mul"].function(catalogue["reciprocal"].function(x), number)
 
 
 # ---- rules

@@ -64,6 +64,8 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
     yield f" if {lead}.__class__ is not Tensor and not _plain[{lead}.__class__]: {slow}"
     k = inputs.index(lead)
     yield f" _a{k} = {lead}._array; _d = {lead}._device; _t = _a{k}.dtype"
+    if op.accepts is not None or op.promotes is not None or op.rules:  # while numbers are numbers
+        yield f" if _t is not _taken and not _take(_t): {slow}"
     for i, name in enumerate(inputs):
         if name == lead:
             continue
@@ -87,8 +89,6 @@ def written(op: Op, order: tuple[int, ...] | None = None) -> Iterator[str]:
         yield f"  _a{i} = {name}._array"
         same = f" or _a{i}.dtype is not _t" if op.promotes is not None else ""
         yield f"  if {name}._device is not _d{same}: {slow}"
-    if op.accepts is not None or op.promotes is not None or op.rules:
-        yield f" if _t is not _taken and not _take(_t): {slow}"
     yield " _m = _mode()"
     yield " _tracked = 0"
     yield " if _m is RECORD:"

@@ -12,7 +12,7 @@ from typing import Any
 from devtensor.dtype import bfloat16, complex128, float64, get_default_dtype, int64, of, uint8
 from devtensor.example import bools, distinct, fixed, ints, unit
 from devtensor.example import positive as positives
-from devtensor.halves import once
+from devtensor.halves import apart, once, rounded
 from devtensor.op import composite, derivative, in_place, op
 from devtensor.operands import was_number
 from devtensor.ops.arguments import readable, require_tensors, various
@@ -446,10 +446,18 @@ def power_base_rule(xp: Any, g: Any, input: Any, exponent: Any) -> Any:
         value = number(exponent) if readable(exponent) else None
         if value in (0, 1, 2):
             return xp.zeros_like(g) if value == 0 else g if value == 1 else g * (input + input)
-        return g * xp.mul(xp.pow(input, exponent - 1), exponent)
+        return g * (input ** (exponent - 1) * exponent)
     # The power -1 of an exponent 0 may be inf or NaN, but the slope is 0.
     lower = xp.where(exponent == 0, xp.ones_like(exponent), exponent - 1)
-    return g * (exponent * xp.pow(input, lower))
+    return g * (exponent * input**lower)
+
+
+def half_power_base_rule(xp: Any, g: Any, input: Any, exponent: Any) -> Any:
+    if half(exponent) or various(exponent):  # of as many exponents, in steps that are rounded
+        return power_base_rule(xp, g, input, exponent)
+    if readable(exponent) and float(exponent) == 0:
+        return xp.zeros_like(g)
+    return g * xp.mul(xp.operation("pow")(input, exponent - 1), exponent)
 
 
 def kind_or_number(x: Any) -> str:
@@ -460,10 +468,7 @@ def kind_or_number(x: Any) -> str:
 def power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
     part = xp.real(exponent) if kind(exponent) == "complex" else exponent
     flat = xp.logical_and(input + xp.zeros_like(exponent) == 0, part >= 0)
-    if half(out) and not half(input):  # a number in full
-        slope = xp.mul(out, xp.log(input))
-    else:
-        slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
+    slope = out * xp.log(xp.where(flat, xp.ones_like(out), input + xp.zeros_like(out)))
     return g * xp.where(flat, xp.zeros_like(slope), slope)
 
 
@@ -535,7 +540,17 @@ def pow(xp, input, exponent, /):
     return xp.pow(input, exponent)
 
 
-derivative(pow, input=power_base_rule, exponent=power_exponent_rule)
+def half_power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
+    if half(input):
+        return power_exponent_rule(xp, g, input, exponent, out)
+    return g * xp.mul(out, xp.log(xp.where(input == 0, xp.ones_like(input), input)))
+
+
+derivative(
+    pow,
+    input=apart(power_base_rule, half_power_base_rule),
+    exponent=apart(power_exponent_rule, half_power_exponent_rule),
+)
 
 
 @composite(
@@ -739,7 +754,13 @@ def rsqrt(xp, input, /):
     return 1 / xp.sqrt(input)
 
 
-derivative(rsqrt, input=lambda g, out: -0.5 * g * (out * out * out))
+derivative(
+    rsqrt,
+    input=apart(
+        lambda xp, g, out: -0.5 * g * (out * out * out),
+        lambda xp, g, out: xp.mul(g, -0.5) * xp.operation("pow")(out, xp.asarray(3)),
+    ),
+)
 
 
 @op(elementwise=True, promotes="float", examples=[((2, 3),), (ints(3),)])
@@ -1128,7 +1149,14 @@ def sinc_rule(xp: Any, g: Any, input: Any) -> Any:
     return g * xp.where(small, near, far)
 
 
-derivative(sinc, input=sinc_rule)
+def half_sinc_rule(xp: Any, g: Any, input: Any) -> Any:
+    square = xp.mul(input * input, math.pi)
+    angle, safe = xp.mul(input, math.pi), xp.where(square == 0, xp.ones_like(square), square)
+    slope = g * ((angle * xp.cos(angle) - xp.sin(angle)) / safe)
+    return xp.where(square == 0, xp.zeros_like(slope), slope)
+
+
+derivative(sinc, input=apart(sinc_rule, half_sinc_rule))
 
 
 @op(
@@ -1542,7 +1570,12 @@ def addcdiv(xp, input, tensor1, tensor2, /, *, value=1):
 derivative(
     addcdiv,
     input=lambda g: g,
-    tensor1=lambda xp, g, tensor2, value: g * scaled(xp, xp.reciprocal(tensor2), value),
+    tensor1=apart(
+        lambda xp, g, tensor2, value: g * (value / tensor2),
+        lambda xp, g, tensor2, value: (
+            g * xp.true_divide(rounded(float(value), of(tensor2.dtype)), tensor2)
+        ),
+    ),
     tensor2=lambda xp, g, tensor1, tensor2, value: (
         -g * (scaled(xp, tensor1, value) / (tensor2 * tensor2))
     ),
@@ -2033,6 +2066,7 @@ derivative(
 
 
 @op(
+    rounds="steps",
     elementwise=True,
     promotes="float",
     accepts=("float",),
@@ -2043,6 +2077,9 @@ derivative(
 )
 def special_ndtr(xp, input, /):
     """The part of a standard normal distribution that lies below `input`."""
+    if half(input):
+        x = xp.mul(input, math.sqrt(0.5))
+        return xp.mul(xp.where(x < -1, xp.erfc(-x), 1 + xp.erf(x)), 0.5)
     return xp.erfc(input * -math.sqrt(0.5)) / 2
 
 
@@ -2074,9 +2111,14 @@ def special_xlog1py(xp, input, other, /):
     )
 
 
+def half_xlog1py_rule(xp: Any, g: Any, input: Any, other: Any) -> Any:
+    flat = xp.logical_and(input == 0, other <= -1)
+    return masked(xp, ~flat, g * xp.log1p(xp.where(flat, xp.zeros_like(other), other)))
+
+
 derivative(
     special_xlog1py,
-    input=lambda xp, g, input, other: xlogy_rule(xp, g, input, other + 1),
+    input=apart(lambda xp, g, input, other: xlogy_rule(xp, g, input, other + 1), half_xlog1py_rule),
     other=lambda g, input, other: g * input / (other + 1),
 )
 
