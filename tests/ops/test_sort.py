@@ -58,6 +58,23 @@ def test_topk_of_many():
     )
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("odd", ["", "nan", "inf", "-inf", "ties", "int"])
+def test_topk_in_turn(odd, largest):
+    x = np.random.default_rng(0).standard_normal((6, 70))
+    if odd == "int":
+        x = np.where(x > 0.9, np.iinfo(np.int64).min, np.round(x * 9).astype(np.int64))
+    elif odd == "ties":
+        x = np.round(x)
+    elif odd:
+        x[x > 0.9] = float(odd)
+        x[1] = float(odd)
+    same(lambda m, x: (x.topk(8, largest=largest)[0], x.topk(1, 1, largest)[0]), x)
+    values, indices = dt.tensor(x).topk(8, largest=largest)
+    np.testing.assert_array_equal(np.take_along_axis(x, indices.numpy(), 1), values.numpy())
+    assert all(len(set(row)) == 8 for row in indices.tolist())
+
+
 def test_ties_keep_their_order():
     same(
         lambda m, x: (
