@@ -35,25 +35,34 @@ def brisk(op: Op, slow: Function) -> Function:
     mixed = op.promotes is None
     numbers = [op.numbers is None or name in op.numbers for name in op.inputs]
     taken = takes(op)
-    whole = EMPTY not in op.params.values()
-    refuses = op.refuses
+    required = [name for name, default in op.params.items() if default is EMPTY]
+    positional, names = op.positional, op.params.keys()
+    looks = op.public or op.operator is not None  # at the kinds of its parameters
+    refuses, rules, looking = op.refuses, op.rules, op.view
+    bound, cls = op.bound, Tensor
     if op.varargs is not None:
         return slow
 
     def quickly(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the call gives; `LATER` if more is to be asked."""
         mode = unwatched()
-        if mode is None or len(args) < count:
+        more = len(args) - count
+        if mode is None or more < 0:
             return LATER
         params = op.params
-        if kwargs or len(args) > count or not whole:
-            named = dict(zip(op.positional, args[count:], strict=False))
-            if len(args) > count + len(named) or not named.keys().isdisjoint(kwargs):
+        if kwargs or more or required:
+            if more > len(positional):
                 return LATER
-            params = {**params, **named, **kwargs}
-            if len(params) > len(op.params) or EMPTY in params.values():
+            params = {**params, **dict(zip(positional, args[count:], strict=False)), **kwargs}
+            if kwargs and (
+                params.keys() != names or not kwargs.keys().isdisjoint(positional[:more])
+            ):
                 return LATER
-            check_parameters(op, params)
+            for name in required:
+                if params[name] is EMPTY:
+                    return LATER
+            if looks:
+                check_parameters(op, params)
         inputs: list[Any] = list(args[:count])
         if star is not None:
             group = inputs[star]
@@ -61,14 +70,22 @@ def brisk(op: Op, slow: Function) -> Function:
                 return LATER
             inputs[star:] = group
         device = dtype = None
+        arrays: list[Any] = []
+        edges: list[Any] = []
+        loose = tracked = False
+        recorded = rules and mode is RECORD
         for place, x in enumerate(inputs):
-            if not PLAIN[x.__class__]:
+            if x.__class__ is not cls and not PLAIN[x.__class__]:
+                loose = True
+                arrays.append(None)
+                edges.append(None)
                 continue
             if x._device is not device:
                 if device is not None:
                     return LATER
                 device = x._device
-            native_type = x._array.dtype
+            array = x._array
+            native_type = array.dtype
             if mixed:
                 if not taken[native_type]:
                     return LATER
@@ -76,9 +93,17 @@ def brisk(op: Op, slow: Function) -> Function:
                 if dtype is not None or not taken[native_type]:
                     return LATER
                 dtype = native_type
+            arrays.append(array)
+            if recorded:
+                edge = x._node if x._alias is None else x._alias.live(x)
+                if edge is not None:
+                    if edge is INFERENCE:
+                        return LATER
+                    tracked = True
+                edges.append(edge)
         if device is None:
             return LATER
-        for place, x in enumerate(inputs):
+        for place, x in enumerate(inputs) if loose else ():
             kind = x.__class__
             if PLAIN[kind]:
                 continue
@@ -88,27 +113,21 @@ def brisk(op: Op, slow: Function) -> Function:
             if not numbers[place]:
                 return LATER
             t = dtype if place in among else native(dtypes.of_number(x), device)
-            inputs[place] = known(x, t, device)
-            if inputs[place] is None:
+            x = inputs[place] = known(x, t, device)
+            if x is None:
                 return LATER
+            arrays[place] = x._array
         if refuses is not None:
             refuses(*args[:count])
-        edges: list[Any] = []
-        if mode is RECORD and op.rules:
-            for x in inputs:
-                edge = x._node if x._alias is None else x._alias.live(x)
-                if edge is INFERENCE:
-                    return LATER
-                edges.append(edge)
         try:
-            result = kernel_for(op, device)(*[x._array for x in inputs], **params)
+            kernel = bound[device] if device in bound else kernel_for(op, device)
+            result = kernel(*arrays, **params)
         except Exception:  # to be said in other words
             return LATER
         outs: Any = several(result, device, mode.edge) if listed else made(result, device, mode)
-        if op.view:
+        if looking:
             view(op, outs, inputs[0], params, mode)
-        wanted = tuple([edge is not None for edge in edges])
-        plan = op.plan(wanted) if True in wanted else None
+        plan = op.plan(tuple([edge is not None for edge in edges])) if tracked else None
         if plan is None:
             pass
         elif plan.link is None:

@@ -34,6 +34,8 @@ FREE = ("ord",)
 
 def whole(value: Any) -> bool:
     """Whether a value counts: an integer, of Python or of an array library, or a tensor of one."""
+    if value.__class__ is int:
+        return True
     if isinstance(value, bool):
         return False
     if isinstance(value, Tensor):

@@ -12,7 +12,7 @@ from typing import Any
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, Mode, current
 from devtensor.autograd.saved import record
-from devtensor.autograd.view import edge_of, viewed
+from devtensor.autograd.view import edge_of, viewed, viewed_each
 from devtensor.device import device as Device
 from devtensor.device import resolve
 from devtensor.dtype import NUMBERS
@@ -124,15 +124,21 @@ def made(array: Any, device: Device, mode: Mode) -> Tensor:
 
 def view(op: Op, outs: Any, source: Tensor, params: dict[str, Any], mode: Mode) -> None:
     """Record that the results look at the memory of an input, unless both are free of records."""
-    inference = source.is_inference()
+    if op.view == "maybe" and not source._device.backend.shares(outs._array, source._array):
+        return
     several = op.outputs is not None
-    for number, out in enumerate(outs if several else (outs,)):
-        if op.view == "maybe" and not source._device.backend.shares(out._array, source._array):
-            continue
-        out._node = INFERENCE if inference else None
-        if not inference:
-            made_in = "inference" if mode.inference else "grad" if mode.grad else "no_grad"
-            viewed(out, source, op, params, number if several else None, made_in)
+    if source.is_inference():
+        for out in outs if several else (outs,):
+            out._node = INFERENCE
+        return
+    made_in = mode.name
+    if not several:
+        outs._node = None
+        viewed(outs, source, op, params, None, made_in)
+        return
+    for out in outs:
+        out._node = None
+    viewed_each(outs, source, op, params, made_in)
 
 
 def common_device(op: Op, inputs: Sequence[Any]) -> Device:

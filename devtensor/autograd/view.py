@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -266,7 +267,20 @@ def viewed(
         made = made if made != "grad" else alias.made
         out._alias = View(alias.base, (*alias.steps, step), alias.owner, made)
     else:
-        out._alias = View(source, (step,), owner_of(source), made)
+        out._alias = View(source, (step,), owner_of(source) if alias is None else alias, made)
+
+
+def viewed_each(outs: Sequence[Tensor], source: Tensor, op: Any, params: Any, mode: str) -> None:
+    """The same for all results of one operation."""
+    alias = source._alias
+    made = mode if mode != "grad" else "several"
+    base, steps, owner = source, (), alias
+    if alias.__class__ is View:
+        base, steps, owner = alias.base, alias.steps, alias.owner
+    elif alias is None:
+        owner = owner_of(source)
+    for number, out in enumerate(outs):
+        out._alias = View(base, (*steps, (op, params, number)), owner, made)
 
 
 def requires_grad(tensor: Tensor) -> bool:

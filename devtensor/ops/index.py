@@ -241,6 +241,43 @@ def _other(input: Any, part: Any) -> Any:
         ) from None
 
 
+def _plain_key(key: tuple[Any, ...], shape: Sequence[int]) -> tuple[Any, ...] | None:
+    """What `parse` makes of a key of ints and slices alone; None if it may be anything else."""
+    if len(key) > len(shape):
+        return None
+    changes = False
+    for part, length in zip(key, shape, strict=False):
+        kind = part.__class__
+        if kind is int:
+            if not -length <= part < length:
+                return None
+            changes = True
+        elif kind is slice:
+            for end in (part.start, part.stop):
+                if end is not None:
+                    if end.__class__ is not int:
+                        return None
+                    changes = True
+            step = part.step
+            if step is not None:
+                if step.__class__ is not int or step < 1:
+                    return None
+                changes = True
+        else:
+            return None
+    return (*key, ...) if changes else None
+
+
+def _selects(input: Any, key: Any) -> bool:
+    """Whether a key that is a tensor is an index or a mask that nothing has to be done to."""
+    if key._device is not input._device:
+        return False
+    rank, ndim, dtype = key.ndim, input.ndim, key.dtype
+    if dtype is bool_:
+        return 0 < rank <= ndim and key._array.shape == input._array.shape[:rank]
+    return rank > 0 and ndim > 0 and (dtype is int64 or dtype is int32)
+
+
 def getitem(input: Any, key: Any) -> Any:
     """``input[key]``: a view, or a copy if there are index tensors, lists or masks.
 
@@ -252,8 +289,15 @@ def getitem(input: Any, key: Any) -> Any:
     kind = key.__class__
     if kind is int:
         return item_select(input, key)
-    if kind is slice and input.ndim:
-        return slice_view(input, (_checked_slice(key), ...))
+    if kind is tuple:
+        plain = _plain_key(key, input._array.shape)
+        if plain is not None:
+            return slice_view(input, plain)
+    elif kind is slice:
+        if input.ndim:
+            return slice_view(input, (_checked_slice(key), ...))
+    elif kind is Tensor and _selects(input, key):
+        return index(input, (key,), (0,))
     basic, arrays, places = parse(input, key)
     if basic is not None:
         input = slice_view(input, basic)
@@ -283,7 +327,7 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         If it is neither a tensor nor a number.
     """
     given = isinstance(value, Tensor)
-    if not given and not isinstance(value, Number):
+    if not given and value.__class__ is not float and not isinstance(value, Number):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a torch.{input.dtype.legacy}Tensor; make "
             "it a tensor first"
@@ -296,8 +340,14 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         if not given:
             converted(value, input.dtype)
         return
-    if key.__class__ is int:
+    kind = key.__class__
+    basic = _plain_key(key, input._array.shape) if kind is tuple else None
+    if kind is int:
         target = item_select(input, key)
+    elif basic is not None:
+        target = slice_view(input, basic)
+    elif kind is Tensor and _selects(input, key):
+        target, arrays, places = input, [key], [0]
     else:
         basic, arrays, places = parse(input, key)
         target = input if basic is None else slice_view(input, basic)
@@ -769,10 +819,11 @@ derivative(
 
 def _along(input: Any, dim: int, index: Any, name: str, other: str = "input") -> int:
     """`dim`, after the checks that gather and scatter share."""
-    dim = axis(dim, input.ndim)
-    if index.dtype not in (int64, int32) and 0 not in index.shape:
+    ndim, dtype = input.ndim, index.dtype
+    dim = axis(dim, ndim)
+    if dtype is not int64 and dtype is not int32 and 0 not in index.shape:
         raise RuntimeError(f"{name}: Expected dtype int32/int64 for index, got {index.dtype}")
-    if max(index.ndim, 1) != max(input.ndim, 1) and 0 not in index.shape:
+    if index.ndim != ndim and max(index.ndim, 1) != max(ndim, 1) and 0 not in index.shape:
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as {other} tensor; got "
             f"{list(index.shape)} and "
@@ -802,9 +853,7 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
         If shapes do not suit, or an index is out of bounds.
     """
     dim = _along(input, dim, index, "gather()")
-    if input.ndim == index.ndim and any(
-        m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
-    ):
+    if _exceeds(index, input, dim):
         raise RuntimeError(
             f"Size does not match at dimension {_first_larger(index.shape, input.shape, dim)} "
             "expected index "
@@ -813,6 +862,14 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
         )
     sparse = sparse_grad and input.is_leaf and not batched(input, index)
     return (gather_of if sparse else gather_at)(input, index, dim)
+
+
+def _exceeds(one: Any, two: Any, dim: int = -1) -> bool:
+    """Whether a tensor of as many dimensions as another is longer than it in any but `dim`."""
+    longer, shorter = one._array.shape, two._array.shape
+    if longer == shorter or len(longer) != len(shorter):
+        return False
+    return any([m > n and d != dim for d, (m, n) in enumerate(zip(longer, shorter, strict=True))])
 
 
 def _first_larger(one: Sequence[int], two: Sequence[int], dim: int) -> int:
@@ -827,25 +884,17 @@ def _scatter_arguments(input: Any, dim: int, index: Any, src: Any) -> int:
                 f"scatter(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and "
                 f"{src.dtype}"
             )
-        if 0 in index.shape:
+        if 0 in index._array.shape:
             return dim
-        if max(src.ndim, 1) != max(index.ndim, 1):
+        if src.ndim != index.ndim and max(src.ndim, 1) != max(index.ndim, 1):
             raise RuntimeError(
                 "Index tensor must have the same number of dimensions as src tensor; got "
                 f"{list(index.shape)} and "
                 f"{list(src.shape)}"
             )
-        if src.ndim == index.ndim and any(
-            m > n for m, n in zip(index.shape, src.shape, strict=True)
-        ):
+        if _exceeds(index, src):
             raise _too_large(index, input, dim, src)
-    if (
-        0 not in index.shape
-        and input.ndim == index.ndim
-        and any(
-            m > n for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)) if d != dim
-        )
-    ):
+    if 0 not in index._array.shape and _exceeds(index, input, dim):
         raise _too_large(index, input, dim, src)
     return dim
 
@@ -1220,6 +1269,12 @@ def index_reduce_(
     return in_place(scatter_reduce_at)(input, places, source, dim, reduce, include_self)
 
 
+@op(promotes=None, public=False, examples=[(fixed([[0, -1], [-3, 2]]), 3)])
+def from_start(xp: Any, input: Any, /, size: int) -> Any:
+    """Indices of which negative ones count from the end, as numbers from 0 on."""
+    return xp.where(input < 0, input + size, input)
+
+
 @composite(
     method=True,
     examples=[
@@ -1248,8 +1303,10 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             "torch.take_along_dim(): dtype of indices should be Long but got "
             f"{indices.dtype.legacy}"
         )
-    size = input.shape[dim]
-    indices = indices + (indices < 0) * size
+    indices = from_start(indices, input.shape[dim])
+    near, there = input._array.shape, indices._array.shape
+    if near[:dim] == there[:dim] and near[dim + 1 :] == there[dim + 1 :]:
+        return gather_at(input, indices, dim)
     rest = together([(*x.shape[:dim], 1, *x.shape[dim + 1 :]) for x in (input, indices)])
     input, indices = [
         expand(x, (*rest[:dim], x.shape[dim], *rest[dim + 1 :])) for x in (input, indices)
@@ -1267,7 +1324,8 @@ def _vector(index: Any, name: str) -> None:
             f"{index.dtype.legacy} and "
             f"size: {list(index.shape)}"
         )
-    if index.dtype not in (int64, int32):
+    dtype = index.dtype
+    if dtype is not int64 and dtype is not int32:
         raise RuntimeError(
             f"{name}(): Expected dtype int32 or int64 for index (int32/int64) but got: "
             f"{index.dtype.legacy}"
@@ -1378,7 +1436,8 @@ def _part_arguments(
     input: Any, dim: int, index: Any, source: Any, name: str, error: type[Exception]
 ) -> int:
     """`dim`, after the checks that index_add and index_copy share."""
-    dim = axis(dim, input.ndim)
+    ndim = input.ndim
+    dim = axis(dim, ndim)
     _vector(index, name)
     if source.dtype is not input.dtype:
         raise RuntimeError(
@@ -1386,19 +1445,15 @@ def _part_arguments(
             "the same scalar type "
             "(self and source expected to have the same dtype)"
         )
-    length = source.shape[dim] if source.ndim > dim else 1
-    if index.numel() != length:
+    sizes, shape = source._array.shape, input._array.shape
+    length = sizes[dim] if len(sizes) > dim else 1
+    if prod(index._array.shape) != length:
         raise error(
             f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
             f"({length}), for dim: {dim}"
         )
-    if input.ndim and (
-        source.ndim != input.ndim
-        or any(
-            m != n
-            for d, (m, n) in enumerate(zip(input.shape, source.shape, strict=True))
-            if d != dim
-        )
+    if ndim and (
+        len(sizes) != ndim or shape[:dim] != sizes[:dim] or shape[dim + 1 :] != sizes[dim + 1 :]
     ):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. "

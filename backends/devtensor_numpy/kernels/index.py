@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from devtensor.ops import index as common
 from devtensor_numpy.quick import isdtype, key_along
 
 Array = np.ndarray
+FEW = 1 << 12  # Indices that are looked up by other ways than many, as calls themselves take time.
 WRITERS: dict[str, Callable[..., None]] = {}
 """Kernels that write into their first array, which is contiguous and shares no memory."""
 
@@ -30,9 +31,18 @@ def writing(kernel: Callable[..., None]) -> Callable[..., Array]:
     return on_copy
 
 
+UNSIGNED = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+
+
 def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
     """Refuse indices outside ``0 .. size - 1``: read as unsigned, negative ones are large."""
-    if index.size and int(index.view(f"u{index.itemsize}").max()) >= size:
+    count = index.size
+    if not count:
+        return
+    places = index.view(UNSIGNED[index.itemsize])
+    # Of few, where the largest is is found sooner than what it is.
+    largest = places.item(places.argmax()) if count <= FEW else int(places.max())
+    if largest >= size:
         common._inside(np, index, size, dim, *report)
 
 
@@ -75,7 +85,10 @@ def _add_along(out: Array, dim: int, index: Array, rows: Array) -> None:
     """``out[..., index[i], ...] += rows[..., i, ...]`` along `dim`."""
     if not index.size or not out.size:
         return
-    first, lined = np.moveaxis(out, dim, 0), np.moveaxis(rows, dim, 0)
+    first, lined = out, rows
+    if dim:
+        order = (dim, *range(dim), *range(dim + 1, out.ndim))
+        first, lined = out.transpose(order), rows.transpose(order)
     if dim and rows.size * 4 >= out.size:  # in one piece, rows are read and written faster
         whole = np.ascontiguousarray(first)
         _add_rows(whole, index, np.ascontiguousarray(lined))
@@ -186,13 +199,11 @@ def gather_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
     if not input.ndim or not index.ndim or index.size == 0:
         return common.gather_at.kernel(xp, input, index, dim)
     _inside(index, input.shape[dim], dim)
-    if index.size < 4096 or not input.flags.c_contiguous:
+    if not input.flags.c_contiguous:
         return input[key_along(index, dim)]
-    return (
-        input.reshape(-1)
-        .take(_flat_places(input.shape, index, dim), mode="wrap")
-        .reshape(index.shape)
-    )
+    places = _flat_places(input.shape, index, dim)
+    mode: Any = "raise" if index.size <= FEW else "wrap"
+    return input.reshape(-1).take(places, mode=mode).reshape(index.shape)
 
 
 @writing
@@ -202,19 +213,38 @@ def scatter_at(xp: Any, out: Array, index: Array, src: Array, /, dim: int) -> No
         out[...] = common.scatter_at.kernel(xp, out, index, src, dim)
         return
     _inside(index, out.shape[dim], dim)
-    values = src[tuple(map(slice, index.shape))].reshape(-1) if src.ndim else src
+    values = _first_of(src, index.shape) if src.ndim else src
     out.reshape(-1)[_flat_places(out.shape, index, dim)] = values
 
 
-def _flat_places(shape: Sequence[int], index: Array, dim: int) -> Any:
+def _first_of(src: Array, shape: tuple[int, ...]) -> Array:
+    """The first places of an array, as many as `shape` has, in one dimension."""
+    return (src if src.shape == shape else src[tuple(map(slice, shape))]).reshape(-1)
+
+
+def _flat_places(shape: tuple[int, ...], index: Array, dim: int) -> Any:
     """Positions in a flattened array of `shape` of the places ``[i, index[i, j], ...]``."""
-    where: Any = None
-    step = 1
-    key = key_along(index, dim)
+    lines = _lines if index.size <= FEW else _lines.__wrapped__
+    step, start = lines(shape, index.shape, dim)
+    where = index if step == 1 else index * step
+    return (where if start is None else where + start).reshape(-1)
+
+
+@lru_cache(256)
+def _lines(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int) -> tuple[int, Any]:
+    """The step along `dim` in flat memory, and where each of the lines along it begins."""
+    start: Any = None
+    step = along = 1
     for d in range(len(shape) - 1, -1, -1):
-        where = key[d] if step == 1 else where + key[d] * step
+        if d == dim:
+            along = step
+        elif sizes[d] > 1:
+            line = np.arange(sizes[d]).reshape((-1,) + (1,) * (len(shape) - d - 1)) * step
+            start = line if start is None else start + line
         step *= shape[d]
-    return where.reshape(-1)
+    if start is not None:
+        start.flags.writeable = False
+    return along, start
 
 
 def _scatter_sum(out: Array, index: Array, src: Array, dim: int) -> None:
@@ -223,7 +253,7 @@ def _scatter_sum(out: Array, index: Array, src: Array, dim: int) -> None:
         np.add.at(
             out.reshape(-1),
             _flat_places(out.shape, index, dim),
-            src[tuple(map(slice, index.shape))].reshape(-1),
+            _first_of(src, index.shape),
         )
 
 
@@ -273,7 +303,7 @@ def scatter_reduce_at(
     flat, places = out.reshape(-1), _flat_places(out.shape, index, dim)
     if not include_self:
         flat[places] = _START[reduce](out.dtype)
-    ufunc.at(flat, places, src[tuple(map(slice, index.shape))].reshape(-1))
+    ufunc.at(flat, places, _first_of(src, index.shape))
 
 
 def index_select_at(xp: Any, input: Array, index: Array, /, dim: int) -> Any:
