@@ -22,7 +22,7 @@ from devtensor.op import EMPTY, Op, catalogue
 from devtensor.operands import TRACKS, known, several, takes
 from devtensor.plan import LATER
 from devtensor.route import PLAIN
-from devtensor.space import kernel_for, native, natives
+from devtensor.space import kernel_for, native
 from devtensor.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -130,7 +130,7 @@ def brisk(op: Op, slow: Function) -> Function:
         plan = op.plan(tuple([edge is not None for edge in edges])) if tracked else None
         if plan is None:
             pass
-        elif plan.link is None:
+        elif not plan.plain and dtypes.of(arrays[0].dtype) in dtypes.HALVES:
             record(op, inputs, params, outs, edges, mode)
         elif listed:
             follow(plan, plan.link(*edges, *inputs, outs), outs, device, params)
@@ -165,27 +165,40 @@ def follow(
             watch(node, index, out)
 
 
-def brisk_factory(op: Op) -> Callable[..., Tensor | None]:
-    """The form of an operation without inputs, which gives None if more is to be asked."""
-    count, names, keys = len(op.params), op.positional, op.params.keys()
+def brisk_factory(op: Op, slow: Function) -> Function:
+    """The form of an operation without inputs, with `slow` for all that is not common.
 
-    def quickly(args: tuple[Any, ...], kwargs: dict[str, Any], place: Any) -> Tensor | None:
+    Only this package calls such an operation, so nobody asks whether its arguments fit.
+    """
+    bound, known = op.bound, op.params.keys()
+    before = op.positional.index("dtype") if "dtype" in known else len(known)
+
+    def call(
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        out: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         mode = unwatched()
-        if mode is None or len(args) + len(kwargs) != count:
-            return None
-        params = dict(zip(names, args, strict=False))
-        params.update(kwargs)
-        if params.keys() != keys:
-            return None
-        device = resolve(place)
-        check_parameters(op, params)
-        try:
-            result = kernel_for(op, device)(**natives(params, device))
-        except Exception:  # to be said in other words
-            return None
-        return made(result, device, mode)
+        if mode is not None and out is None and not requires_grad and len(args) <= before:
+            place = resolve(device)
+            try:
+                kernel = bound[place] if place in bound else kernel_for(op, place)
+                if dtype is None:
+                    result = kernel(*args, **kwargs)
+                else:
+                    result = kernel(*args, dtype=place.backend.native[dtype], **kwargs)
+            except Exception:  # to be said in other words
+                pass
+            else:
+                return made(result, place, mode)
+        if dtype is not None:
+            kwargs["dtype"] = dtype
+        return slow(args, kwargs, device, requires_grad, out)
 
-    return quickly
+    return call
 
 
 TARGETS: dict[Any, Any] = {}

@@ -160,4 +160,7 @@ def set_default_device(device: Any) -> None:
 
 def resolve(place: Any) -> device:
     """The device that `place` names, with its index; the default one for None."""
-    return (get_default_device() if place is None else device(place)).resolve()
+    if place.__class__ is not device:
+        place = get_default_device() if place is None else device(place)
+    found: device = place.resolve()
+    return found

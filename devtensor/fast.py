@@ -153,20 +153,15 @@ def general(op: Op) -> Function:
 
 def factory(op: Op) -> Function:
     """The form of an operation without inputs."""
-    quickly = brisk_factory(op)
 
-    def call(
-        *args: Any, device: Any = None, requires_grad: bool = False, out: Any = None, **kwargs: Any
+    def slow(
+        args: tuple[Any, ...], kwargs: dict[str, Any], device: Any, requires_grad: bool, out: Any
     ) -> Any:
-        if out is None and not requires_grad:
-            made = quickly(args, kwargs, device)
-            if made is not None:
-                return made
         _, params = op.bind(args, kwargs)
         check_parameters(op, params)
         return create(op, params, device, requires_grad, out)
 
-    return call
+    return brisk_factory(op, slow)
 
 
 def fallback(op: Op) -> Function:

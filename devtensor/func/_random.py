@@ -34,8 +34,6 @@ def drawn(generator: Any, counters: int, run: Function, target: Any) -> Any:
         all share.
     """
     levels = LEVELS.get()
-    if not levels:
-        return random._taken(generator, counters, run)
     if any(level.randomness == "error" for level in levels):
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the "
@@ -55,12 +53,12 @@ def drawn(generator: Any, counters: int, run: Function, target: Any) -> Any:
         for _ in range(last):
             place = batched(place)
         with place:
-            first = run(seed=seed, offset=offset)
+            first = run(seed, offset)
         reached = depth(first._device)
 
         def build(level: int, offset: int) -> Any:
             if level <= reached:
-                return run(seed=seed, offset=offset)
+                return run(seed, offset)
             size, randomness = levels[level - 1]
             if randomness == "same":
                 return share(build(level - 1, offset), level)
@@ -85,5 +83,5 @@ def level_of(level: int) -> tuple[Level, int]:
     return levels[level - 1], COUNTERS.get() * different(levels[: level - 1])
 
 
-random.transforms.append(drawn)
+random.transforms.append((LEVELS.get, drawn))
 draws.append(level_of)

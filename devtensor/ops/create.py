@@ -30,7 +30,9 @@ _IGNORED = ("layout", "pin_memory", "memory_format", "generator")
 
 def _place(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The keywords that every operation without inputs takes, out of those given."""
-    for key in _IGNORED if given else ():
+    if not given:
+        return given
+    for key in _IGNORED:
         given.pop(key, None)
     for key in given:
         if key not in ("device", "requires_grad", "out"):
@@ -46,7 +48,7 @@ def _type(asked: Dtype | None, place: dict[str, Any], otherwise: Dtype | None = 
     RuntimeError
         If `out` has another type than the one asked for.
     """
-    out = place.get("out")
+    out = place.get("out") if place else None
     if not isinstance(out, Tensor):
         return asked or otherwise or get_default_dtype()
     if asked is not None and asked is not out.dtype:
@@ -66,7 +68,7 @@ def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
     ):
         size = size[0]
     try:
-        lengths = tuple([as_int(n) for n in size])
+        lengths = tuple(map(as_int, size))
     except TypeError:
         wrong = next((n for n in size if not hasattr(n, "__index__")), size[0])
         raise TypeError(
@@ -84,7 +86,13 @@ def _size(name: str, size: Sequence[Any]) -> tuple[int, ...]:
 
 def _number(value: Any) -> Any:
     """A Python number, also out of a 0-d tensor or a scalar of the host's library."""
-    return value.item() if hasattr(value, "item") and not value.ndim else value
+    if value.__class__ in PLAIN or not hasattr(value, "item") or value.ndim:
+        return value
+    return value.item()
+
+
+PLAIN = {bool, int, float, builtins.complex}
+"""Classes of numbers that are what they are."""
 
 
 def _dtype_of(value: Any) -> Dtype:
@@ -99,6 +107,8 @@ def converted(value: Any, dtype: Dtype) -> Any:
     RuntimeError
         If it does not fit.
     """
+    if (value.__class__, dtype.kind) in AS_IT_IS:
+        return value
     if not isinstance(value, Number):
         raise TypeError(
             f"the value must be Number, not {type(value).__name__}: it fills a {dtype!r} tensor"
@@ -122,6 +132,13 @@ def converted(value: Any, dtype: Dtype) -> Any:
             f"value cannot be converted to type {dtype.name} without overflow: {given}"
         )
     return value
+
+
+AS_IT_IS = {
+    (bool, "bool"), (int, "float"), (float, "float"), (int, "complex"), (float, "complex"),
+    (builtins.complex, "complex"),
+}  # fmt: skip
+"""Classes of numbers and the kinds of dtype that have room for all of them."""
 
 
 # ---- constant
@@ -174,9 +191,10 @@ def zeros(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     device, requires_grad, out
         As for all new tensors.
     """
-    (size,) = _sized("zeros", size, place)
-    if place.get("layout") in SCARCE:
-        return _without_entries("zeros", size, dtype, place)
+    if place or not size:
+        (size,) = _sized("zeros", size, place)
+        if place.get("layout") in SCARCE:
+            return _without_entries("zeros", size, dtype, place)
     return _full("zeros", size, 0, dtype, place)
 
 
@@ -192,7 +210,9 @@ def ones(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     device, requires_grad, out
         As for all new tensors.
     """
-    return _full("ones", *_sized("ones", size, place), 1, dtype, place)
+    if not size:
+        (size,) = _sized("ones", size, place)
+    return _full("ones", size, 1, dtype, place)
 
 
 def _without_entries(
@@ -235,9 +255,10 @@ def empty(*size: Any, dtype: Dtype | None = None, **place: Any) -> Any:
     device, requires_grad, out
         As for all new tensors.
     """
-    (size,) = _sized("empty", size, place)
-    if place.get("layout") in SCARCE:
-        return _without_entries("empty", size, dtype, place)
+    if place or not size:
+        (size,) = _sized("empty", size, place)
+        if place.get("layout") in SCARCE:
+            return _without_entries("empty", size, dtype, place)
     return unset(_size("empty", size), dtype=_type(dtype, place), **_place("empty", place))
 
 
@@ -513,9 +534,8 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    kinds = [_dtype_of(value).kind for value in (start, end, step)]
     start, end, step = [_number(value) for value in (start, end, step)]
-    whole = all(kind in ("int", "bool") for kind in kinds)
+    whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     dtype = _type(dtype, place, int64 if whole else None)
     if dtype is bool_:
         raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")

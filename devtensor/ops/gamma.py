@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from math import exp, pi, prod, sqrt
 from typing import Any, NoReturn
 
@@ -231,9 +232,7 @@ derivative(
 
 
 def _numbers(name: str, op: Any, input: Tensor, generator: Any) -> Tensor:
-    return _reserved(
-        _source(name, generator), input.numel(), 64, lambda **counter: op(input, **counter)
-    )
+    return _reserved(_source(name, generator), input.numel(), 64, partial(op, input))
 
 
 @composite(method=False, oracle=None)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf, isnan, log1p, pi, prod, sqrt
 from operator import index as as_int
 from typing import Any, NamedTuple
@@ -239,6 +239,23 @@ def parts(dtype: Dtype, how: str, values: tuple[Any, ...]) -> tuple[Dtype, int, 
     return (float32 if dtype.itemsize == 8 else float64), 2, values
 
 
+class Need(NamedTuple):
+    """What a draw takes from its generator."""
+
+    many: int
+    """Numbers to an element."""
+    bits: int
+    """Bits to a number."""
+
+
+@lru_cache(256)
+def need(how: str, values: tuple[Any, ...], dtype: Dtype) -> Need:
+    """What an element of a distribution takes; refuses what has no such numbers."""
+    _check_kind(how, dtype)
+    real, many, values = parts(dtype, how, values)
+    return Need(many, width(how, values, real))
+
+
 @op(public=False)
 def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Any:
     """A tensor of random numbers."""
@@ -285,8 +302,8 @@ def _source(name: str, generator: Any) -> Generator:
     return generator
 
 
-transforms: list[Callable[..., Any]] = []
-"""What looks after draws while it runs: `vmap`. It is called instead, with all it needs."""
+transforms: list[tuple[Callable[[], Any], Callable[..., Any]]] = []
+"""What looks after draws while it runs, `vmap`: says whether it does, and is called instead."""
 
 
 def _reserved(
@@ -297,8 +314,9 @@ def _reserved(
     `target` is what it writes to, if it does.
     """
     counters = -(-count * bits // 128)
-    if transforms:
-        return transforms[0](generator, counters, run, target)
+    for running, instead in transforms:
+        if running():
+            return instead(generator, counters, run, target)
     return _taken(generator, counters, run)
 
 
@@ -306,7 +324,7 @@ def _taken(generator: Generator, counters: int, run: Callable[..., Any]) -> Any:
     """What `run` makes of a seed and the first of some counters."""
     seed, offset = generator.reserve(counters)
     try:
-        return run(seed=seed, offset=offset)
+        return run(seed, offset)
     except BaseException:
         generator.release(seed, offset, counters)
         raise
@@ -316,32 +334,20 @@ def _drawn(
     name: str, size: Any, how: str, values: tuple[Any, ...], dtype: Dtype | None, place: Any
 ) -> Any:
     """A new tensor of random numbers."""
-    generator = _source(name, place.pop("generator", None))
+    generator = _source(name, place.pop("generator", None)) if place else default_generator
     size = _size(name, size)
     dtype = _type(dtype, place)
-    _check_kind(how, dtype)
-    place = _place(name, place)
-    real, many, _ = parts(dtype, how, values)
-    return _reserved(
-        generator,
-        many * prod(size),
-        width(how, values, real),
-        lambda seed, offset: draw(size, how, values, seed, offset, dtype=dtype, **place),
-    )
+    many, bits = need(how, values, dtype)
+    run = partial(draw, size, how, values, dtype=dtype, **_place(name, place))
+    return _reserved(generator, many * prod(size), bits, run)
 
 
 def _filled(name: str, input: Any, how: str, values: tuple[Any, ...], generator: Any) -> Any:
     """`input`, overwritten with random numbers."""
     generator = _source(name, generator)
-    _check_kind(how, input.dtype)
-    real, many, _ = parts(input.dtype, how, values)
-    return _reserved(
-        generator,
-        many * input.numel(),
-        width(how, values, real),
-        lambda **counter: in_place(FILLS[how])(input, values, **counter),
-        input,
-    )
+    many, bits = need(how, values, input.dtype)
+    run = partial(in_place(FILLS[how]), input, values)
+    return _reserved(generator, many * input.numel(), bits, run, input)
 
 
 KERNELS = {
@@ -383,7 +389,8 @@ def rand(*size: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     device, requires_grad, out
         As for all new tensors.
     """
-    (size,) = _sized("rand", size, place)
+    if not size:
+        (size,) = _sized("rand", size, place)
     return _drawn("rand", size, "uniform", (0.0, 1.0), dtype, place)
 
 
@@ -406,7 +413,8 @@ def randn(*size: Any, dtype: Dtype | None = None, **place: Any) -> Tensor:
     device, requires_grad, out
         As for all new tensors.
     """
-    (size,) = _sized("randn", size, place)
+    if not size:
+        (size,) = _sized("randn", size, place)
     return _drawn("randn", size, "normal", (0.0, 1.0), dtype, place)
 
 
@@ -569,9 +577,10 @@ def normal(
         )
     _check_kind("normal", tensors[0].dtype)
     shape = together([x.shape for x in tensors])
-    out = {"out": place.pop("out", None)}
-    if out["out"] is not None:
-        _check_kind("normal", out["out"].dtype)
+    out = place.pop("out", None)
+    kept = {} if out is None else {"out": out}
+    if out is not None:
+        _check_kind("normal", out.dtype)
     if _place("normal", place) or dtype is not None:
         raise TypeError("normal() takes neither dtype nor device where mean or std is a tensor")
     real, many, _ = parts(tensors[0].dtype, "uniform", ())
@@ -579,9 +588,7 @@ def normal(
         _source("normal", generator),
         many * prod(shape),
         width("normal", (), real),
-        lambda seed, offset: normal_at(
-            mean, std, seed, offset, tensors[0].dtype, **(out if out["out"] is not None else {})
-        ),
+        partial(normal_at, mean, std, dtype=tensors[0].dtype, **kept),
     )
 
 
@@ -738,7 +745,7 @@ def bernoulli(
         _source("bernoulli", generator),
         input.numel(),
         width("uniform", (), input.dtype),
-        lambda **counter: bernoulli_at(input, **counter, dtype=dtype, **kept),
+        partial(bernoulli_at, input, dtype=dtype, **kept),
     )
 
 
@@ -768,7 +775,7 @@ def bernoulli_(input: Any, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         _source("bernoulli_", generator),
         input.numel(),
         width("uniform", (), p.dtype),
-        lambda **counter: in_place(fill_bernoulli_at)(input, p, **counter),
+        partial(in_place(fill_bernoulli_at), input, p),
         input,
     )
 
@@ -972,7 +979,7 @@ def randperm(n: int, *, dtype: Dtype | None = None, **place: Any) -> Tensor:
         generator,
         n,
         64,
-        lambda seed, offset: permutation(n, seed, offset, dtype=dtype, **place),
+        partial(permutation, n, dtype=dtype, **place),
     )
 
 
@@ -1137,7 +1144,7 @@ def poisson(input: Any, generator: Any = None) -> Tensor:
         _source("poisson", generator),
         input.numel(),
         64,
-        lambda **counter: poisson_at(input, **counter),
+        partial(poisson_at, input),
     )
 
 
@@ -1180,7 +1187,7 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Tensor:
         _source("binomial", generator),
         prod(size),
         64,
-        lambda **counter: binomial_at(count, prob, **counter),
+        partial(binomial_at, count, prob),
     )
 
 
@@ -1288,9 +1295,7 @@ def multinomial(
         _source("multinomial", generator),
         many,
         64,
-        lambda **counter: multinomial_at(
-            input.detach(), num_samples, bool(replacement), **counter, **kept
-        ),
+        partial(multinomial_at, input.detach(), num_samples, bool(replacement), **kept),
     )
 
 

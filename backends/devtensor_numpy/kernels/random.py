@@ -11,13 +11,15 @@ import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from devtensor.dtype import of
 from devtensor.ops import random as common
 
+from .. import parts
+from ..parts import by_parts, each
 from .linalg import Array
 
 WORD = 2**32
@@ -30,6 +32,8 @@ FEW = 2048
 """Draws of up to that many counters are cut out of tiles that are kept."""
 TILE = 4096
 """Counters of a tile."""
+WEIGHT = 16
+"""Steps that a random number takes."""
 
 
 def scalar(value: int) -> Array:
@@ -163,25 +167,102 @@ def philox(xp: Any, /, count: int, seed: int, offset: int, stream: int = 0) -> A
     return words if words.flags.writeable else words.copy()
 
 
-def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Array:
-    """`draw` in blocks."""
+class Scheme(NamedTuple):
+    """What all draws of a distribution have in common."""
+
+    many: int
+    """Numbers to an element."""
+    native: Any
+    """The type of each."""
+    dtype: Any
+    """That of the elements."""
+    per_counter: int
+    """Numbers that are made from one counter."""
+    sample: Callable[[Any, int, int, int], Array]
+    """Gives so many numbers, made from the counters from some place on."""
+
+
+@lru_cache(256)
+def scheme(how: str, values: Any, dtype: Any) -> Scheme:
+    """The scheme of a distribution with its parameters."""
     real, many, values = common.parts(of(dtype), how, values)
     native = np.dtype(dtype) if many == 1 else np.dtype(real.name)
-    sample, count = common.DISTRIBUTIONS[how].sample, many * math.prod(size)
-    bits = Bits(xp, seed, offset)
-    if count <= BLOCK:
-        flat = sample(bits, count, native, *values)
-        if flat.dtype != native:
-            flat = flat.astype(native)
+    distribution = common.DISTRIBUTIONS[how].sample
+
+    def sample(xp: Any, count: int, seed: int, offset: int) -> Array:
+        found: Array = distribution(Bits(xp, seed, offset), count, native, *values)
+        return found if found.dtype == native else found.astype(native)
+
+    per_counter = 128 // common.width(how, values, real)
+    return Scheme(many, native, np.dtype(dtype), per_counter, sample)
+
+
+PIECE, MOST = 512, 128
+"""Small draws, of up to `MOST` counters, are cut out of the numbers that `PIECE` counters give."""
+
+
+class Piece:
+    """Numbers of a distribution for the draws that begin among some counters.
+
+    They are made when a second draw asks for them, as a first one may be the last.
+    """
+
+    __slots__ = ("asked", "numbers")
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.numbers: Array | None = None
+
+
+@lru_cache(64)
+def piece(sample: Callable[..., Array], seed: int, number: int) -> Piece:
+    """The piece of a distribution with that number, made or not."""
+    return Piece()
+
+
+def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Array:
+    """`draw` in blocks, which threads share; small draws are cut out of numbers that are kept."""
+    many, native, dtype, per_counter, sample = scheme(how, values, dtype)
+    count = many * math.prod(size)
+    if count <= MOST * per_counter:
+        number, first = divmod(offset, PIECE)
+        kept = piece(sample, seed, number)
+        numbers = kept.numbers
+        if numbers is None and kept.asked:
+            numbers = sample(xp, (PIECE + MOST) * per_counter, seed, number * PIECE)
+            kept.numbers = numbers
+        kept.asked = True
+        if numbers is None:
+            flat = sample(xp, count, seed, offset)
+        else:
+            flat = numbers[first * per_counter : first * per_counter + count].copy()
     else:
-        flat = np.empty(count, native)
-        per_counter = 128 // common.width(how, values, real)
-        for start in range(0, count, BLOCK):
-            bits.offset = (offset + start // per_counter) % SPAN
-            step = min(BLOCK, count - start)
-            flat[start : start + step] = sample(bits, step, native, *values)
+        flat, block = np.empty(count, native), COUNTERS * per_counter
+
+        def work(start: int) -> None:
+            step, place = min(block, count - start), (offset + start // per_counter) % SPAN
+            flat[start : start + step] = sample(xp, step, seed, place)
+
+        each(work, range(0, count, block), count * 4 * WEIGHT // per_counter)
     result: Array = (flat if many == 1 else flat.view(dtype)).reshape(size)
     return result
+
+
+ENOUGH = 1 << 10
+"""Numbers from which on two sorts take less time than one."""
+
+
+def in_order(packed: Array) -> None:
+    """Sort evenly spread numbers: first by their upper 16 bits, which takes no comparisons.
+
+    Then each is near its place, and what is left is a sort that makes use of that.
+    """
+    if packed.size < ENOUGH:
+        packed.sort()
+        return
+    upper = (packed >> np.uint64(48)).astype(np.uint16)
+    packed[:] = packed[np.argsort(upper, kind="stable")]
+    packed.sort(kind="stable")
 
 
 def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array:
@@ -190,7 +271,9 @@ def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array
     size = max(n - 1, 0).bit_length()
     low = np.uint64(2**size - 1)
     packed = keys & ~low | np.arange(n, dtype=np.uint64)
-    packed.sort()
+    by_parts(lambda part: in_order(packed[part]), n, weight=WEIGHT)
+    if n > parts.BLOCK:
+        packed.sort(kind="stable")  # which merges what is in order
     order = (packed & low).astype(np.int64)
     packed >>= np.uint64(size)
     same = packed[1:] == packed[:-1]
