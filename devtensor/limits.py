@@ -38,7 +38,7 @@ class finfo:
     """
 
     def __init__(self, type: dtypes.dtype | None = None) -> None:
-        narrow = getattr(type, "__name__", None)
+        narrow = getattr(type, "__name__", None) or getattr(type, "name", None)
         if narrow in _NARROW:
             self.eps, self.max, smallest = _NARROW[narrow]
             self.dtype, self.bits, self.min = narrow, 8, -self.max

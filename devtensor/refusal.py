@@ -44,11 +44,15 @@ QUANTIZED = "there are no quantized types; compute in float16 or bfloat16"
 ALONE = "devtensor trains in one process; start the program without torchrun"
 ABSENT = {
     "_C._functorch": "torch.func has vmap, for functions of tensors",
+    "_decomp": COMPILER,
     "_dynamo": COMPILER,
     "_export": COMPILER,
     "_functorch": COMPILER,
     "_higher_order_ops": COMPILER,
     "_inductor": COMPILER,
+    "_prims": COMPILER,
+    "_prims_common": COMPILER,
+    "_refs": COMPILER,
     "_subclasses": COMPILER,
     "contrib": COMPILER,
     "cuda.gds": "read files by torch.load",

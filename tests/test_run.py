@@ -269,3 +269,40 @@ torch.ones(1).shine()
     kinds = ["Tensor", "dtype", "device", "Size", "nn.parameter.Parameter"]
     assert out.splitlines() == [f"<class 'torch.{kind}'>" for kind in kinds], said
     assert status == 1 and "which lacks torch.Tensor.shine" in said
+
+
+HELPERS = """\
+import torch
+from torch.testing._internal.common_device_type import dtypes, instantiate_device_type_tests
+from torch.testing._internal.common_nn import NNTestCase
+from torch.testing._internal.common_utils import (
+    TestCase, freeze_rng_state, instantiate_parametrized_tests, parametrize, run_tests,
+)
+
+class TestNetwork(NNTestCase):
+    @parametrize("count", [1, 2])
+    def test_equal(self, count):
+        self.assertEqual(torch.ones(count) + 1, torch.full((count,), 2.0))
+        with self.assertRaisesRegex(AssertionError, "Tensor-likes are not close"):
+            self.assertEqual(torch.ones(count), torch.zeros(count))
+        with freeze_rng_state():
+            first = torch.rand(2)
+        self.assertEqual(first, torch.rand(2))
+
+class TestTypes(TestCase):
+    @dtypes(torch.float64, torch.int32)
+    def test_sum(self, device, dtype):
+        self.assertEqual(torch.ones(2, device=device, dtype=dtype).sum().item(), 2)
+
+instantiate_parametrized_tests(TestNetwork)
+instantiate_device_type_tests(TestTypes, globals(), only_for="cpu")
+if __name__ == "__main__":
+    run_tests()
+"""
+
+
+def test_pytorchs_helpers_of_tests_are_taken_from_its_files(written):
+    for module in ("torch", "expecttest"):
+        pytest.importorskip(module)
+    status, _, complaints = run(written(HELPERS))
+    assert not status and "Ran 4 tests" in complaints and "OK" in complaints

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from devtensor.alias.borrowed import borrowed
 from devtensor.refusal import absent, reason
 
 __all__ = ["counterpart", "install"]
@@ -53,13 +54,13 @@ def counterpart(name: str) -> ModuleType:
     if not package:
         return import_module(own)
     outer = counterpart(name.rpartition(".")[0])
-    found = getattr(outer, last, None)
+    found = getattr(outer, last, None) or borrowed(name)
     # Within a package, as in PyTorch, a function may have the name of the file that has it.
     if not isinstance(found, ModuleType) and (found is None or package != "devtensor"):
         try:
             return import_module(own)
         except ModuleNotFoundError as error:
-            if error.name not in (own, package):
+            if not f"{own}.".startswith(f"{error.name}."):
                 raise
             module = absent(own.removeprefix("devtensor."))
             if module is not None:

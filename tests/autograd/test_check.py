@@ -1,5 +1,6 @@
 """gradcheck finds wrong gradients of every kind, and passes right ones, as PyTorch's does."""
 
+import importlib
 import warnings
 
 import pytest
@@ -430,3 +431,11 @@ def test_undefined_gradients_are_named_in_the_error():
             return a * 2 + b * 3
 
     assert gradcheck(Picky.apply, (point(dt, 1.0),))  # zeros are made for what is missing
+
+
+@SIDES
+def test_the_file_of_gradcheck(lib):
+    file = importlib.import_module(f"{lib.__name__}.autograd.gradcheck")
+    x = lib.ones(1, dtype=lib.float64, requires_grad=True)
+    assert issubclass(file.GradcheckError, RuntimeError) and file.gradcheck(lib.sin, x)
+    assert lib.autograd.gradcheck(lib.sin, x)
