@@ -226,6 +226,7 @@ CALLS: dict[str, Callable[[Any, Params], Call | None]] = {
     "numpy_T": lambda inputs, params: Call(
         "permute.default", (*inputs, [*range(inputs[0].ndim)][::-1]), {}
     ),
+    "take_at": renamed("take.default"),
     "index": at_indices,
     "masked_fill": masked_fill,
 }

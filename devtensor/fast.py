@@ -17,15 +17,9 @@ from typing import Any
 
 from devtensor.autograd.mode import INFERENCE, MODE, RECORD, unwatched
 from devtensor.autograd.node import Call, tick
+from devtensor.autograd.overwrite import write_recorded, write_result, write_straight
 from devtensor.autograd.view import viewed
-from devtensor.autograd.write import (
-    in_parts,
-    write,
-    write_many,
-    write_recorded,
-    write_result,
-    write_straight,
-)
+from devtensor.autograd.write import in_parts, write, write_many
 from devtensor.brisk import brisk, brisk_factory, follow, in_one_type
 from devtensor.device import device as Device
 from devtensor.dtype import HALVES, NUMBERS, of

@@ -54,7 +54,7 @@ class Plan:
         What `for_complex` has made.
     plain : bool
         Whether nothing that is saved is itself a group of tensors.
-    link : callable or None
+    link : callable
         ``link(edges..., inputs..., out)`` makes the links of a node.
     outs : bool
         Whether an output is saved.
@@ -70,7 +70,7 @@ class Plan:
     form: Function | None
     holds: int
     less: dict[tuple[bool, ...], tuple[Plan, list[int]]]
-    link: Function | None
+    link: Function
     op: Op
     outs: bool
     plain: bool
@@ -138,8 +138,8 @@ class Plan:
         self.saves = tuple(found)
         self.plain = all(save.part or save.place != op.star for save in found)
         self.holds = sum(not save.part for save in found)
-        self.link = linker(op, wanted, found) if self.plain else None
-        self.back = backward(op, scope, calls_of, found, self.edges) if self.plain else None
+        self.link = linker(op, wanted, found)
+        self.back = backward(op, scope, calls_of, found, self.edges)
         self.even = op.elementwise
         self.outs = any(save.place < 0 and not save.part for save in found)
         self.form = self.turned = None
@@ -243,6 +243,13 @@ def backward(
             continue
         if save.place < 0:
             lines.append(f" if v{k}.__class__ is Packed: return LATER")
+            continue
+        if save.place == op.star:
+            lines.append(f" for x in v{k}:")
+            lines.append("  if x.__class__ is Packed: return LATER")
+            lines.append("  a = x._alias")
+            lines.append("  if a is not None and a.memory.stamp > clock: return LATER")
+            lines.append(f" v{k} = tuple([x._array for x in v{k}])")
             continue
         lines.append(f" if v{k} is not None:" if op.inputs[save.place] in op.defaults else " if 1:")
         lines.append(f"  if v{k}.__class__ is Packed: return LATER")

@@ -34,6 +34,7 @@ FLOORS = [
     ["launch"],
     ["options"],
     ["autograd.write"],
+    ["autograd.overwrite"],
     ["operands"],
     ["written", "reuse", "brisk"],
     ["fast"],
@@ -323,9 +324,9 @@ READERS = {
     "amp._cast", "amp.autocast_mode",
     "autograd.anomaly", "autograd.engine", "autograd.function", "autograd.graph",
     "autograd.modes", "autograd.mutation", "autograd.ontensor", "autograd.passes", "autograd.saved",
-    "autograd.settle", "autograd.view", "autograd.write", "brisk", "fast", "host", "launch",
-    "ledger", "members", "op", "ops.convert", "options", "overrides", "protocols", "route",
-    "tensor", "watch", "",
+    "autograd.settle", "autograd.view", "autograd.write", "autograd.overwrite", "brisk", "fast",
+    "host", "launch", "ledger", "members", "op", "ops.convert", "options", "overrides", "protocols",
+    "route", "tensor", "watch", "",
 }  # fmt: skip
 
 

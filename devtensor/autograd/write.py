@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, RECORD, Mode, current, unwatched, users_place
+from devtensor.autograd.mode import INFERENCE, Mode, current, users_place
 from devtensor.autograd.modes import enable_grad, inference_mode
-from devtensor.autograd.node import Call, Leaf, tick
-from devtensor.autograd.saved import record, refuse_inference, watch
+from devtensor.autograd.node import Call, Leaf
+from devtensor.autograd.saved import record, refuse_inference
 from devtensor.autograd.view import (
     Owner,
     View,
@@ -21,7 +21,6 @@ from devtensor.autograd.view import (
 )
 from devtensor.launch import answer, common_device, promote
 from devtensor.op import Op, catalogue
-from devtensor.route import PLAIN
 from devtensor.space import kernel_for, natives, space_of
 from devtensor.tensor import Tensor, wrap
 
@@ -286,120 +285,3 @@ def write_many(op: Op, inputs: Any, params: Any) -> None:
         named = dict(zip(op.params, params, strict=True))
         targets = [inputs[place] for place in op.written]
         book.add(op, inputs, named, targets, None, mode, written=True)
-
-
-def write_recorded(function: Any, target: Tensor, args: tuple[Any, ...], name: str) -> bool:
-    """Write in place what a function gives, and its history; False if more is to be asked.
-
-    The function is called with the old value in the target's stead. What it saves of that is
-    copied before it is overwritten, and of the result it is the target's own memory that is saved.
-    """
-    alias, node, array, device = target._alias, target._node, target._array, target._device
-    seen = alias.__class__ is View
-    if target._rest is not None or isinstance(node, Leaf) or node is INFERENCE:
-        return False
-    if seen:
-        if alias.made != "grad" or target.is_inference():
-            return False
-        node = alias.live(target)
-        if node is not None and is_leaf(alias.base):
-            return False
-    backend = device.backend
-    if backend.overlaps(array):
-        return False
-    for x in args[1:]:
-        shared = alias and isinstance(x, Tensor) and x is not target and x._alias
-        if shared and x._alias.memory is alias.memory:
-            return False
-    old = wrap(array, device, node)
-    try:
-        result = function(old, *[old if x is target else x for x in args[1:]])
-    except Exception:  # to be said of the form that writes
-        return False
-    made, after = result._array, result._node
-    if after.__class__ is not Call or made.shape != array.shape or made.dtype is not array.dtype:
-        return False
-    memory, plan = memory_of(target), after.plan
-    saved = after.links[plan.edges :]
-    if any(value is old for value in saved):
-        old._array = backend.xp.asarray(array, copy=True)
-    backend.write(array, made)
-    if plan.outs:
-        after.links = tuple([array if value is made else value for value in after.links])
-        watch(after, 0, target)
-    memory.written(name, *users_place(3))
-    after.clock = tick()
-    rebase(target, after, device)
-    return True
-
-
-def write_plainly(target: Tensor, source: Tensor, name: str) -> bool:
-    """Copy a tensor of that type there over another if that is all; False if it may be more."""
-    mode = unwatched()
-    if mode is None or not PLAIN[target.__class__] or not PLAIN[source.__class__]:
-        return False
-    array, value, alias = target._array, source._array, target._alias
-    device = target._device
-    if source._device is not device or value.dtype is not array.dtype:
-        return False
-    if value.ndim and (value.shape != array.shape or (alias is not None and source._alias)):
-        return False  # it may lie in the same memory
-    if not free_of_records(target, mode) or (mode is RECORD and requires_grad(source)):
-        return False
-    if device.backend.overlaps(array):
-        return False
-    device.backend.write(array, value)
-    if target._node is not INFERENCE:
-        memory_of(target).written(name, *users_place(3))
-    return True
-
-
-def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -> bool:
-    """Write what a function gives over its first argument, if that is all; False if not."""
-    mode, target = unwatched(), args[0]
-    if mode is None or not free_of_records(target, mode):
-        return False
-    given = (*args, *kwargs.values())
-    if mode is RECORD and any([isinstance(x, Tensor) and requires_grad(x) for x in given]):
-        return False
-    backend, array = target._device.backend, target._array
-    if backend.overlaps(array):
-        return False
-    try:
-        made = backend.aimed(array, name.removesuffix("_"), function, *args, **kwargs)
-    except Exception:  # to be said of the form that writes
-        return False
-    value = made._array
-    if made._node not in (None, INFERENCE) or made._device is not target._device:
-        return False
-    if value.shape != array.shape:
-        return False
-    if value.dtype is not array.dtype and not dtypes.can_cast(made.dtype, target.dtype):
-        return False
-    if value is not array:
-        backend.write(array, value)
-    if target._node is not INFERENCE:
-        memory_of(target).written(name, *users_place(3))
-    return True
-
-
-def free_of_records(target: Tensor, mode: Mode) -> bool:
-    """Whether a tensor may be written in a mode without a question or a record."""
-    node = target._node
-    if node is INFERENCE:
-        return mode.inference
-    recorded = node is not None or (target._alias.__class__ is View and requires_grad(target))
-    return not (mode.recording and recorded)
-
-
-def write_straight(
-    kernel: Any, arrays: tuple[Any, ...], target: Tensor, name: str, mode: Mode
-) -> bool:
-    """Write in place without a copy, if that is all that happens; False if more may."""
-    if not free_of_records(target, mode):
-        return False
-    if not target._device.backend.written(kernel, arrays):
-        return False
-    if target._node is not INFERENCE:
-        memory_of(target).written(name, *users_place(3))
-    return True

@@ -7,9 +7,9 @@ from typing import Any
 
 import devtensor.dtype as dtypes
 from devtensor.autograd.mode import INFERENCE, current
+from devtensor.autograd.overwrite import write_plainly
 from devtensor.autograd.saved import record
 from devtensor.autograd.view import Owner, edge_of, memory_of
-from devtensor.autograd.write import write_plainly
 from devtensor.backend import owner
 from devtensor.device import device as Device
 from devtensor.device import resolve

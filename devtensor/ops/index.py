@@ -465,9 +465,6 @@ def index_spread(xp: Any, input: Any, /, *indices: Any, size: Any, places: Any) 
     )
 
 
-_index = index
-
-
 derivative(index_spread, input=lambda xp, g, indices, places: xp.index(g, indices, places))
 
 
@@ -578,6 +575,25 @@ def _same_dtype(input: Any, values: Any) -> None:
         )
 
 
+@op(
+    promotes=None,
+    public=False,
+    node="TakeBackward0",
+    examples=[((2, 3), ints(2, 2, high=6)), ((), fixed([0, -1]))],
+)
+def take_at(xp: Any, input: Any, index: Any, /) -> Any:
+    """Elements of the flattened `input`, in the shape of `index`."""
+    return xp.index(xp.reshape(input, (-1,)), [index], (0,))
+
+
+derivative(
+    take_at,
+    input=lambda xp, g, input_shape, index: xp.reshape(
+        xp.index_spread(g, [index], (prod(input_shape),), (0,)), input_shape
+    ),
+)
+
+
 @composite(method=True, examples=[((2, 3), ints(2, 2, high=6))])
 @with_out(apart=True)
 def take(input: Any, index: Any) -> Any:
@@ -590,7 +606,7 @@ def take(input: Any, index: Any) -> Any:
     """
     _long(index, "take")
     try:
-        return _index(reshape(input, (-1,)), [index], (0,))
+        return take_at(input, index)
     except IndexError:
         raise _no_element(index, input.numel()) from None
 

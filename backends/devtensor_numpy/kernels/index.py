@@ -14,6 +14,7 @@ from devtensor_numpy.quick import isdtype, key_along
 
 Array = np.ndarray
 FEW = 1 << 12  # Indices that are looked up by other ways than many, as calls themselves take time.
+ROWS = 1 << 10  # Elements from which on sorting rows costs less than adding them one by one.
 WRITERS: dict[str, Callable[..., None]] = {}
 """Kernels that write into their first array, which is contiguous and shares no memory."""
 
@@ -48,7 +49,7 @@ def _inside(index: Array, size: int, dim: int, *report: Any) -> None:
 
 def _add_rows(out: Array, index: Array, rows: Array) -> None:
     """``out[index[i]] += rows[i]``, a row for each place at a time instead of a row at a time."""
-    if out.ndim == 1 or rows.size < 1024:
+    if out.ndim == 1 or rows.size < ROWS:
         np.add.at(out, index, rows)
         return
     # Numbers of 16 bits are sorted by their digits.
@@ -101,7 +102,7 @@ def _add_at(out: Array, indices: Sequence[Array], places: Sequence[int], values:
     """``out[key] += values`` for index arrays at `places` of a key."""
     first, count = places[0], len(places)
     adjacent = places[-1] - first == count - 1
-    if not adjacent or any(part.dtype == bool for part in indices):
+    if not adjacent or values.size < ROWS or any(part.dtype == bool for part in indices):
         np.add.at(out, common._key(indices, places), values)
         return
     if count == 1:
@@ -141,6 +142,11 @@ def index(xp: Any, input: Array, /, *indices: Array, places: Any) -> Any:
         return input[common._key(indices, places)]
     except IndexError as reason:
         raise common._refused(xp, input.shape, indices, places, reason) from None
+
+
+def take_at(xp: Any, input: Array, index: Array, /) -> Any:
+    """`take_at`; what is no place is refused as an `IndexError`, in other words later."""
+    return input.reshape(-1).take(index)
 
 
 def _kept(input: Array, mask: Array) -> Array:
@@ -366,6 +372,7 @@ def one_hot_at(xp: Any, input: Array, /, num_classes: int) -> Any:
 
 KERNELS = {
     "index": index,
+    "take_at": take_at,
     "nonzero_at": nonzero_at,
     "index_spread": index_spread,
     "put_at": put_at,
