@@ -22,7 +22,7 @@ import devtensor.dtype as dtypes
 from devtensor.device import device as Device
 from devtensor.op import Op, catalogue
 from devtensor.plan import LATER, Plan
-from devtensor.space import Space, space_of, unbound
+from devtensor.space import Space, in_order, space_of, unbound
 
 Function = Callable[..., Any]
 
@@ -82,16 +82,14 @@ def half_kernel_for(op: Op, device: Device) -> Function:
         return op.halves[device]
     except KeyError:
         space = half_space(device) if op.rounds == "steps" else space_of(device)
-        made = op.halves[device] = device.backend.bind(
-            rounding(unbound(op, space), op, device), device.index
-        )
+        made = op.halves[device] = device.backend.bind(rounding(op, space), device.index)
         return made
 
 
-def rounding(kernel: Function, op: Op, device: Device) -> Function:
-    """A kernel between the widening of its inputs, if `op` asks for it, and the rounding."""
-    backend = device.backend
-    astype, single = backend.xp.astype, backend.native[dtypes.float32]
+def rounding(op: Op, space: Space) -> Function:
+    """The kernel of `op` between the widening of its inputs, if it wants it, and the rounding."""
+    backend, kernel = space._device.backend, unbound(op, space)
+    single = backend.native[dtypes.float32]
     halves = {backend.native[t] for t in dtypes.HALVES if t in backend.native}
     inexact = {n for t, n in backend.native.items() if t.kind in ("float", "complex")}
     whole = op.rounds == "once" or (op.rounds == "product" and backend.host)
@@ -99,6 +97,7 @@ def rounding(kernel: Function, op: Op, device: Device) -> Function:
     if not (op.ordered or isinstance(kernel, MethodType)):  # the library rounds, if more slowly
         slow = {dtypes.bfloat16} if backend.host else set()  # in bfloat16
         wide = {t for t in wide if dtypes.of(t) in slow}
+    written = written_once(op, space) if wide else {}
     typed = [name for name in op.params if "dtype" in name]
     count = None if op.star is not None else len(op.inputs)
     several, keeps, short = op.outputs is not None, op.keeps, op.rounded
@@ -114,24 +113,42 @@ def rounding(kernel: Function, op: Op, device: Device) -> Function:
                 return kernel(*arrays, **params)  # of several types, of which it says what to do
         if half is None:
             return kernel(*arrays, **params)
-        # Beside numbers of Python's a library rounds these, too.
-        if half in wide or (keeps and any([x.__class__ is float for x in given])):
-            given = tuple(
-                [astype(x, single) if getattr(x, "dtype", None) == half else x for x in given]
-            )
         if short in params:
             params = {**params, short: rounded(params[short], dtypes.of(half))}
+        exact = any([params.get(name) is not None for name in typed])
+        # Beside numbers of Python's a library rounds these, too.
+        if half in wide or (keeps and any([x.__class__ is float for x in given])):
+            if half in written and not exact:
+                return written[half](*given, *rest, **params)
+            given = tuple(widened(backend.xp, half, given))
         result = kernel(*given, *rest, **params)
-        if several and not whole:
+        if exact or (several and not whole):
             return result
-        for name in typed:
-            if params.get(name) is not None:
-                return result
-        if several:
-            return [r if r is None or r.dtype != single else astype(r, half) for r in result]
-        return astype(result, half) if result.dtype == single else result
+        return narrowed(backend.xp, half, single, result, several)
 
     return call
+
+
+def written_once(op: Op, space: Space) -> dict[Any, Function]:
+    """The kernel of `op` that widens and rounds float16 by itself, if the backend writes one."""
+    backend = space._device.backend
+    own: Any = backend.kernels.get(op.name)
+    if not hasattr(own, "in_halves"):
+        return {}
+    made = MethodType(own.in_halves(), space)
+    return {backend.native[dtypes.float16]: in_order(made, op, space) if op.ordered else made}
+
+
+def widened(xp: Any, half: Any, arrays: Any) -> list[Any]:
+    """Arrays of a type of two bytes as float32; what else there is as it is."""
+    return [xp.astype(x, xp.float32) if getattr(x, "dtype", None) == half else x for x in arrays]
+
+
+def narrowed(xp: Any, half: Any, single: Any, result: Any, several: bool) -> Any:
+    """A result, or several, in a type of two bytes where it is float32."""
+    if several:
+        return [narrowed(xp, half, single, r, False) for r in result]
+    return result if result is None or result.dtype != single else xp.astype(result, half)
 
 
 FINEST = {dtypes.bfloat16: (8, -133), dtypes.float16: (11, -24)}

@@ -285,3 +285,14 @@ def test_steps_of_optimizers(name, options, dtype):
             p.grad = grad.detach()
             optimizer.step()
     same(*parameters, name, most=0.01)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "NAdam", "Adagrad", "RMSprop"])
+def test_squares_too_small_for_two_bytes_divide_nothing_by_zero(name):
+    for size in (0.0, 1e-7, 1e-5):
+        x = dt.ones(3, dtype=dt.float16, requires_grad=True)
+        optimizer = getattr(dt.optim, name)([x], lr=1e-3)
+        for _ in range(3):
+            x.grad = dt.full_like(x, size)
+            optimizer.step()
+        assert x.isfinite().all() and bool((x - 1).abs().max() < 0.2), (name, size)

@@ -23,7 +23,7 @@ from .aim import AIM, aimed, taken
 from .engine import Engine
 from .formula import ROWS, Formula
 from .plans import Plan, Ready
-from .trace import TYPES, Symbol, Trace, Untraceable
+from .trace import HALF, TYPES, Symbol, Trace, Untraceable
 
 SHARED = 64
 """Numbers of formulas that are kept for arrays of other shapes."""
@@ -350,6 +350,28 @@ class Fused:
         several = isinstance(result, (tuple, list))
         results = list(result) if several else [result]
         return self.fuser.ready(trace, results, several, given, targets)
+
+    def in_halves(self) -> Fused:
+        """The same of float16, which is widened before the formula and rounded after it."""
+        count = self.count
+
+        def rounded(xp: Any, x: Any) -> Any:
+            return x if x is None or x.dtype != np.float32 else xp.astype(x, HALF)
+
+        def once(xp: Any, /, *arrays: Any, **params: Any) -> Any:
+            wide = [
+                xp.astype(x, np.float32) if getattr(x, "dtype", None) == HALF else x
+                for x in arrays[:count]
+            ]
+            formula = self.formula if isinstance(xp, Formula) else self
+            result = formula(xp, *wide, *arrays[count:], **params)
+            if isinstance(result, (tuple, list)):
+                return [rounded(xp, x) for x in result]
+            return rounded(xp, result)
+
+        made = Fused(self.fuser, self.op, once)
+        made.formula, made.kinds, made.direct = once, "e", True
+        return made
 
     def into(self, xp: Any, *arrays: Any) -> Any:
         """The result, in the memory of the first array where that is possible."""

@@ -800,27 +800,13 @@ def log_softmax(xp, input, /, dim, dtype=None):
     input = inexact(xp, "log_softmax", input, dtype)
     dim = axis(dim, input.ndim)
     if half(input):
-        return half_log_softmax(xp, input, dim)
+        return xp.astype(log_softmax.kernel(xp, xp.astype(input, xp.float32), dim), input.dtype)
     if not input.ndim:
         return input - input
     if 0 in input.shape:
         return xp.zeros_like(input)
     below = input - xp.max(input, axis=dim, keepdims=True)
     return below - xp.log(xp.sum(xp.exp(below), axis=dim, keepdims=True))
-
-
-def half_log_softmax(xp: Any, input: Any, dim: int) -> Any:
-    """`log_softmax` of numbers of two bytes; along the last dimension PyTorch rounds the sums."""
-    wide = xp.astype(input, xp.float32)
-    if dim != input.ndim - 1 or 0 in input.shape:
-        return xp.astype(xp.log_softmax(wide, dim), input.dtype)
-
-    def rounded(x: Any) -> Any:
-        return xp.astype(xp.astype(x, input.dtype), xp.float32)
-
-    below = wide - xp.max(wide, axis=dim, keepdims=True)
-    total = rounded(xp.sum(xp.exp(below), axis=dim, keepdims=True))
-    return xp.astype(below - rounded(xp.log(total)), input.dtype)
 
 
 derivative(

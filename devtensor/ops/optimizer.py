@@ -104,10 +104,23 @@ def decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize):
     return param, decayed(fit, grad, param, weight_decay, maximize)
 
 
+def lasting(xp, fit, x):
+    """`x` rounded, but where two bytes would make 0 of it as it is, as it is to be divided by."""
+    if fit is as_it_is:
+        return x
+    short = fit(x)
+    return xp.where(short == 0, x, short)
+
+
+def root(xp, fit, x, eps):
+    """The square root of `x`, plus `eps`."""
+    return divisor(xp, fit, lasting(xp, fit, xp.sqrt(x)), eps)
+
+
 def divisor(xp, fit, x, eps):
-    """`x` plus `eps`, and no 0 where two bytes are too few for that."""
+    """`x` plus `eps`."""
     total = fit(x + fit(eps))
-    return total if fit is as_it_is else xp.where(total == 0, total + eps, total)
+    return total if fit is as_it_is else xp.where(total == 0, x + eps, total)
 
 
 def moved(fit, mean, value, share):
@@ -117,9 +130,9 @@ def moved(fit, mean, value, share):
     return fit(mean + (value - mean) * share)
 
 
-def squares(fit, mean, value, beta):
+def squares(xp, fit, mean, value, beta):
     """A mean of squares, with that of `value`."""
-    return fit(fit(mean * beta) + (1 - beta) * (value * value))
+    return lasting(xp, fit, fit(mean * beta) + (1 - beta) * (value * value))
 
 
 @op(
@@ -188,11 +201,12 @@ def adam_update(
     count = float(step) + 1
     param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
-    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
+    exp_avg_sq = squares(xp, fit, exp_avg_sq, grad, beta2)
     largest = exp_avg_sq
     if max_exp_avg_sq is not None:
         max_exp_avg_sq = largest = xp.maximum(max_exp_avg_sq, exp_avg_sq)
-    denominator = divisor(xp, fit, fit(fit(xp.sqrt(largest)) / (1 - beta2**count) ** 0.5), eps)
+    deviation = lasting(xp, fit, xp.sqrt(largest)) / (1 - beta2**count) ** 0.5
+    denominator = divisor(xp, fit, lasting(xp, fit, deviation), eps)
     param = fit(param - lr / (1 - beta1**count) * exp_avg / denominator)
     return param, exp_avg, exp_avg_sq, max_exp_avg_sq, step + 1
 
@@ -264,8 +278,8 @@ def nadam_update(
     product = float(mu_product)
     param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
-    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
-    denominator = divisor(xp, fit, fit(xp.sqrt(fit(exp_avg_sq / (1 - beta2**count)))), eps)
+    exp_avg_sq = squares(xp, fit, exp_avg_sq, grad, beta2)
+    denominator = root(xp, fit, lasting(xp, fit, exp_avg_sq / (1 - beta2**count)), eps)
     of_grad = lr * (1 - mu) / (1 - product)
     of_average = lr * mu_next / (1 - product * mu_next)
     param = fit(param - of_grad * grad / denominator)
@@ -306,12 +320,12 @@ def radam_update(
     """One step of `devtensor.optim.RAdam`."""
     param, grad = decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize)
     exp_avg = moved(fit, exp_avg, grad, 1 - beta1)
-    exp_avg_sq = squares(fit, exp_avg_sq, grad, beta2)
+    exp_avg_sq = squares(xp, fit, exp_avg_sq, grad, beta2)
     count = float(step) + 1
     correction, rectified = radam_rates(beta2, count)
     change = fit(fit(exp_avg / (1 - beta1**count)) * lr)
     if rectified is not None:
-        deviation = divisor(xp, fit, fit(xp.sqrt(exp_avg_sq)), eps)
+        deviation = root(xp, fit, exp_avg_sq, eps)
         change = fit(fit(change * fit(fit(1 / deviation) * correction)) * rectified)
     return fit(param - change), exp_avg, exp_avg_sq, step + 1
 
@@ -350,9 +364,9 @@ def adagrad_update(
 ):
     """One step of `devtensor.optim.Adagrad`."""
     grad = decayed(fit, grad, param, weight_decay, maximize)
-    sum = fit(sum + grad * grad)
+    sum = lasting(xp, fit, sum + grad * grad)
     rate = lr / (1 + float(step) * lr_decay)
-    deviation = divisor(xp, fit, fit(xp.sqrt(sum)), eps)
+    deviation = root(xp, fit, sum, eps)
     return fit(param - rate * grad / deviation), sum, step + 1
 
 
@@ -380,10 +394,10 @@ def adadelta_update(
 ):
     """One step of `devtensor.optim.Adadelta`."""
     grad = decayed(fit, grad, param, weight_decay, maximize)
-    square_avg = squares(fit, square_avg, grad, rho)
+    square_avg = squares(xp, fit, square_avg, grad, rho)
     deviation, delta = [fit(xp.sqrt(divisor(xp, fit, x, eps))) for x in (square_avg, acc_delta)]
     delta = fit(fit(delta / deviation) * grad)
-    acc_delta = squares(fit, acc_delta, delta, rho)
+    acc_delta = squares(xp, fit, acc_delta, delta, rho)
     return fit(param - fit(lr) * delta), square_avg, acc_delta, step + 1
 
 
@@ -416,12 +430,12 @@ def rmsprop_update(
 ):
     """One step of `devtensor.optim.RMSprop`; centred if there is a `grad_avg`."""
     grad = decayed(fit, grad, param, weight_decay, maximize)
-    square_avg = squares(fit, square_avg, grad, alpha)
+    square_avg = squares(xp, fit, square_avg, grad, alpha)
     variance = square_avg
     if grad_avg is not None:
         grad_avg = moved(fit, grad_avg, grad, 1 - alpha)
         variance = fit(square_avg - grad_avg * grad_avg)
-    change = grad / divisor(xp, fit, fit(xp.sqrt(variance)), eps)
+    change = grad / root(xp, fit, variance, eps)
     if momentum_buffer is not None:
         momentum_buffer = change = fit(fit(momentum * momentum_buffer) + change)
         lr = fit(lr)

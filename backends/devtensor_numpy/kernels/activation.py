@@ -314,7 +314,23 @@ def log_softmax_rows(out: Array, x: Array, one: Array) -> None:
 def log_softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:
     """`log_softmax` in blocks of rows."""
     made = by_rows(log_softmax_rows, dim, input) if dtype is None or input.dtype == dtype else None
+    if made is None and dtype is None and is_half(input.dtype) and dim in (-1, input.ndim - 1):
+        return half_log_softmax(input)
     return common.log_softmax.kernel(xp, input, dim, dtype=dtype) if made is None else made
+
+
+def half_log_softmax(input: Array) -> Array:
+    """`log_softmax` of the last dimension, whose sums PyTorch rounds to two bytes."""
+    if not input.size:
+        return np.zeros_like(input)
+
+    def rounded(x: Array) -> Array:
+        return x.astype(input.dtype).astype(np.float32)
+
+    wide = input.astype(np.float32)
+    below = wide - wide.max(-1, keepdims=True)
+    total = rounded(np.exp(below).sum(-1, keepdims=True))
+    return (below - rounded(np.log(total))).astype(input.dtype)
 
 
 def softmax_slope_rows(out: Array, g: Array, y: Array, one: Array) -> None:
