@@ -162,5 +162,8 @@ def resolve(place: Any) -> device:
     """The device that `place` names, with its index; the default one for None."""
     if place.__class__ is not device:
         place = get_default_device() if place is None else device(place)
+    backend = place._backend
+    if backend is not None and backend.host and place.index is None:
+        return place
     found: device = place.resolve()
     return found

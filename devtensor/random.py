@@ -10,7 +10,7 @@ needs to draw the same bits everywhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import index
 from threading import Lock
@@ -142,12 +142,19 @@ class Generator:
         made._set(*self._both())
         return made
 
-    def reserve(self, count: int) -> tuple[int, int]:
-        """Take the next `count` counters; returns the seed and the first of them."""
+    def drawn(self, count: int, run: Callable[[int, int], Any]) -> Any:
+        """What `run` makes of the seed and the first of the next `count` counters.
+
+        Where it fails, they are given back.
+        """
         with self._lock:
-            offset = self._offset
+            seed, offset = self._seed, self._offset
             self._offset = (offset + count) % SPAN
-            return self._seed, offset
+        try:
+            return run(seed, offset)
+        except BaseException:
+            self.release(seed, offset, count)
+            raise
 
     def release(self, seed: int, offset: int, count: int) -> None:
         """Give counters back that were not used, unless others were taken since."""

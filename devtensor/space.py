@@ -50,8 +50,13 @@ class Space:
         if star is None and not any("dtype" in name for name in op.params):
             return kernel  # its parameters are those of the operation, by place and by name
         names = op.positional
+        alone = star is None and [name for name in op.params if "dtype" in name] == ["dtype"]
+        before = len(op.inputs) + names.index("dtype") if alone and "dtype" in names else 0
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            dtype = kwargs.get("dtype")
+            if dtype is not None and dtype.__class__ is not dtypes.dtype and len(args) <= before:
+                return kernel(*args, **kwargs)
             if star is not None:
                 kwargs.update(zip(names, args[star + 1 :], strict=False))
                 args = (*args[:star], *args[star])

@@ -70,7 +70,7 @@ def drawn(generator: Any, counters: int, run: Function, target: Any) -> Any:
 
     token = COUNTERS.set(counters)
     try:
-        return random._taken(generator, counters * different(levels), start)
+        return generator.drawn(counters * different(levels), start)
     finally:
         COUNTERS.reset(token)
 

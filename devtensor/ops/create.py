@@ -379,30 +379,32 @@ def _following(name: str, input: Any, dtype: Dtype | None, place: dict[str, Any]
         raise TypeError(
             f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
         )
+    place = _place(name, place)
     if place.get("device") is None:
         place["device"] = input.device
-    return {"dtype": dtype or input.dtype, **_place(name, place)}
+    place["dtype"] = dtype or input.dtype
+    return place
 
 
 @composite(method=False, examples=[((2, 3),)])
 def zeros_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """Zeros in the shape, dtype and device of `input`."""
     given = _following("zeros_like", input, dtype, place)
-    return filled(tuple(input.shape), 0, **given)
+    return filled(tuple(input._array.shape), 0, **given)
 
 
 @composite(method=False, examples=[((2, 3),)])
 def ones_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """Ones in the shape, dtype and device of `input`."""
     given = _following("ones_like", input, dtype, place)
-    return filled(tuple(input.shape), 1, **given)
+    return filled(tuple(input._array.shape), 1, **given)
 
 
 @composite(method=False, examples=[((2, 3),), (ints(2), {"dtype": float32})])
 def empty_like(input: Any, *, dtype: Dtype | None = None, **place: Any) -> Any:
     """A tensor, not set, in the shape, dtype and device of `input`."""
     given = _following("empty_like", input, dtype, place)
-    return unset(tuple(input.shape), **given)
+    return unset(tuple(input._array.shape), **given)
 
 
 @composite(method=False, examples=[((2, 3), 2.5)])

@@ -317,17 +317,7 @@ def _reserved(
     for running, instead in transforms:
         if running():
             return instead(generator, counters, run, target)
-    return _taken(generator, counters, run)
-
-
-def _taken(generator: Generator, counters: int, run: Callable[..., Any]) -> Any:
-    """What `run` makes of a seed and the first of some counters."""
-    seed, offset = generator.reserve(counters)
-    try:
-        return run(seed, offset)
-    except BaseException:
-        generator.release(seed, offset, counters)
-        raise
+    return generator.drawn(counters, run)
 
 
 def _drawn(
@@ -673,7 +663,7 @@ def _check_probability(p: float) -> None:
 
 def _below(xp: Any, p: Any, seed: int, offset: int) -> Any:
     """True, for each probability, with that probability."""
-    if xp.any(~((p >= 0) & (p <= 1))):
+    if not xp.all((p >= 0) & (p <= 1)):
         raise RuntimeError(
             "Expected p_in >= 0 && p_in <= 1 to be true, but got false: probabilities lie between "
             "0 and 1"
@@ -809,6 +799,23 @@ def _bounds(dtype: Dtype) -> tuple[float, float]:
 
 def _range(low: int, high: int, dtype: Dtype) -> tuple[int, int]:
     """The first of the integers from `low` up to, not including, `high`, and their number."""
+    found = _checked_range(low, high, dtype)
+    if dtype.kind == "float":
+        digits = DIGITS[dtype.name]
+        for label, value in (("from", low), ("to - 1", high - 1)):
+            if abs(value) > 2**digits:
+                warnings.warn(
+                    f"{label} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
+                    f"limitations {C_NAMES[dtype.name]} can support discrete uniform distribution "
+                    "only within this range.",
+                    stacklevel=4,
+                )
+    return found
+
+
+@lru_cache(256)
+def _checked_range(low: int, high: int, dtype: Dtype) -> tuple[int, int]:
+    """The same, of integers that a dtype reaches."""
     _check_kind("random", dtype)
     if low >= high:
         raise RuntimeError(
@@ -818,14 +825,6 @@ def _range(low: int, high: int, dtype: Dtype) -> tuple[int, int]:
     for label, value in (("from", low), ("to - 1", high - 1)):
         if not least <= value <= most:
             raise RuntimeError(f"{label} is out of bounds for {C_NAMES[dtype.name]}")
-        if dtype.kind == "float" and abs(value) > 2 ** DIGITS[dtype.name]:
-            digits = DIGITS[dtype.name]
-            warnings.warn(
-                f"{label} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
-                f"limitations {C_NAMES[dtype.name]} can support discrete uniform distribution only "
-                "within this range.",
-                stacklevel=4,
-            )
     return low, high - low
 
 
@@ -876,7 +875,7 @@ def _limits(
 ) -> tuple[Any, ...]:
     """The arguments low, high and perhaps size, of which the first may be left out."""
     labels = ("low", "high", "size")[: 2 + sized]
-    given = {label: place.pop(label) for label in labels if label in place}
+    given = {label: place.pop(label) for label in labels if label in place} if place else {}
     open_ = [label for label in labels if label not in given]
     if open_ and len(args) < len(open_):
         open_ = open_[1:] if open_[0] == "low" else open_

@@ -7,6 +7,9 @@ import pytest
 from beside_torch import floats, refused, same
 
 import devtensor as dt
+from devtensor.ops import create
+from devtensor.space import space_of
+from devtensor_numpy.kernels.create import KERNELS
 
 CALLS = {
     "zeros": lambda m: (
@@ -261,3 +264,30 @@ REFUSED = {
 def test_refused_as_in_torch(case):
     call, phrase = REFUSED[case]
     refused(call, phrase=phrase)
+
+
+def test_quick_kernels_make_what_the_common_ones_make():
+    space = space_of(dt.device("cpu"))
+    types = [np.dtype(t) for t in ("float16", "float32", "float64", "int32", "uint8", "complex64")]
+    cases = {
+        "filled": [((2, 3), 0), ((), 0), ((3, 0), 2.5), (4, True)],
+        "identity": [(0, 0), (3, 3), (2, 5), (5, 2), (4, 0)],
+        "counted": [(0, 1, 7), (3, -2, 2), (0.5, 0.25, 9), (2, 1, 0)],
+        "spaced": [
+            (0, 1, 5, None), (3.5, -7.25, 8, None), (0.1, 0.7, 200_003, None), (1, 1, 1, None),
+            (2, 9, 2, None), (0, 1, 0, None), (0, 3, 4, 2.0), (-3e38, 3e38, 7, None),
+        ],
+    }  # fmt: skip
+    for name, listed in cases.items():
+        for arguments in listed:
+            for native in types:
+                if name == "spaced" and native.kind in "iu" and abs(arguments[0]) > 100:
+                    continue
+                op = getattr(create, name).op
+                common = op.kernel(space, *arguments, dtype=native)
+                made = KERNELS[name](space, *arguments, dtype=native)
+                assert made.dtype == common.dtype == native and made.shape == common.shape
+                assert np.array_equal(made, common, equal_nan=native.kind in "fc"), (
+                    name,
+                    arguments,
+                )

@@ -110,6 +110,32 @@ def test_quick_draws_are_the_common_ones(how, dtype):
         assert np.array_equal(one, two)
 
 
+@pytest.mark.parametrize(
+    ("how", "dtype"),
+    [
+        (h, t)
+        for h in DRAWS
+        for t in ("float32", "float64", "complex64")
+        if of(np.dtype(t)).kind in kinds(h)
+    ],
+)
+def test_small_draws_are_cut_out_of_a_large_one(how, dtype):
+    native, seed = np.dtype(dtype), 77
+    whole = quick.draw(SPACE, (40_000,), how, DRAWS[how], seed, 2**64 - 1100, native)
+    *_, per_counter, _ = plan = quick.scheme(how, DRAWS[how], native)
+    cut = 0
+    for first in (0, 3, 4, 70, 70, 1000, 1030, 1100, 1100, 1101, 2200, 2100):
+        for count in (0, 1, 7, 60):
+            offset = (2**64 - 1100 + first) % 2**64
+            cut += quick.piece(plan.sample, seed, offset // quick.PIECE).numbers is not None
+            few = quick.draw(SPACE, (1, count), how, DRAWS[how], seed, offset, native)
+            start = first * per_counter // plan.many
+            assert few.shape == (1, count) and few.flags.writeable
+            assert np.array_equal(few[0], whole[start : start + count])
+            few.fill(0)  # which nobody else may see
+    assert cut > 20
+
+
 def test_wide_ranges_and_exact_probabilities_draw_alike():
     for how, values in (
         ("random", (0, 2**24 + 5)),
@@ -731,7 +757,7 @@ def test_permutations():
 def test_equal_keys_keep_their_order(mask, monkeypatch):
     true = quick.numbers_of
     monkeypatch.setattr(quick, "numbers_of", lambda *args: true(*args) & np.uint64(mask))
-    for n in (0, 1, 2, 50, 1000):
+    for n in (0, 1, 2, 50, 1000, 3000, 140_000):  # each way to sort, and to merge
         keys = quick.numbers_of(3, 7, 0, n)
         order = quick.permutation(SPACE, n, 3, 7, np.dtype(np.int64))
         assert order.tolist() == np.argsort(keys, stable=True).tolist()

@@ -18,7 +18,7 @@ import numpy as np
 from devtensor.dtype import of
 from devtensor.ops import random as common
 
-from .. import parts
+from .. import namespace, parts
 from ..parts import by_parts, each
 from .linalg import Array
 
@@ -178,7 +178,7 @@ class Scheme(NamedTuple):
     """That of the elements."""
     per_counter: int
     """Numbers that are made from one counter."""
-    sample: Callable[[Any, int, int, int], Array]
+    sample: Callable[[int, int, int], Array]
     """Gives so many numbers, made from the counters from some place on."""
 
 
@@ -189,15 +189,15 @@ def scheme(how: str, values: Any, dtype: Any) -> Scheme:
     native = np.dtype(dtype) if many == 1 else np.dtype(real.name)
     distribution = common.DISTRIBUTIONS[how].sample
 
-    def sample(xp: Any, count: int, seed: int, offset: int) -> Array:
-        found: Array = distribution(Bits(xp, seed, offset), count, native, *values)
+    def sample(count: int, seed: int, offset: int) -> Array:
+        found: Array = distribution(Bits(namespace, seed, offset), count, native, *values)
         return found if found.dtype == native else found.astype(native)
 
     per_counter = 128 // common.width(how, values, real)
     return Scheme(many, native, np.dtype(dtype), per_counter, sample)
 
 
-PIECE, MOST = 512, 128
+PIECE, MOST = 1024, 128
 """Small draws, of up to `MOST` counters, are cut out of the numbers that `PIECE` counters give."""
 
 
@@ -229,23 +229,45 @@ def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, d
         kept = piece(sample, seed, number)
         numbers = kept.numbers
         if numbers is None and kept.asked:
-            numbers = sample(xp, (PIECE + MOST) * per_counter, seed, number * PIECE)
+            numbers = sample((PIECE + MOST) * per_counter, seed, number * PIECE)
             kept.numbers = numbers
         kept.asked = True
         if numbers is None:
-            flat = sample(xp, count, seed, offset)
+            flat = sample(count, seed, offset)
         else:
             flat = numbers[first * per_counter : first * per_counter + count].copy()
     else:
-        flat, block = np.empty(count, native), COUNTERS * per_counter
-
-        def work(start: int) -> None:
-            step, place = min(block, count - start), (offset + start // per_counter) % SPAN
-            flat[start : start + step] = sample(xp, step, seed, place)
-
-        each(work, range(0, count, block), count * 4 * WEIGHT // per_counter)
+        flat = np.empty(count, native)
+        in_blocks(flat, sample, per_counter, seed, offset)
     result: Array = (flat if many == 1 else flat.view(dtype)).reshape(size)
     return result
+
+
+def in_blocks(
+    flat: Array, sample: Callable[..., Array], per_counter: int, seed: int, offset: int
+) -> None:
+    """Write the numbers that the counters from `offset` on give."""
+    count, block = flat.size, COUNTERS * per_counter
+
+    def work(start: int) -> None:
+        step, place = min(block, count - start), (offset + start // per_counter) % SPAN
+        flat[start : start + step] = sample(step, seed, place)
+
+    each(work, range(0, count, block), count * 4 * WEIGHT // per_counter)
+
+
+def filling(how: str) -> tuple[Callable[..., Array], Callable[..., None]]:
+    """The operation that overwrites an array with numbers: what it gives, and that it writes."""
+
+    def fill(xp: Any, input: Array, /, values: Any, seed: int, offset: int) -> Array:
+        return draw(xp, input.shape, how, values, seed, offset, input.dtype)
+
+    def write(xp: Any, input: Array, /, values: Any, seed: int, offset: int) -> None:
+        plan = scheme(how, values, input.dtype)
+        flat = input.reshape(-1).view(plan.native)
+        in_blocks(flat, plan.sample, plan.per_counter, seed, offset)
+
+    return fill, write
 
 
 ENOUGH = 1 << 10
@@ -265,9 +287,15 @@ def in_order(packed: Array) -> None:
     packed.sort(kind="stable")
 
 
+FEW_KEYS = 1 << 8
+"""Keys up to which their order takes less time than what makes its sort faster."""
+
+
 def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array:
     """`permutation` by sorting numbers that hold a place below what is left of a key."""
     keys = numbers_of(seed, offset, 0, n)
+    if n < FEW_KEYS:
+        return np.argsort(keys, kind="stable").astype(dtype, copy=False)
     size = max(n - 1, 0).bit_length()
     low = np.uint64(2**size - 1)
     packed = keys & ~low | np.arange(n, dtype=np.uint64)
@@ -304,6 +332,19 @@ def multinomial_at(
     return common.drawn_places(Bits(xp, seed, offset), input, num_samples, replacement)
 
 
+def bernoulli_at(xp: Any, input: Array, /, seed: int, offset: int, dtype: Any) -> Array:
+    """`bernoulli_at`, of probabilities that are looked at in few passes."""
+    good = np.empty(input.shape, np.bool_)
+    np.greater_equal(input, 0, out=good)
+    np.logical_and(good, input <= 1, out=good)
+    if np.count_nonzero(good) != input.size:
+        common.bernoulli_at.kernel(xp, input, seed, offset, dtype)  # which refuses them
+    real = np.dtype(np.float64 if common.wide(input.dtype) else np.float32)
+    x = draw(xp, input.shape, "uniform", (0.0, 1.0), seed, offset, real)
+    np.less(x, input.astype(real, copy=False), out=good)
+    return good if dtype == np.bool_ else good.astype(dtype)
+
+
 def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
     """`dropped` in blocks."""
     if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
@@ -321,11 +362,16 @@ def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {"dropped": dropped}
+WRITERS: dict[str, Callable[..., None]] = {}
 if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads them
     KERNELS |= {
+        "bernoulli_at": bernoulli_at,
         "philox": philox,
         "draw": draw,
         "permutation": permutation,
         "counts": counts,
         "multinomial_at": multinomial_at,
     }
+    _fillings = {f"fill_{how}": filling(how) for how in common.DISTRIBUTIONS}
+    KERNELS |= {name: fill for name, (fill, _) in _fillings.items()}
+    WRITERS |= {name: write for name, (_, write) in _fillings.items()}
