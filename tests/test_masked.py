@@ -185,3 +185,10 @@ def test_what_is_chosen_counts_as_it_did():
     assert chosen.get_data().tolist() == [-1.0, 1.0, 2.0]
     assert chosen.get_mask().tolist() == [True, False, True]
     assert str(dt.where(x > 1, x, x)) == str(x)
+
+
+def test_the_mask_of_an_input():
+    x = dt.ones(2, 3)
+    assert dt.masked._input_mask(x).all() and dt.masked._input_mask(x).shape == (2, 3)
+    mask = dt.tensor([True, False, True])
+    assert dt.masked._input_mask(x, mask=mask).tolist() == [mask.tolist()] * 2

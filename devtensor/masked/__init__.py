@@ -7,6 +7,7 @@ its mask with it.
 """
 
 from devtensor.masked._reductions import (
+    _input_mask,
     amax,
     amin,
     argmax,
@@ -36,6 +37,7 @@ from devtensor.masked._tensor import (
 
 __all__ = [
     "MaskedTensor",
+    "_input_mask",
     "amax",
     "amin",
     "argmax",

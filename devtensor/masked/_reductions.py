@@ -35,6 +35,12 @@ def filled(input: Tensor, mask: Tensor | None, value: Any) -> Tensor:
     return kept
 
 
+def _input_mask(input: Tensor, *args: Any, mask: Any = None, **kwargs: Any) -> Tensor:
+    """A mask of the shape of `input`: where an element counts."""
+    shown: Tensor = dt.ones_like(input, dtype=dt.bool) if mask is None else mask
+    return shown.expand(input.shape)
+
+
 def least(dtype: dtypes.dtype) -> Any:
     """What is not above any number of a type."""
     if dtype.kind == "bool":
@@ -55,8 +61,7 @@ def cast(input: Tensor, dtype: dtypes.dtype | None) -> Tensor:
 
 def count(input: Tensor, dim: Dims, keepdim: bool, mask: Tensor | None) -> Tensor:
     """How many elements count."""
-    shown = dt.ones_like(input, dtype=dt.bool) if mask is None else mask.expand(input.shape)
-    number: Tensor = shown.sum(over(dim, input.ndim), keepdim)
+    number: Tensor = _input_mask(input, mask=mask).sum(over(dim, input.ndim), keepdim)
     return number
 
 

@@ -69,8 +69,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """The view; what PyTorch's copying form says of dimensions is of another type."""
     if 0 < input.ndim <= dim:
         raise RuntimeError(
-            f"Expected dim < static_cast<int64_t>(self_sizes.size()) to be true: narrow_copy() got "
-            f"dim={dim} for shape {list(input.shape)}"
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. "
+            f"narrow_copy() got dim={dim} for shape {list(input.shape)}"
         )
     return catalogue["narrow"].function(input, dim, start, length)
 

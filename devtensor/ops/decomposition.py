@@ -1101,8 +1101,9 @@ def ormqr(
         If shapes or dtypes do not fit.
     """
     name = "torch.ormqr"
-    if other.ndim < 2:
-        raise RuntimeError(f"{name}: other must have at least 2 dimensions.")
+    for which, matrix in (("input", input), ("other", other)):
+        if matrix.ndim < 2:
+            raise RuntimeError(f"{name}: {which} must have at least 2 dimensions.")
     side = -2 if left else -1
     if input.ndim >= 2 and other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")

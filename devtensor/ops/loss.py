@@ -1459,7 +1459,7 @@ def multi_margin_loss(
     reduction = how_to_reduce(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
-    if input.ndim > 2:
+    if input.ndim > 2 or (input.ndim and not input.shape[-1]):
         raise RuntimeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, "
             f"but got: {list(input.shape)}"
@@ -1537,7 +1537,7 @@ def multilabel_margin_loss(
         If shapes or dtypes do not fit or a target is no class.
     """
     reduction = how_to_reduce(reduction, size_average, reduce)
-    if input.ndim > 2:
+    if input.ndim > 2 or (input.ndim and not input.shape[-1]):
         raise RuntimeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, "
             f"but got: {list(input.shape)}"

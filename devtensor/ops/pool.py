@@ -561,8 +561,8 @@ def windows(
 ) -> Sizes:  # fmt: skip
     """How many windows there are; RuntimeError if shape and parameters do not fit."""
     dims = len(kernel)
-    require_images(name, shape, dims)
     require_positive(name, kernel, stride, padding, dilation)
+    require_images(name, shape, dims)
     size = []
     for n, k, step, p, gap in zip(shape[-dims:], kernel, stride, padding, dilation, strict=True):
         room = n + 2 * p - gap * (k - 1) - 1

@@ -1319,6 +1319,12 @@ def _split_along(input: Any, indices_or_sections: Any, dim: int, least: int, nam
             f"with {input.ndim} "
             "dimensions!"
         )
+    number = hasattr(indices_or_sections, "__index__")
+    if not number and not isinstance(indices_or_sections, (tuple, list)):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments. It takes the number of parts, "
+            f"or a tuple of places, not {type(indices_or_sections).__name__}"
+        )
     if isinstance(indices_or_sections, int) and (
         indices_or_sections == 0 or input.shape[dim] % indices_or_sections
     ):
