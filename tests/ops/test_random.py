@@ -127,7 +127,7 @@ def test_small_draws_are_cut_out_of_a_large_one(how, dtype):
     for first in (0, 3, 4, 70, 70, 1000, 1030, 1100, 1100, 1101, 2200, 2100):
         for count in (0, 1, 7, 60):
             offset = (2**64 - 1100 + first) % 2**64
-            cut += quick.piece(plan.sample, seed, offset // quick.PIECE).numbers is not None
+            cut += quick.piece(plan.sample, seed, offset // quick.PIECE).array is not None
             few = quick.draw(SPACE, (1, count), how, DRAWS[how], seed, offset, native)
             start = first * per_counter // plan.many
             assert few.shape == (1, count) and few.flags.writeable

@@ -50,8 +50,9 @@ def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) 
     if base is not None or dtype != np.float32 or steps < 2 or not whole:
         found: Array = common.spaced.kernel(xp, start, end, steps, base, dtype)
         return found
-    low, high = np.float32(float(start)), np.float32(float(end))
-    distance = float((high - low) / np.float32(steps - 1))
+    ends = np.array((float(start), float(end))).astype(np.float32)
+    low, high = ends.tolist()
+    distance = float((ends[1] - ends[0]) / np.float32(steps - 1))
     out, middle = np.empty(steps, dtype), steps // 2
 
     def work(part: slice) -> None:
@@ -59,11 +60,10 @@ def spaced(xp: Any, /, start: Any, end: Any, steps: int, base: Any, dtype: Any) 
         place = np.arange(first, last, dtype=np.float64)
         turn = min(max(middle - first, 0), last - first)
         left, right = place[:turn], place[turn:]
-        left *= distance
-        left += float(low)
-        np.subtract(steps - 1, right, out=right)
-        right *= -distance
-        right += float(high)
+        np.subtract(steps - 1, right, right)
+        np.multiply(place, distance, place)
+        np.add(left, low, left)
+        np.subtract(high, right, right)
         out[part] = place
 
     by_parts(work, steps, weight=4)

@@ -30,8 +30,8 @@ BLOCK = 1 << 15
 """Numbers of a distribution worked on at a time."""
 FEW = 2048
 """Draws of up to that many counters are cut out of tiles that are kept."""
-TILE = 4096
-"""Counters of a tile."""
+TILE, MORE = 8192, 128
+"""Counters of a tile, and those behind it that what begins in it may take."""
 WEIGHT = 16
 """Steps that a random number takes."""
 
@@ -91,13 +91,23 @@ def mix(seed: int, start: int, stream: int, both: Array, spare: Array) -> None:
         np.bitwise_xor(b, key_b, out=b)
 
 
+class Kept:
+    """Bits or numbers of some counters for many small draws.
+
+    They are made when a second draw asks for them, as a first one may be the last.
+    """
+
+    __slots__ = ("array", "asked")
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.array: Array | None = None
+
+
 @lru_cache(8)
-def tile(seed: int, number: int, stream: int) -> Array:
-    """The bits of `TILE` counters, for many small draws."""
-    found = np.empty((TILE, 2), np.uint64)
-    fill(seed, number * TILE, stream, found)
-    found.flags.writeable = False
-    return found
+def tile(seed: int, number: int, stream: int) -> Kept:
+    """The bits of `TILE` counters."""
+    return Kept()
 
 
 def fill(seed: int, start: int, stream: int, out: Array) -> None:
@@ -117,15 +127,19 @@ def fill(seed: int, start: int, stream: int, out: Array) -> None:
 def numbers_of(seed: int, offset: int, stream: int, count: int) -> Array:
     """`count` random 64-bit numbers."""
     counters = -(-count // 2)
-    if counters <= FEW:
-        number, first = divmod(offset, TILE)
-        rows = tile(seed, number, stream)[first : first + counters]
-        if len(rows) < counters:
-            more = tile(seed, (number + 1) % (SPAN // TILE), stream)
-            rows = np.concatenate([rows, more[: counters - len(rows)]])
-    else:
-        rows = np.empty((counters, 2), np.uint64)
-        fill(seed, offset, stream, rows)
+    number, first = divmod(offset, TILE)
+    if counters <= FEW and first + counters <= TILE + MORE:
+        kept = tile(seed, number, stream)
+        if kept.asked and kept.array is None:
+            found = np.empty((TILE + MORE, 2), np.uint64)
+            fill(seed, number * TILE, stream, found)
+            found.flags.writeable = False
+            kept.array = found
+        kept.asked = True
+        if kept.array is not None:
+            return kept.array[first : first + counters].reshape(-1)[:count]
+    rows = np.empty((counters, 2), np.uint64)
+    fill(seed, offset, stream, rows)
     return rows.reshape(-1)[:count]
 
 
@@ -197,40 +211,27 @@ def scheme(how: str, values: Any, dtype: Any) -> Scheme:
     return Scheme(many, native, np.dtype(dtype), per_counter, sample)
 
 
-PIECE, MOST = 1024, 128
-"""Small draws, of up to `MOST` counters, are cut out of the numbers that `PIECE` counters give."""
-
-
-class Piece:
-    """Numbers of a distribution for the draws that begin among some counters.
-
-    They are made when a second draw asks for them, as a first one may be the last.
-    """
-
-    __slots__ = ("asked", "numbers")
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.numbers: Array | None = None
+PIECE = 1024
+"""Draws of up to `MORE` counters are cut out of the numbers that so many counters give."""
 
 
 @lru_cache(64)
-def piece(sample: Callable[..., Array], seed: int, number: int) -> Piece:
-    """The piece of a distribution with that number, made or not."""
-    return Piece()
+def piece(sample: Callable[..., Array], seed: int, number: int) -> Kept:
+    """The numbers of a distribution for the draws that begin among `PIECE` counters."""
+    return Kept()
 
 
 def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Array:
     """`draw` in blocks, which threads share; small draws are cut out of numbers that are kept."""
     many, native, dtype, per_counter, sample = scheme(how, values, dtype)
     count = many * math.prod(size)
-    if count <= MOST * per_counter:
+    if count <= MORE * per_counter:
         number, first = divmod(offset, PIECE)
         kept = piece(sample, seed, number)
-        numbers = kept.numbers
+        numbers = kept.array
         if numbers is None and kept.asked:
-            numbers = sample((PIECE + MOST) * per_counter, seed, number * PIECE)
-            kept.numbers = numbers
+            numbers = sample((PIECE + MORE) * per_counter, seed, number * PIECE)
+            kept.array = numbers
         kept.asked = True
         if numbers is None:
             flat = sample(count, seed, offset)
