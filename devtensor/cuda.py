@@ -262,7 +262,7 @@ def __getattr__(name: str) -> Any:
         return import_module("devtensor.amp.cuda")
     if name == "nvtx":
         return import_module("devtensor.nvtx")
-    if name in ("memory", "random", "streams"):  # PyTorch's files of what is here
+    if name in ("graphs", "memory", "random", "streams"):  # PyTorch's files of what is here
         return import_module(__name__)
     if name == "_initialized":  # programs that compute a second time ask before they save states
         return is_initialized()

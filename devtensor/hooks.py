@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import OrderedDict
 from typing import Any
 
 __all__ = ["RemovableHandle", "called", "called_by", "described"]
@@ -51,6 +52,13 @@ class HookDict(dict[int, Any]):
     def marked(self) -> list[tuple[int, Any, tuple[str, ...]]]:
         """The hooks there are now, with their numbers and what was asked for them."""
         return [(number, hook, self.marks.get(number, ())) for number, hook in self.items()]
+
+    def asked(self, mark: str) -> OrderedDict[int, bool]:
+        """The numbers of the hooks for which something was asked, each with True."""
+        return OrderedDict((number, True) for number, _, marks in self.marked() if mark in marks)
+
+    with_kwargs = property(lambda self: self.asked("with_kwargs"))
+    always_called = property(lambda self: self.asked("always_call"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HookDict, (dict(self), self.marks)

@@ -50,6 +50,8 @@ class Op:
         A gradient rule to an input's name, or one under ``"together"``.
     factor : str
         The parameter that older programs give behind the first input, if there is one.
+    halves : dict
+        What `devtensor.halves` has made of it: kernels by device, and plans by what they want.
     function : callable
         What users call.
     shown : str
@@ -212,7 +214,7 @@ ALIASES = {
     "axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other",
     "indices": "indices_or_sections", "sections": "indices_or_sections",
     "split_size": "split_size_or_sections", "tensor_indices_or_sections": "indices_or_sections",
-    "element": "elements", "test_element": "test_elements",
+    "element": "elements", "test_element": "test_elements", "axis0": "dim0", "axis1": "dim1",
 }  # fmt: skip
 """Other names of parameters that PyTorch accepts, too."""
 

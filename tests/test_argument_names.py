@@ -18,6 +18,8 @@ t.arange(6).tensor_split(sections=2)
 t.tensor_split(t.arange(6), indices=(2, 3))
 t.tensor_split(t.arange(6), tensor_indices_or_sections=t.tensor([2, 3]))
 t.ones(2, 3).swapdims(dim0=0, dim1=1).shape
+t.ones(2, 3).swapaxes(axis0=0, axis1=1).shape
+t.swapaxes(t.ones(2, 3), axis0=0, axis1=1).shape
 t.hsplit(t.arange(4), sections=2)
 t.hsplit(t.arange(4), indices=(1, 2))
 t.arange(4).hsplit(sections=2)

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "anomaly_mode": "devtensor.autograd.anomaly",
     "grad_mode": "devtensor.autograd.modes",
     "profiler": "devtensor.profiler",
+    "profiler_util": "devtensor.profiler",
     "variable": "devtensor.legacy",
 }
 """PyTorch's files of other names than ours."""

@@ -86,6 +86,11 @@ class Module(State):
         if self.call_super_init:  # another base waits for what was given
             super().__init__(*args, **kwargs)
 
+    # By PyTorch's names, for programs that look which hooks are called how.
+    _forward_hooks_with_kwargs = property(lambda self: self._forward_hooks.with_kwargs)
+    _forward_hooks_always_called = property(lambda self: self._forward_hooks.always_called)
+    _forward_pre_hooks_with_kwargs = property(lambda self: self._forward_pre_hooks.with_kwargs)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for name in HOOKS:

@@ -591,3 +591,15 @@ def test_texts_are_those_of_pytorch():
 
 def test_buffers_are_shown_as_tensors():
     assert repr(nn.Buffer(dt.ones(2))) == repr(dt.ones(2))
+
+
+def test_hooks_say_how_they_are_called():
+    m = nn.Linear(1, 1)
+    first = m.register_forward_hook(lambda *given: None, with_kwargs=True)
+    second = m.register_forward_hook(lambda *given: None, always_call=True)
+    third = m.register_forward_pre_hook(lambda *given: None, with_kwargs=True)
+    assert m._forward_hooks_with_kwargs == {first.id: True}
+    assert m._forward_hooks_always_called == {second.id: True}
+    assert m._forward_pre_hooks_with_kwargs == {third.id: True}
+    first.remove()
+    assert not m._forward_hooks_with_kwargs and len(m._forward_hooks) == 1

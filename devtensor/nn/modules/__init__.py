@@ -70,6 +70,8 @@ UNDERLINED = {
     "_global_backward_pre_hooks": "_everywhere.everywhere.backward_pre",
     "_global_buffer_registration_hooks": "_everywhere.everywhere.buffer",
     "_global_forward_hooks": "_everywhere.everywhere.post",
+    "_global_forward_hooks_always_called": "_everywhere.everywhere.post.always_called",
+    "_global_forward_hooks_with_kwargs": "_everywhere.everywhere.post.with_kwargs",
     "_global_forward_pre_hooks": "_everywhere.everywhere.pre",
     "_global_module_registration_hooks": "_everywhere.everywhere.module",
     "_global_parameter_registration_hooks": "_everywhere.everywhere.parameter",
