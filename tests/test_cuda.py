@@ -420,10 +420,11 @@ def test_properties():
 
 MUST_WAIT = {
     "indices are checked, because CuPy takes wrong ones for others": (
-        "index put_at gather_at scatter_at scatter_add_at scatter_reduce_at index_select_at "
-        "index_add_at index_copy_at embedding_at class_likelihood class_entropy class_shares "
-        "class_slope coin_entropy row_exchanges lu_packed masked_collect masked_scatter "
-        "strided_spread repeated_positions ldl_packed ldl_places"
+        "index take_at put_at gather_at scatter_at scatter_add_at scatter_reduce_at "
+        "index_select_at index_add_at index_copy_at embedding_at class_likelihood class_entropy "
+        "class_shares class_slope coin_entropy row_exchanges lu_packed masked_collect "
+        "masked_scatter sampled sampled_slopes strided_spread repeated_positions ldl_packed "
+        "ldl_places"
     ),
     "the size of the result depends on the numbers": (
         "nonzero_at unique_flat unique_rows bincount occurrences histc"

@@ -450,11 +450,12 @@ def test_two_threads_on_two_devices():
 
 MUST_WAIT = {
     "indices are checked, because dpnp takes wrong ones for others": (
-        "index index_spread put_at gather_at gather_spread scatter_at scatter_add_at "
+        "index index_spread take_at put_at gather_at gather_spread scatter_at scatter_add_at "
         "scatter_reduce_at index_select_at index_select_spread index_add_at index_copy_at "
         "embedding_at class_likelihood class_entropy class_shares class_slope coin_entropy "
         "adaptive_avg_spread adaptive_max row_exchanges lu_packed masked_collect masked_scatter "
         "strided_spread repeated_positions ldl_packed ldl_places wrong_minors "
+        "sampled sampled_slopes "
     ),
     "the size of the result depends on the numbers": (
         "nonzero_at unique_flat unique_rows bincount occurrences histc "

@@ -7,6 +7,7 @@ from typing import Any
 
 import devtensor as dt
 from devtensor import pixels
+from devtensor.op import catalogue
 from devtensor.tensor import Tensor
 
 __all__ = ["sample"]
@@ -14,45 +15,63 @@ __all__ = ["sample"]
 
 def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: bool) -> Tensor:
     """Read `input` at `grid`; the arguments of `grid_sample`, checked."""
-    batch, channels, *sizes = input.shape
-    dims = len(sizes)
-    taps = {"nearest": (0,), "bilinear": (0, 1), "bicubic": (-1, 0, 1, 2)}[mode]
-    cubic = mode == "bicubic"
+    sizes = tuple(input.shape[2:])
+    places = in_pixels(grid, sizes, align)
+    if mode == "bicubic":
+        return cubic(input, places, sizes, padding_mode, align)
+    if padding_mode != "zeros":
+        last = len(sizes) - 1
+        places = dt.stack(
+            [
+                inside(places[..., last - d], sizes[d], padding_mode, align)
+                for d in range(last, -1, -1)
+            ],
+            -1,
+        )
+    nearest = mode == "nearest"
+    places = (places.detach().round() if nearest else places).to(input.dtype)
+    made: Tensor = catalogue["sampled"].function(input, places, 1 if nearest else 2)
+    return made
+
+
+def in_pixels(grid: Tensor, sizes: tuple[int, ...], align: bool) -> Tensor:
+    """The places of a grid, of which -1 and 1 are the borders, as numbers of pixels."""
+    lengths: Any = sizes[0]
+    if len(set(sizes)) > 1:
+        lengths = dt.tensor(sizes[::-1], dtype=grid.dtype, device=grid.device)
+    # Rounded as by PyTorch: where pixels are met the slope is another one on either side.
+    if len(sizes) == 2:
+        x = (grid + 1) * ((lengths - 1) / 2 if align else lengths / 2)
+        return x if align else x - 0.5
+    return (grid + 1) / 2 * (lengths - 1) if align else ((grid + 1) * lengths - 1) / 2
+
+
+def cubic(
+    input: Tensor, places: Tensor, sizes: tuple[int, ...], padding_mode: str, align: bool
+) -> Tensor:
+    """Read images between four pixels along each dimension."""
+    batch, channels = input.shape[:2]
     steps = []  # for each dimension and tap: the place read, whether it exists, its weight
     for d, n in enumerate(sizes):
-        x = grid[..., dims - 1 - d]
-        # Rounded as by PyTorch: where pixels are met the slope is another one on either side.
-        if dims == 2:
-            x = (x + 1) * ((n - 1) / 2) if align else (x + 1) * (n / 2) - 0.5
-        else:
-            x = (x + 1) / 2 * (n - 1) if align else ((x + 1) * n - 1) / 2
-        if not cubic:
-            x = inside(x, n, padding_mode, align)
-        start = x.detach().round() if mode == "nearest" else x.detach().floor()
+        x = places[..., 1 - d]
+        start = x.detach().floor()
         choices = []
-        for tap in taps:
+        for tap in (-1, 0, 1, 2):
             place = start + tap
-            if mode == "nearest":
-                weight = dt.ones_like(x)
-            elif cubic:
-                weight = pixels.weight(dt, (x - place).abs(), True)
-                place = inside(place, n, padding_mode, align)
-            else:
-                weight = x - start if tap else place + 1 - x
+            weight = pixels.weight(dt, (x - place).abs(), True)
+            place = inside(place, n, padding_mode, align)
             exists = (place >= 0) & (place <= n - 1)
             choices.append((place.clamp(0, n - 1).to(dt.int64), exists, weight))
         steps.append(choices)
     flat = input.flatten(2)
     total: Any = 0  # a sum from 0 on, so what lies outside is 0 and never -0
-    for corner in itertools.product(*steps):
-        index, exists, weight = corner[0]
-        for n, (place, real, share) in zip(sizes[1:], corner[1:], strict=True):
-            index, exists, weight = index * n + place, exists & real, weight * share
-        weight = dt.where(exists, weight, dt.zeros_like(weight))
-        index = index.reshape(batch, 1, -1).expand(-1, channels, -1)
+    for (row, above, tall), (column, beside, wide) in itertools.product(*steps):
+        weight = tall * wide
+        weight = dt.where(above & beside, weight, dt.zeros_like(weight))
+        index = (row * sizes[1] + column).reshape(batch, 1, -1).expand(-1, channels, -1)
         part = flat.gather(2, index) * weight.reshape(batch, 1, -1).to(input.dtype)
         total = total + part
-    made: Tensor = total.reshape(batch, channels, *grid.shape[1:-1])
+    made: Tensor = total.reshape(batch, channels, *places.shape[1:-1])
     return made
 
 
