@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from types import MethodType
 from typing import Any
 
@@ -64,16 +65,10 @@ def in_full(xp: Any, function: Function) -> Function:
     return call
 
 
-_spaces: dict[Device, HalfSpace] = {}
-
-
+@cache
 def half_space(device: Device) -> HalfSpace:
     """The namespace for arrays of numbers of two bytes on `device`."""
-    try:
-        return _spaces[device]
-    except KeyError:
-        space = _spaces[device] = HalfSpace(device)
-        return space
+    return HalfSpace(device)
 
 
 def half_kernel_for(op: Op, device: Device) -> Function:
@@ -132,7 +127,7 @@ def rounding(op: Op, space: Space) -> Function:
 def written_once(op: Op, space: Space) -> dict[Any, Function]:
     """The kernel of `op` that widens and rounds float16 by itself, if the backend writes one."""
     backend = space._device.backend
-    own: Any = backend.kernels.get(op.name)
+    own: Any = backend.kernels.get(op.name, op.kernel)
     if not hasattr(own, "in_halves"):
         return {}
     made = MethodType(own.in_halves(), space)
@@ -221,35 +216,41 @@ def half_plan(plan: Plan) -> Plan:
     if made is None:
         made = Plan.make(op, wanted, changed)
         assert made is not None
-        made.pull, made.form = pulled(made.pull), half_plan
-        made.back = None if made.back is None else delivered(made.back)
+        # Other operations may have wider inputs beside those of two bytes.
+        alike = op.rounds or op.keeps or op.promotes is not None or len(op.inputs) == 1
+        fit = like if alike else as_it_is
+        made.pull, made.form = pulled(made.pull, fit), half_plan
+        made.back = None if made.back is None else delivered(made.back, fit)
         op.halves[wanted] = made
     return made
 
 
-def pulled(pull: Function) -> Function:
-    """`pull` in the namespace whose steps are rounded; on tensors it is so anyway."""
+def pulled(pull: Function, fit: Function) -> Function:
+    """`pull` in the namespace whose steps are rounded; those on tensors are so anyway."""
 
     def call(xp: Any, g: Any, saved: Any, params: Any) -> tuple[Any, ...]:
-        if not isinstance(xp, Space):
-            results: tuple[Any, ...] = pull(xp, g, saved, params)
-            return results
-        return tuple([like(xp, r, g) for r in pull(half_space(xp._device), g, saved, params)])
+        space = half_space(xp._device) if isinstance(xp, Space) else xp
+        return tuple([fit(xp, r, g) for r in pull(space, g, saved, params)])
 
     return call
 
 
-def delivered(back: Function) -> Function:
+def delivered(back: Function, fit: Function) -> Function:
     """The same for a plan's common way back."""
 
     def call(xp: Any, g: Any, links: Any, clock: Any, params: Any, deliver: Function) -> Any:
         one = back(
             half_space(xp._device), g, links, clock, params,
-            lambda edge, r: deliver(edge, like(xp, r, g)),
+            lambda edge, r: deliver(edge, fit(xp, r, g)),
         )  # fmt: skip
-        return one if one is LATER else like(xp, one, g)
+        return one if one is LATER else fit(xp, one, g)
 
     return call
+
+
+def as_it_is(xp: Any, r: Any, g: Any) -> Any:
+    """A gradient in the type that its rule gives it."""
+    return r
 
 
 def like(xp: Any, r: Any, g: Any) -> Any:

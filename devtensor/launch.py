@@ -20,7 +20,7 @@ from devtensor.expected import check_inputs
 from devtensor.halves import half_kernel_for, kept_type
 from devtensor.op import Op, catalogue
 from devtensor.space import kernel_for, native, natives
-from devtensor.tensor import Tensor, constant, wrap
+from devtensor.tensor import Constant, Tensor, constant, wrap
 
 
 def launch(op: Op, inputs: list[Any], params: dict[str, Any], device: Device | None = None) -> Any:
@@ -214,10 +214,12 @@ def promote(op: Op, inputs: list[Any], device: Device) -> list[Any]:
 
             if (x := to_device(x, device))._device is not device:  # left where it was, in `vmap`
                 raise x._device.refusal()
-        if member and x.dtype is not target:
+        if member and target is not None:
             lone = i == 1 == len(inputs) - 1 and not x._array.ndim and x.dtype.kind == "float"
-            assert target is not None
-            x = catalogue["cast"].function(x, kept_type(op, target) if lone else target)
+            number = x.__class__ is Constant
+            wanted = kept_type(op, target) if number or (lone and x.dtype is not target) else target
+            if x.dtype is not wanted:
+                x = catalogue["cast"].function(x, wanted)
         result.append(x)
     return result
 
@@ -262,10 +264,15 @@ def target_of(op: Op, inputs: Sequence[Any]) -> dtypes.dtype | None:
 def common_dtype(inputs: Sequence[Any]) -> dtypes.dtype | None:
     """The type that inputs have in common, by PyTorch's rules."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
+    numbers = [x for x in inputs if not isinstance(x, Tensor)]
+    made = [x for x in tensors if x.__class__ is Constant]  # of numbers, by the quick forms
+    if made and len(made) < len(tensors):
+        tensors = [x for x in tensors if x.__class__ is not Constant]
+        numbers += [{"int": 0, "float": 0.0, "complex": 0j}[x.dtype.kind] for x in made]
     return dtypes.common(
         [x.dtype for x in tensors if x._array.ndim],
         [x.dtype for x in tensors if not x._array.ndim],
-        [x for x in inputs if not isinstance(x, Tensor)],
+        numbers,
     )
 
 

@@ -296,3 +296,73 @@ def test_squares_too_small_for_two_bytes_divide_nothing_by_zero(name):
             x.grad = dt.full_like(x, size)
             optimizer.step()
         assert x.isfinite().all() and bool((x - 1).abs().max() < 0.2), (name, size)
+
+
+# ---- other ways through a launch
+
+
+def slopes(x, **how):
+    y = F.silu(x) * 0.3
+    return dt.autograd.grad(y, x, dt.ones_like(y), **how)[0]
+
+
+def watched(x):
+    with dt.ledger():
+        return slopes(x)
+
+
+def packed(x):
+    with dt.autograd.graph.saved_tensors_hooks(lambda v: v.clone(), lambda v: v):
+        return slopes(x)
+
+
+def looked_through(x):
+    with dt.autograd.set_detect_anomaly(True):
+        return slopes(x)
+
+
+WAYS = {
+    "ledger": watched,
+    "hooks": packed,
+    "anomaly": looked_through,
+    "create_graph": lambda x: slopes(x, create_graph=True),
+    "vmap": lambda x: dt.func.vmap(dt.func.grad(lambda v: (F.silu(v) * 0.3).sum()))(x.detach()),
+}
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.filterwarnings("ignore:Anomaly")
+def test_every_way_rounds_alike(name, dtype):
+    x = pair(arrays(1, 8, 32)[0], dtype)[0]
+    same(WAYS[name](x), slopes(x))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_numbers_keep_the_type_of_a_tensor_without_dimensions(dtype):
+    x = pair(arrays(1, 1)[0][0], dtype)[0].detach()
+    calls = (
+        lambda: x * 0.3,
+        lambda: 0.3 * x,
+        lambda: x / 3,
+        lambda: x**2,
+        lambda: dt.lerp(x, x, 0.3),
+    )
+    for call in calls:
+        plain = call()
+        with dt.ledger():
+            same(call(), plain)
+        assert plain.dtype is x.dtype
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_gradients_have_the_type_of_what_they_are_for(dtype):
+    x = pair(arrays(1, 4, 8)[0], dtype)[0]
+    weight = dt.linspace(0.5, 1.5, 8, dtype=dt.float32, device="cpu").requires_grad_()
+    F.layer_norm(x, (8,), weight, weight * 0.1).backward(dt.ones_like(x))
+    assert weight.grad.dtype is dt.float32 and x.grad.dtype is x.dtype
+    seen = []
+    y = x.detach().float().requires_grad_() * 1.1
+    y.register_hook(lambda g: seen.append(g.dtype))
+    (y.to(x.dtype) * 0.3).sum().backward()
+    assert seen == [dt.float32]

@@ -114,7 +114,7 @@ def record(op: Any, inputs: list[Any], params: Any, outs: Any, edges: list[Any],
         return None
     if any(x is not None and of(x._array.dtype).kind == "complex" for x in (*inputs, *tracked)):
         plan = plan.for_complex()
-    elif any(x is not None and of(x._array.dtype) in HALVES for x in (*inputs, *tracked)):
+    elif any(x is not None and of(x._array.dtype) in HALVES for x in inputs):
         plan = half_plan(plan)
     star = op.star
     links: list[Any] = [e for e, want in zip(edges, plan.wanted, strict=True) if want]

@@ -648,7 +648,8 @@ def glu(input: Any, dim: int = -1) -> Any:
             "input of shape "
             f"{list(input.shape)}"
         )
-    return gated(*input.chunk(2, dim))
+    half_of_it = input.shape[dim] // 2
+    return gated(*input.split_with_sizes((half_of_it, half_of_it), dim))
 
 
 @op(
@@ -729,6 +730,8 @@ def softmax(xp, input, /, dim, dtype=None):
     """
     input = inexact(xp, "softmax", input, dtype)
     dim = axis(dim, input.ndim)
+    if half(input):  # by `dtype`
+        return xp.astype(xp.softmax(xp.astype(input, xp.float32), dim), input.dtype)
     if not input.ndim:
         return xp.ones_like(input) + (input - input)
     if 0 in input.shape:

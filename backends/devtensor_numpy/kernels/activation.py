@@ -314,8 +314,10 @@ def log_softmax_rows(out: Array, x: Array, one: Array) -> None:
 def log_softmax(xp: Any, input: Array, /, dim: int, *, dtype: Any = None) -> Array:
     """`log_softmax` in blocks of rows."""
     made = by_rows(log_softmax_rows, dim, input) if dtype is None or input.dtype == dtype else None
-    if made is None and dtype is None and is_half(input.dtype) and dim in (-1, input.ndim - 1):
-        return half_log_softmax(input)
+    if made is None and dim in (-1, input.ndim - 1):
+        kind = input.dtype if dtype is None else np.dtype(dtype)
+        if is_half(kind):
+            return half_log_softmax(input.astype(kind, copy=False))
     return common.log_softmax.kernel(xp, input, dim, dtype=dtype) if made is None else made
 
 
