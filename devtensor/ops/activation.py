@@ -648,8 +648,8 @@ def glu(input: Any, dim: int = -1) -> Any:
             "input of shape "
             f"{list(input.shape)}"
         )
-    half_of_it = input.shape[dim] // 2
-    return gated(*input.split_with_sizes((half_of_it, half_of_it), dim))
+    length = input.shape[dim] // 2
+    return gated(*input.split_with_sizes((length, length), dim))
 
 
 @op(

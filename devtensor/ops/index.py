@@ -1650,6 +1650,29 @@ def repeat_interleave(
     return result
 
 
+@op(
+    promotes=None,
+    public=False,
+    node="ViewBackward0",
+    examples=[((3, 4), 2, 0), ((2, 3), 3, 1), ((2, 3), 1, 1), ((2, 3), 0, 0)],
+)
+def stretched(xp: Any, input: Any, /, repeats: int, dim: int) -> Any:
+    """Each place along `dim` as often as `repeats` says."""
+    shape = input.shape
+    wide = xp.expand_dims(input, axis=dim + 1)
+    wide = xp.broadcast_to(wide, (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
+    size = (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])
+    return xp.reshape(copied(xp, wide), size)
+
+
+derivative(
+    stretched,
+    input=lambda xp, g, input_shape, repeats, dim: xp.sum(
+        xp.reshape(g, (*input_shape[: dim + 1], repeats, *input_shape[dim + 1 :])), axis=dim + 1
+    ),
+)
+
+
 def _repeated(input: Any, repeats: Any, dim: int | None) -> Any:
     if repeats is None:
         return _positions(input)
@@ -1666,11 +1689,7 @@ def _repeated(input: Any, repeats: Any, dim: int | None) -> Any:
     elif repeats.numel() == 1 and repeats.dtype.kind == "int":
         repeats = int(repeats)
     if isinstance(repeats, int):
-        wide = unsqueeze(input, dim + 1)
-        wide = expand(wide, (*wide.shape[: dim + 1], repeats, *wide.shape[dim + 2 :]))
-        wide = wide.clone() if wide.is_contiguous() else wide.contiguous()  # never a view
-        shape = input.shape
-        return reshape(wide, (*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]))
+        return stretched(input, repeats, dim)
     if repeats.numel() != input.shape[dim]:
         raise RuntimeError(
             "repeats must have the same size as input along dim, but got "

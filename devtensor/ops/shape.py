@@ -442,6 +442,10 @@ def adjoint(input: Any) -> Any:
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Move dimensions `source` to places `destination`; the others keep their order."""
     ndim = input.ndim
+    if source.__class__ is int and destination.__class__ is int and ndim:
+        order = list(range(ndim))
+        order.insert(axis(destination, ndim), order.pop(axis(source, ndim)))
+        return permute(input, order)
     source = (source,) if isinstance(source, int) else tuple(source)
     destination = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(source) != len(destination):
@@ -1216,7 +1220,7 @@ def split_with_sizes(xp: Any, input: Any, /, split_sizes: Any, dim: int = 0) -> 
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = axis(dim, input.ndim)
     sizes = tuple(split_sizes)
-    if any(size < 0 for size in sizes):
+    if min(sizes, default=0) < 0:
         raise RuntimeError(
             "split_with_sizes expects split_sizes have only non-negative entries, but got "
             f"split_sizes={list(sizes)}"
@@ -1256,13 +1260,18 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    length = input.shape[axis(dim, input.ndim)]
+    length = input._array.shape[axis(dim, input.ndim)]
     if size == 0 and length:
         raise RuntimeError(
             f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}"
         )
+    return split_with_sizes(input, _even(length, size), dim)
+
+
+def _even(length: int, size: int) -> tuple[int, ...]:
+    """As many times `size` as there is place for in a length, and what is left."""
     count = max(ceil(length / size), 1) if size else 1
-    return split_with_sizes(input, (size,) * (count - 1) + (length - size * (count - 1),), dim)
+    return (size,) * (count - 1) + (length - size * (count - 1),)
 
 
 @composite(method=True, examples=[((5, 2), 2), ((2, 5), 4, -1)])
@@ -1272,10 +1281,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    length = input.shape[axis(dim, input.ndim)]
-    if not length:
-        return split_with_sizes(input, (0,) * chunks, dim)
-    return split(input, ceil(length / chunks), dim)
+    length = input._array.shape[axis(dim, input.ndim)]
+    sizes = _even(length, ceil(length / chunks)) if length else (0,) * chunks
+    return split_with_sizes(input, sizes, dim)
 
 
 @composite(method=True, examples=[((5, 2), 2), ((2, 5), (1, 3), 1), ((5,), (3, 1, 9, -1))])

@@ -10,7 +10,7 @@ from devtensor.op import composite, derivative, op
 from devtensor.ops.arguments import axis
 from devtensor.ops.elementwise import half
 from devtensor.ops.results import with_out
-from devtensor.ops.shape import copied
+from devtensor.ops.shape import ahead, copied
 
 
 def require_ordered(name: str, input: Any, *kinds: str) -> None:
@@ -51,7 +51,7 @@ def _sorted(
         return copied(xp, input), xp.zeros((), dtype=xp.int64)
     order = _order(xp, input, dim, descending)
     if count is not None:
-        order = order[(*(slice(None),) * dim, slice(0, count), ...)]
+        order = order[(*ahead(dim), slice(0, count), ...)]
     order = xp.astype(order, xp.int64, copy=False)
     return xp.take_along_axis(input, order, axis=dim), order
 

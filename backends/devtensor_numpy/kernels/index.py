@@ -363,6 +363,11 @@ def masked_scatter(xp: Any, input: Array, mask: Array, source: Array, /) -> Any:
     return out
 
 
+def stretched(xp: Any, input: Array, /, repeats: int, dim: int) -> Any:
+    """`stretched`."""
+    return input.repeat(repeats, dim)
+
+
 def one_hot_at(xp: Any, input: Array, /, num_classes: int) -> Any:
     """`one_hot_at`."""
     out = np.zeros((*input.shape, num_classes), dtype=np.int64)
@@ -386,5 +391,6 @@ KERNELS = {
     "index_copy_at": index_copy_at,
     "scatter_at": scatter_at,
     "masked_scatter": masked_scatter,
+    "stretched": stretched,
     "one_hot_at": one_hot_at,
 }

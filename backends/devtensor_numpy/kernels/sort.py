@@ -84,9 +84,14 @@ def topk(
     xp: Any, input: Array, /, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Any:
     """`topk` by partition where few of many are wanted."""
-    few = input.ndim and -input.ndim <= dim < input.ndim and 0 < k * 4 < input.shape[dim]
-    if not few or input.dtype.kind in "bc":
+    there = input.ndim and -input.ndim <= dim < input.ndim and 0 <= k <= input.shape[dim]
+    if not there or input.dtype.kind not in "fiu" or is_half(input.dtype):
         return common.topk.kernel(xp, input, k, dim, largest, sorted)
+    if not 0 < k * 4 < input.shape[dim]:
+        dim %= input.ndim
+        order = argsorted(input, axis=dim, descending=largest, stable=True)
+        order = order[(*common.ahead(dim), slice(k), ...)]
+        return take_along_axis(input, order, axis=dim), order
     lined = np.moveaxis(input, dim, -1)
     part = _in_turn(lined, k, largest)
     if part is not None:
