@@ -23,7 +23,6 @@ from devtensor.space import space_of
 from devtensor_numpy.kernels import random as quick
 
 SPACE = space_of(device("cpu"))
-COUNT = 40_000  # more than one block of the quick kernels
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +102,7 @@ def kinds(how):
 )
 def test_quick_draws_are_the_common_ones(how, dtype):
     native = np.dtype(dtype)
-    for count in (0, 1, 7, 2 * quick.BLOCK + 3):
+    for count in (0, 1, 7, 4 * quick.COUNTERS + 3):
         one = common.draw.kernel(SPACE, (count,), how, DRAWS[how], 3, 5, native)
         two = quick.draw(SPACE, (count,), how, DRAWS[how], 3, 5, native)
         assert one.dtype == two.dtype == native
@@ -137,6 +136,7 @@ def test_small_draws_are_cut_out_of_a_large_one(how, dtype):
 
 
 def test_wide_ranges_and_exact_probabilities_draw_alike():
+    count = 2 * quick.COUNTERS + 3  # more than a block of what takes 64 bits
     for how, values in (
         ("random", (0, 2**24 + 5)),
         ("random", (-(2**63), 2**64)),
@@ -144,8 +144,8 @@ def test_wide_ranges_and_exact_probabilities_draw_alike():
         ("bernoulli", (1 / 1024,)),
     ):
         for dtype in (np.dtype(np.int64), np.dtype(np.float64)):
-            one = common.draw.kernel(SPACE, (COUNT,), how, values, 3, 5, dtype)
-            assert np.array_equal(one, quick.draw(SPACE, (COUNT,), how, values, 3, 5, dtype))
+            one = common.draw.kernel(SPACE, (count,), how, values, 3, 5, dtype)
+            assert np.array_equal(one, quick.draw(SPACE, (count,), how, values, 3, 5, dtype))
 
 
 ANYWHERE = {

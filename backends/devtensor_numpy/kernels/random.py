@@ -24,8 +24,8 @@ from .linalg import Array
 
 WORD = 2**32
 SPAN = 2**64
-COUNTERS = 1 << 13
-"""Counters worked on at a time: a few arrays of so many numbers fit into the second cache."""
+COUNTERS = 1 << 15
+"""Counters worked on at a time: with fewer, threads that share them wait for Python's lock."""
 BLOCK = 1 << 15
 """Numbers of a distribution worked on at a time."""
 FEW = 2048
@@ -115,7 +115,7 @@ def fill(seed: int, start: int, stream: int, out: Array) -> None:
     count = len(out)
     space = np.empty((2, 2 * min(count, COUNTERS)), np.uint64)
     at = 0
-    while at < count:
+    while at < count:  # once, but where the lower half of the counters begins anew
         here = (start + at) % SPAN
         step = min(COUNTERS, count - at, WORD - here % WORD)
         both, spare = space[0, : 2 * step], space[1, : 2 * step]
@@ -139,7 +139,11 @@ def numbers_of(seed: int, offset: int, stream: int, count: int) -> Array:
         if kept.array is not None:
             return kept.array[first : first + counters].reshape(-1)[:count]
     rows = np.empty((counters, 2), np.uint64)
-    fill(seed, offset, stream, rows)
+
+    def work(start: int) -> None:
+        fill(seed, offset + start, stream, rows[start : start + COUNTERS])
+
+    each(work, range(0, counters, COUNTERS), counters * 4 * WEIGHT)
     return rows.reshape(-1)[:count]
 
 
@@ -196,12 +200,28 @@ class Scheme(NamedTuple):
     """Gives so many numbers, made from the counters from some place on."""
 
 
+def whole_numbers(bits: Bits, count: int, dtype: Any, low: int, span: int) -> Array:
+    """`whole_numbers`, over the words that it begins with where those suffice."""
+    if span > common.NARROW:
+        found: Array = common.whole_numbers(bits, count, dtype, low, span)
+        return found
+    x = bits.words(count).astype(np.uint64)
+    np.multiply(x, span, x)
+    np.right_shift(x, HALF, x)
+    whole: Array = x.view(np.int64)
+    return np.add(whole, low, whole) if low else whole
+
+
+OWN: dict[str, Callable[..., Array]] = {"random": whole_numbers}
+"""Distributions that do better in NumPy."""
+
+
 @lru_cache(256)
 def scheme(how: str, values: Any, dtype: Any) -> Scheme:
     """The scheme of a distribution with its parameters."""
     real, many, values = common.parts(of(dtype), how, values)
     native = np.dtype(dtype) if many == 1 else np.dtype(real.name)
-    distribution = common.DISTRIBUTIONS[how].sample
+    distribution = OWN.get(how, common.DISTRIBUTIONS[how].sample)
 
     def sample(count: int, seed: int, offset: int) -> Array:
         found: Array = distribution(Bits(namespace, seed, offset), count, native, *values)
