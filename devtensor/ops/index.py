@@ -268,6 +268,17 @@ def _plain_key(key: tuple[Any, ...], shape: Sequence[int]) -> tuple[Any, ...] | 
     return (*key, ...) if changes else None
 
 
+def _lists(input: Any, key: tuple[Any, ...]) -> bool:
+    """Whether a key holds nothing but index tensors that nothing has to be done to."""
+    for part in key:
+        if part.__class__ is not Tensor or part._device is not input._device or not part.ndim:
+            return False
+        dtype = part.dtype
+        if dtype is not int64 and dtype is not int32:
+            return False
+    return 0 < len(key) <= input.ndim
+
+
 def _selects(input: Any, key: Any) -> bool:
     """Whether a key that is a tensor is an index or a mask that nothing has to be done to."""
     if key._device is not input._device:
@@ -293,6 +304,8 @@ def getitem(input: Any, key: Any) -> Any:
         plain = _plain_key(key, input._array.shape)
         if plain is not None:
             return slice_view(input, plain)
+        if _lists(input, key):
+            return index(input, key, tuple(range(len(key))))
     elif kind is slice:
         if input.ndim:
             return slice_view(input, (_checked_slice(key), ...))
@@ -348,6 +361,8 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         target = slice_view(input, basic)
     elif kind is Tensor and _selects(input, key):
         target, arrays, places = input, [key], [0]
+    elif kind is tuple and _lists(input, key):
+        target, arrays, places = input, list(key), list(range(len(key)))
     else:
         basic, arrays, places = parse(input, key)
         target = input if basic is None else slice_view(input, basic)

@@ -565,7 +565,7 @@ derivative(class_slope, together=class_slope_rule)
 
 def require_classes(input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> int:
     """The dimension of the classes; an error unless a loss on classes is defined for them."""
-    shape, goal = tuple(input.shape), tuple(target.shape)
+    shape, goal = tuple(input._array.shape), tuple(target._array.shape)
     if not shape:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     if len(shape) > 1 and (not goal or shape[0] != goal[0]):
@@ -666,7 +666,8 @@ def cross_entropy(
     reduction = how_to_reduce(reduction, size_average, reduce)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if input.shape == target.shape and target.dtype.kind in ("int", "bool"):
+    alike = input._array.shape == target._array.shape
+    if alike and target.dtype.kind in ("int", "bool"):
         raise RuntimeError(
             "Expected floating point type for target with class probabilities, got "
             f"{kind_of(target).legacy}"
@@ -675,7 +676,7 @@ def cross_entropy(
         raise NotImplementedError(
             f'"log_softmax" not implemented for {kind_of(input).legacy}: convert with .float()'
         )
-    if input.shape == target.shape:
+    if alike:
         return probability_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     dim = require_classes(input, target, weight, reduction)
     if not input.shape[dim]:

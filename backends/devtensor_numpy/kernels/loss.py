@@ -85,10 +85,11 @@ def checked_classes(
         and target.size
         and not 0 <= ignore_index < classes
         and target.dtype == np.int64
-        # Read without a sign, a negative number is larger than any class.
-        and np.maximum.reduce(target.reshape(-1).view(np.uint64)) < classes
     ):
-        return target, None
+        # Read without a sign, a negative number is larger than any class.
+        numbers = target.view(np.uint64)
+        if numbers.item(numbers.argmax()) < classes:
+            return target, None
     return class_weights(np, target, weight, input, dim, ignore_index)
 
 
@@ -205,11 +206,14 @@ def class_likelihood(
 ) -> Any:
     """`class_likelihood`, the targets' numbers read at once."""
     target, coefficient = checked_classes(target, weight, input, dim, ignore_index)
-    if input.ndim == 2 and dim == 1:
-        read = input[np.arange(len(target)), target]
+    if input.flags.c_contiguous and input.size:
+        read = input.reshape(-1).take(class_places(input.shape, dim, target))
     else:
         read = np.squeeze(np.take_along_axis(input, np.expand_dims(target, dim), dim), dim)
-    return reduce_classes(xp, np.negative(read), coefficient, reduction)
+    loss = np.negative(read)
+    if coefficient is None and reduction == "mean" and loss.ndim == 1 and not is_half(loss.dtype):
+        return np.add.reduce(loss) / loss.dtype.type(loss.size)
+    return reduce_classes(xp, loss, coefficient, reduction)
 
 
 def class_slope(
