@@ -66,25 +66,34 @@ def elements(tensor: Any) -> Iterator[tuple[int, ...]]:
     return product(*(range(n) for n in tensor.shape))
 
 
-def moved(inputs: Tensors, place: int, change: Callable[[Any], None]) -> Tensors:
-    """The inputs, with a copy in one place that `change` has written to."""
-    with no_grad():
-        copy = inputs[place].detach().clone()
-        change(copy)
-    return (*inputs[:place], copy.requires_grad_(), *inputs[place + 1 :])
-
-
 def evaluated(func: Any, inputs: Tensors) -> list[Any]:
     """The values of a function's outputs."""
     return [x.detach().clone() for x in as_tuple(func(*inputs)) if isinstance(x, Tensor)]
 
 
+def moved(func: Any, inputs: Tensors, place: int, change: Callable[[Any], None]) -> list[Any]:
+    """The values of a function's outputs, while `change` has written to an input.
+
+    It is the input itself that is changed, for functions that hold it as well, as a module its
+    parameters; afterwards it is as before.
+    """
+    values = inputs[place].data
+    before = values.clone()
+    with no_grad():
+        change(values)
+    try:
+        return evaluated(func, inputs)
+    finally:
+        with no_grad():
+            values.copy_(before)
+
+
 def slopes(
     func: Any, inputs: Tensors, place: int, eps: float, step: Callable[[Any, Any], None]
 ) -> list[Any]:
-    """The change of each output, when one input is changed by ``step(copy, eps)``."""
-    up = evaluated(func, moved(inputs, place, lambda copy: step(copy, eps)))
-    down = evaluated(func, moved(inputs, place, lambda copy: step(copy, -eps)))
+    """The change of each output, when one input is changed by ``step(values, eps)``."""
+    up = moved(func, inputs, place, lambda values: step(values, eps))
+    down = moved(func, inputs, place, lambda values: step(values, -eps))
     for a, b in zip(up, down, strict=True):
         for what, x, y in (("shape", a.shape, b.shape), ("dtype", a.dtype, b.dtype)):
             if x != y:

@@ -439,3 +439,17 @@ def test_the_file_of_gradcheck(lib):
     x = lib.ones(1, dtype=lib.float64, requires_grad=True)
     assert issubclass(file.GradcheckError, RuntimeError) and file.gradcheck(lib.sin, x)
     assert lib.autograd.gradcheck(lib.sin, x)
+
+
+@SIDES
+@pytest.mark.parametrize("fast_mode", [False, True])
+def test_parameters_that_a_module_holds_are_checked(lib, fast_mode):
+    module = lib.nn.Linear(2, 3).double()
+    before = [p.detach().clone() for p in module.parameters()]
+    x = lib.ones(1, 2, dtype=lib.float64, requires_grad=True)
+    check = lib.autograd.gradcheck
+    assert check(lambda x, *held: module(x), (x, *module.parameters()), fast_mode=fast_mode)
+    assert all(lib.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+    assert lib.autograd.gradgradcheck(
+        lambda x, *held: module(x).sin(), (x, *module.parameters()), fast_mode=fast_mode
+    )
