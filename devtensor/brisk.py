@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import devtensor.dtype as dtypes
-from devtensor.autograd.mode import INFERENCE, RECORD, unwatched
+from devtensor.autograd.mode import INFERENCE, MODE, RECORD, unwatched
 from devtensor.autograd.node import Call, Part
 from devtensor.autograd.saved import record, watch
 from devtensor.device import device as Device
@@ -23,7 +23,7 @@ from devtensor.operands import TRACKS, known, several, takes
 from devtensor.plan import LATER
 from devtensor.route import PLAIN
 from devtensor.space import kernel_for, native
-from devtensor.tensor import Tensor
+from devtensor.tensor import Tensor, wrap
 
 Function = Callable[..., Any]
 
@@ -170,8 +170,14 @@ def brisk_factory(op: Op, slow: Function) -> Function:
 
     Only this package calls such an operation, so nobody asks whether its arguments fit.
     """
-    bound, known = op.bound, op.params.keys()
+    known = op.params.keys()
     before = op.positional.index("dtype") if "dtype" in known else len(known)
+    uses: dict[Device, tuple[Function, dict[Any, Any], type]] = {}
+
+    def use(place: Device) -> tuple[Function, dict[Any, Any], type]:
+        backend = place.backend
+        found = uses[place] = kernel_for(op, place), backend.native, backend.array_types[0]
+        return found
 
     def call(
         *args: Any,
@@ -181,18 +187,22 @@ def brisk_factory(op: Op, slow: Function) -> Function:
         out: Any = None,
         **kwargs: Any,
     ) -> Any:
-        mode = unwatched()
+        mode: Any = MODE.get()
+        if mode is not RECORD:
+            mode = unwatched()
         if mode is not None and out is None and not requires_grad and len(args) <= before:
             place = resolve(device)
             try:
-                kernel = bound[place] if place in bound else kernel_for(op, place)
+                kernel, native_types, kind = uses[place] if place in uses else use(place)
                 if dtype is None:
                     result = kernel(*args, **kwargs)
                 else:
-                    result = kernel(*args, dtype=place.backend.native[dtype], **kwargs)
+                    result = kernel(*args, dtype=native_types[dtype], **kwargs)
             except Exception:  # to be said in other words
                 pass
             else:
+                if result.__class__ is kind:
+                    return wrap(result, place, mode.edge)
                 return made(result, place, mode)
         if dtype is not None:
             kwargs["dtype"] = dtype
