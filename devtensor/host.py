@@ -373,10 +373,10 @@ def made_of(data: tuple[Any, ...], dtype: dtypes.dtype | None, device: Any) -> T
     if isinstance(only, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(only).__name__}'")
     if isinstance(only, Size):
-        data = tuple(only)
-    elif sequences.sequence(only) and getattr(only, "shape", 1) != ():
+        return catalogue["empty"].function(only, dtype=t, device=device)
+    if sequences.sequence(only) and getattr(only, "shape", 1) != ():
         return as_new(only, t, device)
-    elif len(data) == 1 and (isinstance(only, bool) or not hasattr(only, "__index__")):
+    if len(data) == 1 and (isinstance(only, bool) or not hasattr(only, "__index__")):
         raise TypeError(
             f"new(): data must be a sequence (got {type(only).__name__}); use tensor(data)"
         )

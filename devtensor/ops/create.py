@@ -467,7 +467,9 @@ def new_tensor(input: Any, data: Any, *, dtype: Dtype | None = None, **place: An
     if isinstance(data, Tensor):
         data = data.detach().to(given["device"]).to(given["dtype"]).clone()
         return data.requires_grad_() if given.get("requires_grad") else data
-    return constant(data, **given)
+    from devtensor.host import tensor  # which knows of tensors in lists, and stands above
+
+    return tensor(data, **given)
 
 
 @op(public=False, examples=[(2, 3, float32)])

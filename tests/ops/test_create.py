@@ -291,3 +291,11 @@ def test_quick_kernels_make_what_the_common_ones_make():
                     name,
                     arguments,
                 )
+
+
+@pytest.mark.parametrize("m", [dt, torch], ids=["devtensor", "torch"])
+def test_new_tensors_of_tracked_numbers_and_of_no_dimension(m):
+    x = m.ones(2, dtype=m.float64, requires_grad=True)
+    made = m.zeros(1).new_tensor([[x[0]], [x[1]]])
+    assert made.tolist() == [[1], [1]] and not made.requires_grad and made.dtype is m.float32
+    assert x.new(m.Size([])).shape == () == m.Tensor(m.Size([])).shape and x.new().shape == (0,)
