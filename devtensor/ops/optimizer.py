@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from devtensor.dtype import of
+from devtensor.dtype import float16, of
 from devtensor.example import fixed, positive
 from devtensor.halves import rounded
 from devtensor.op import op
@@ -81,6 +81,11 @@ def fitted(xp: Any, dtype: Any, x: Any) -> Any:
     return cast(xp, xp.float32, cast(xp, dtype, x)) if x.dtype == xp.float32 else x
 
 
+def loses(fit: Any) -> bool:
+    """Whether numbers that are not 0 may be rounded to it."""
+    return fit is not as_it_is and of(fit.args[1]) is float16
+
+
 def cast(xp: Any, dtype: Any, x: Any) -> Any:
     """`x`, an array or a tensor, in another type."""
     return xp.astype(x, dtype) if hasattr(xp, "astype") else x.to(dtype)
@@ -105,11 +110,9 @@ def decayed_apart(fit, param, grad, lr, weight_decay, decoupled, maximize):
 
 
 def lasting(xp, fit, x):
-    """`x` rounded, but where two bytes would make 0 of it as it is, as it is to be divided by."""
-    if fit is as_it_is:
-        return x
+    """`x` rounded, but where float16 would make 0 of it as it is, as it is to be divided by."""
     short = fit(x)
-    return xp.where(short == 0, x, short)
+    return xp.where(short == 0, x, short) if loses(fit) else short
 
 
 def root(xp, fit, x, eps):
@@ -120,7 +123,7 @@ def root(xp, fit, x, eps):
 def divisor(xp, fit, x, eps):
     """`x` plus `eps`."""
     total = fit(x + fit(eps))
-    return total if fit is as_it_is else xp.where(total == 0, x + eps, total)
+    return xp.where(total == 0, x + eps, total) if loses(fit) else total
 
 
 def moved(fit, mean, value, share):
