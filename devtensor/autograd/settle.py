@@ -84,8 +84,6 @@ def scattered(old: Any, g: Any, device: Any) -> Any:
     made = g.tensor(current().edge)
     if old is None:
         return catalogue["clone"].function(made)  # others may hold its values
-    if old.is_sparse:
-        return old + made
     with no_grad():
         return old.add_(made)
 

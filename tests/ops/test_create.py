@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from beside_torch import floats, refused, same
 
 import devtensor as dt

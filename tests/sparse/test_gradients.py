@@ -361,3 +361,13 @@ def test_what_is_computed_gets_a_dense_gradient_from_a_pick(device):
     assert dt.vmap(lambda row: row.gather(0, index, sparse_grad=True))(
         dt.ones(2, 3, device=device)
     ).shape == (2, 2)  # fmt: skip
+
+
+@pytest.mark.parametrize("lib", [dt, torch], ids=["devtensor", "torch"])
+def test_gradients_are_added_where_they_are(lib):
+    layer = lib.nn.Embedding(4, 2, sparse=True)
+    layer(lib.tensor([1])).sum().backward()
+    first = layer.weight.grad
+    layer(lib.tensor([1, 3])).sum().backward()
+    assert layer.weight.grad is first
+    assert first.to_dense().tolist() == [[0, 0], [2, 2], [0, 0], [1, 1]]
