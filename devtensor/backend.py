@@ -141,6 +141,10 @@ class Backend:
         """Write the kernel's result over the first array without another; False if it cannot be."""
         return False
 
+    def filled(self, array: Any, mask: Any, value: Any) -> bool:
+        """Write a number where a mask of the same shape is true; False if nothing was written."""
+        return False
+
     def aimed(
         self, array: Any, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Any:

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 REUSED = (
     1 << 16
 )  # Bytes from which on a new array costs more than finding out whether it is needed.
+FEW = 1 << 12  # Elements that are looked at one by one where that saves other calls.
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # From malloc.h.
 
 
@@ -194,6 +195,15 @@ class NumPy(Backend):
             call(*arrays, out=first, casting="no")
         except (TypeError, ValueError):  # another type, another shape, or not to be written
             return False
+        return True
+
+    def filled(self, array: Array, mask: Array, value: Array) -> bool:
+        """Write a number where a mask is true, if there are few places."""
+        if array.size > FEW or mask.shape != array.shape or 0 in array.strides:
+            return False
+        if mask is array or not array.flags.writeable:
+            return False
+        array[mask] = value
         return True
 
     def in_rows(self, array: Array) -> bool:

@@ -13,7 +13,9 @@ from devtensor.autograd.node import Call, Leaf, tick
 from devtensor.autograd.saved import watch
 from devtensor.autograd.view import View, is_leaf, memory_of, requires_grad
 from devtensor.autograd.write import rebase
+from devtensor.op import Op
 from devtensor.route import PLAIN
+from devtensor.space import space_of
 from devtensor.tensor import Tensor, wrap
 
 
@@ -95,6 +97,11 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
     backend, array = target._device.backend, target._array
     if backend.overlaps(array):
         return False
+    writer = backend.writers.get(name[:-1])
+    if writer is not None and written_within(writer, function.op, args, kwargs):
+        if target._node is not INFERENCE:
+            memory_of(target).written(name, *users_place(3))
+        return True
     try:
         made = backend.aimed(array, name[:-1], function, *args, **kwargs)
     except Exception:  # to be said of the form that writes
@@ -108,6 +115,43 @@ def write_result(function: Any, args: tuple[Any, ...], kwargs: Any, name: str) -
         return False
     if value is not array:
         backend.write(array, value)
+    if target._node is not INFERENCE:
+        memory_of(target).written(name, *users_place(3))
+    return True
+
+
+def written_within(writer: Any, op: Op, args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Let a kernel write where the first argument lies; False if it did not."""
+    count, target = len(op.inputs), args[0]
+    inputs, device, array = list(args[:count]), target._device, target._array
+    if op.star is not None:
+        inputs[op.star :] = inputs[op.star]
+    if not device.backend.in_rows(array) or dtypes.of(array.dtype) in dtypes.HALVES:
+        return False
+    arrays = [array]
+    for x in inputs[1:]:
+        if not PLAIN[x.__class__] or x._device is not device:
+            return False
+        if x is target or (target._alias and x._alias):
+            return False  # it may lie in the same memory
+        arrays.append(x._array)
+    params = {**op.params, **dict(zip(op.positional, args[count:], strict=False)), **kwargs}
+    try:
+        writer(space_of(device), *arrays, **params)
+    except Exception:  # to be said of the form that writes
+        return False
+    return True
+
+
+def write_masked(target: Tensor, mask: Tensor, value: Tensor, name: str) -> bool:
+    """Write a number where a mask is true if that is all; False if it may be more."""
+    mode = unwatched()
+    if mode is None or not PLAIN[target.__class__] or not free_of_records(target, mode):
+        return False
+    if mask._device is not target._device or (target._alias and mask._alias):
+        return False  # it may lie in the same memory
+    if not target._device.backend.filled(target._array, mask._array, value._array):
+        return False
     if target._node is not INFERENCE:
         memory_of(target).written(name, *users_place(3))
     return True

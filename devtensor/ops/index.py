@@ -11,10 +11,12 @@ from numbers import Number
 from operator import index as as_int
 from typing import Any
 
+from devtensor.autograd.overwrite import write_masked
 from devtensor.coo import gradient
 from devtensor.dtype import bool_, int32, int64, of, uint8, uint64
 from devtensor.example import bools, distinct, fixed, ints, normal
 from devtensor.op import composite, derivative, in_place, op
+from devtensor.operands import known
 from devtensor.ops.arguments import anywhere, axis, batched
 from devtensor.ops.create import arange, converted, tensor_of
 from devtensor.ops.elementwise import where
@@ -377,6 +379,10 @@ def setitem(input: Any, key: Any, value: Any) -> None:
         return
     if len(arrays) == 1 and arrays[0].dtype is bool_ and (not given or not value.ndim):
         mask, rest = arrays[0], target.ndim - places[0] - arrays[0].ndim
+        if not rest and (value.__class__ is float or value.__class__ is int):
+            made = known(value, target._array.dtype, target._device)
+            if made is not None and write_masked(target, mask, made, "masked_fill_"):
+                return
         target.masked_fill_(reshape(mask, (*mask.shape, *(1,) * rest)) if rest else mask, value)
         return
     if not given:
