@@ -294,6 +294,7 @@ def test_quick_kernels_make_what_the_common_ones_make():
                 )
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
 @pytest.mark.parametrize("m", [dt, torch], ids=["devtensor", "torch"])
 def test_new_tensors_of_tracked_numbers_and_of_no_dimension(m):
     x = m.ones(2, dtype=m.float64, requires_grad=True)
