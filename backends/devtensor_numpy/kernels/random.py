@@ -291,51 +291,6 @@ def filling(how: str) -> tuple[Callable[..., Array], Callable[..., None]]:
     return fill, write
 
 
-ENOUGH = 1 << 10
-"""Numbers from which on two sorts take less time than one."""
-
-
-def in_order(packed: Array) -> None:
-    """Sort evenly spread numbers: first by their upper 16 bits, which takes no comparisons.
-
-    Then each is near its place, and what is left is a sort that makes use of that.
-    """
-    if packed.size < ENOUGH:
-        packed.sort()
-        return
-    upper = (packed >> np.uint64(48)).astype(np.uint16)
-    packed[:] = packed[np.argsort(upper, kind="stable")]
-    packed.sort(kind="stable")
-
-
-FEW_KEYS = 1 << 8
-"""Keys up to which their order takes less time than what makes its sort faster."""
-
-
-def permutation(xp: Any, /, n: int, seed: int, offset: int, dtype: Any) -> Array:
-    """`permutation` by sorting numbers that hold a place below what is left of a key."""
-    keys = numbers_of(seed, offset, 0, n)
-    if n < FEW_KEYS:
-        return np.argsort(keys, kind="stable").astype(dtype, copy=False)
-    size = max(n - 1, 0).bit_length()
-    low = np.uint64(2**size - 1)
-    packed = keys & ~low | np.arange(n, dtype=np.uint64)
-    by_parts(lambda part: in_order(packed[part]), n, weight=WEIGHT)
-    if n > parts.BLOCK:
-        packed.sort(kind="stable")  # which merges what is in order
-    order = (packed & low).astype(np.int64)
-    packed >>= np.uint64(size)
-    same = packed[1:] == packed[:-1]
-    if same.any():  # what was cut off decides; the other keys keep the tied ones in their places
-        tied = np.zeros(n, np.bool_)
-        tied[1:] |= same
-        tied[:-1] |= same
-        some = order[tied]
-        order[tied] = some[np.argsort(keys[some], stable=True)]
-    found: Array = order.astype(dtype, copy=False)
-    return found
-
-
 def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Array:
     """`counts` in blocks, each of which waits for fewer rejected numbers than all would."""
     out = np.empty(vectors[0].size, np.float64)
@@ -367,19 +322,23 @@ def bernoulli_at(xp: Any, input: Array, /, seed: int, offset: int, dtype: Any) -
 
 
 def dropped(xp: Any, input: Array, mask: Array, /, scale: float) -> Array:
-    """`dropped` in blocks."""
+    """`dropped` in parts."""
     if input.shape != mask.shape or not input.flags.c_contiguous or not mask.flags.c_contiguous:
         common_result: Array = common.dropped.kernel(xp, input, mask, scale)
         return common_result
-    out = np.empty(input.shape, input.dtype)
+    out, factor = np.empty(input.shape, input.dtype), np.array(scale, input.dtype)
+    if input.size < parts.BLOCK:
+        scaled(mask, factor, input, out)
+        return out
     x, kept, made = input.reshape(-1), mask.reshape(-1), out.reshape(-1)
-    factor = np.array(scale, input.dtype)
-    for start in range(0, x.size, BLOCK):
-        some = slice(start, start + BLOCK)
-        # in this order, as what is left out must be 0 also where the scale is too much for it
-        np.multiply(kept[some], factor, out=made[some])
-        np.multiply(made[some], x[some], out=made[some])
+    by_parts(lambda some: scaled(kept[some], factor, x[some], made[some]), x.size, weight=2)
     return out
+
+
+def scaled(mask: Array, factor: Array, x: Array, out: Array) -> None:
+    """Write the product; what is left out must be 0 also where the scale is too much for it."""
+    np.multiply(mask, factor, out)
+    np.multiply(out, x, out)
 
 
 KERNELS: dict[str, Callable[..., Any]] = {"dropped": dropped}
@@ -389,7 +348,6 @@ if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads 
         "bernoulli_at": bernoulli_at,
         "philox": philox,
         "draw": draw,
-        "permutation": permutation,
         "counts": counts,
         "multinomial_at": multinomial_at,
     }
