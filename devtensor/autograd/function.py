@@ -31,6 +31,11 @@ class FunctionMeta(type):
         )
         return super().__call__()
 
+    @property
+    def _backward_cls(cls) -> Any:
+        """The class of the nodes of its calls."""
+        return node_class(f"{cls.__name__}Backward")
+
 
 class Function(FunctionCtx, metaclass=FunctionMeta):
     """An operation with a gradient of your own (``torch.autograd.Function``).

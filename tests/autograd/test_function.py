@@ -1030,6 +1030,7 @@ def test_the_node_and_its_arguments(lib):
     x, y = leaf(lib, 1.0), lib.ones(1, dtype=lib.float64)
     out = Scaled.apply(x, 3, y)
     assert type(out.grad_fn).__name__ == out.grad_fn.name() == "ScaledBackward"
+    assert type(out.grad_fn) is Scaled._backward_cls
     assert repr(out.grad_fn).startswith("<torch.autograd.function.ScaledBackward object at")
     (first, _), second = out.grad_fn.next_functions
     assert type(first).__name__ == "AccumulateGrad" and second == (None, 0)
