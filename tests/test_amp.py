@@ -482,3 +482,26 @@ def test_a_scaler_for_several_optimizers_and_devices():
         scaler.step(optimizer)
     scaler.update()
     assert here.tolist() == [0, 0] and there.tolist() == [1, 1] and scaler.get_scale() == 2.0
+
+
+KNOWN = {name: getattr(F, name) for name in ("layer_norm", "cross_entropy", "softmax", "linear")}
+KNOWN |= {name: getattr(dt, name) for name in ("cat", "stack", "einsum", "matmul", "cdist")}
+
+
+class Named(dt.Tensor):
+    """Says by which names functions were known before a block was ever entered."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return [name for name, function in KNOWN.items() if function is func]
+
+
+def test_functions_stay_what_they_are():
+    with dt.autocast("cpu"):
+        assert F.layer_norm(dt.ones(2, 2), (2,)).dtype is dt.float32
+        assert dt.cat([dt.ones(2).bfloat16(), dt.ones(2)]).dtype is dt.float32
+    for name, function in KNOWN.items():
+        assert function is (getattr(F, name, None) or getattr(dt, name))
+    x = dt.ones(2, 2).as_subclass(Named)
+    found = [F.layer_norm(x, (2,)), dt.cat([x, x]), F.softmax(x, 0), dt.cdist(x, x)]
+    assert found == [["layer_norm"], ["cat"], ["softmax"], ["cdist"]]

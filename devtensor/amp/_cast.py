@@ -2,18 +2,17 @@
 
 A block is an entry on the stack of the gradient mode, so it holds where it was set and nowhere
 else. Launches then take their long way, on which the listed operations cast first: their short
-ways are as they were. Listed functions of several operations are put in the place of those they
-wrap, when the first block is entered.
+ways are as they were. What listed functions of several operations call is wrapped when the first
+block is entered.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
 import weakref
 from collections.abc import Callable
 from threading import Lock
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import devtensor as dt
@@ -152,24 +151,28 @@ def install() -> None:
     with _lock:
         if _installed:
             return
-        instead: dict[int, Function] = {}
+        several: dict[int, tuple[Function, str]] = {}
         for name in {**CPU, **OTHERS}:
             function = function_of(name)
             op = getattr(function, "op", None)
             if op is None or not slowly(function, name):
-                instead[id(function)] = wrapped(function, name)
+                several[id(function)] = function, name
             if op is not None and op.operator is not None:
                 for operator in (f"__{op.operator}__", f"__r{op.operator}__"):
                     slowly(getattr(Tensor, operator, None), name)
-        spaces = [vars(module) for module in [*sys.modules.values()] if type(module) is ModuleType]
-        for space in spaces:
-            for name, value in [*space.items()]:
-                if id(value) in instead:
-                    space[name] = instead[id(value)]
-        for name, value in [*vars(Tensor).items()]:
-            if id(value) in instead:
-                setattr(Tensor, name, instead[id(value)])
+        for function, name in several.values():
+            within(function, name)
         _installed.append(True)
+
+
+def within(function: Any, name: str) -> None:
+    """Cast in a function of several operations, behind the question who says what it does.
+
+    It stays the same object, as tables of ``__torch_function__`` know it by that.
+    """
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cell = cells["slow"] if "slow" in cells else cells["function"]
+    cell.cell_contents = wrapped(cell.cell_contents, name)
 
 
 def slowly(function: Any, name: str) -> bool:
