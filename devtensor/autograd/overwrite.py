@@ -72,8 +72,8 @@ def write_plainly(target: Tensor, source: Tensor, name: str) -> bool:
     array, value, device = target._array, source._array, target._device
     if source._device is not device or value.dtype is not array.dtype:
         return False
-    if value.ndim and (value.shape != array.shape or (target._alias and source._alias)):
-        return False  # it may lie in the same memory
+    if value.ndim and (value.shape != array.shape or together(target, source)):
+        return False
     if not free_of_records(target, mode) or (mode is RECORD and wanted(source)):
         return False
     backend = device.backend
@@ -132,8 +132,8 @@ def written_within(writer: Any, op: Op, args: tuple[Any, ...], kwargs: Any) -> b
     for x in inputs[1:]:
         if not PLAIN[x.__class__] or x._device is not device:
             return False
-        if x is target or (target._alias and x._alias):
-            return False  # it may lie in the same memory
+        if device.backend.shares(x._array, array):
+            return False
         arrays.append(x._array)
     params = {**op.params, **dict(zip(op.positional, args[count:], strict=False)), **kwargs}
     try:
@@ -148,13 +148,19 @@ def write_masked(target: Tensor, mask: Tensor, value: Tensor, name: str) -> bool
     mode = unwatched()
     if mode is None or not PLAIN[target.__class__] or not free_of_records(target, mode):
         return False
-    if mask._device is not target._device or (target._alias and mask._alias):
-        return False  # it may lie in the same memory
+    if mask._device is not target._device or together(target, mask):
+        return False
     if not target._device.backend.filled(target._array, mask._array, value._array):
         return False
     if target._node is not INFERENCE:
         memory_of(target).written(name, *users_place(3))
     return True
+
+
+def together(one: Tensor, two: Tensor) -> bool:
+    """Whether two tensors are known to look at the same memory."""
+    alias, other = one._alias, two._alias
+    return alias is not None and other is not None and alias.memory is other.memory
 
 
 def wanted(x: Tensor) -> bool:
