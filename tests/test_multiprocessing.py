@@ -70,6 +70,10 @@ def test_shared_memory_is_let_go_of():
     assert x[1].is_shared() and len(reductions.OPEN) == len(before) + 1
     with pytest.raises(RuntimeError, match="a view cannot move to other memory alone"):
         dt.ones(3)[1:].share_memory_()
+    sparse = dt.eye(2).to_sparse()
+    with pytest.raises(RuntimeError, match="share its values"):
+        sparse.share_memory_()
+    assert not sparse.is_shared()
     assert dt.empty(0).share_memory_().is_shared()
     del x
     gc.collect()

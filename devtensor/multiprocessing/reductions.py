@@ -6,11 +6,12 @@ import mmap
 import os
 import tempfile
 import weakref
-from multiprocessing.reduction import DupFd, ForkingPickler
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from devtensor.dtype import NAMES
 from devtensor.host import frombuffer
+from devtensor.settings import strided
 from devtensor.tensor import Tensor
 
 __all__ = ["init_reductions", "is_shared", "rebuild_tensor", "reduce_tensor", "share"]
@@ -42,7 +43,8 @@ def start_of(tensor: Any) -> int:
 
 def is_shared(tensor: Any) -> bool:
     """Whether other processes see the memory of a tensor that they were given."""
-    return tensor.device.type == "cpu" and start_of(tensor) in OPEN
+    whole = tensor.device.type == "cpu" and tensor.layout is strided
+    return whole and start_of(tensor) in OPEN
 
 
 def share(tensor: Any) -> None:
@@ -51,10 +53,14 @@ def share(tensor: Any) -> None:
     Raises
     ------
     RuntimeError
-        If it is a view, since the others that see the memory would stay where they are.
+        If it is sparse, or a view, since the others that see the memory would stay there.
     """
     if is_shared(tensor):
         return
+    if tensor.layout is not strided:
+        raise RuntimeError(
+            "share_memory_(): a sparse tensor has no memory of its own; share its values"
+        )
     if tensor._is_view():
         raise RuntimeError(
             "share_memory_(): a view cannot move to other memory alone; share the tensor that it "
@@ -79,6 +85,8 @@ def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
     if not is_shared(tensor):
         by_value: tuple[Any, ...] = tensor.__reduce_ex__(5)
         return by_value
+    from multiprocessing.reduction import DupFd  # which is not on all systems
+
     number, length = OPEN[start_of(tensor)]
     place = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()))
     kind = (type(tensor), tensor.dtype, tensor.requires_grad, dict(vars(tensor)))
