@@ -243,8 +243,16 @@ def piece(sample: Callable[..., Array], seed: int, number: int) -> Kept:
 
 def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, dtype: Any) -> Array:
     """`draw` in blocks, which threads share; small draws are cut out of numbers that are kept."""
-    many, native, dtype, per_counter, sample = scheme(how, values, dtype)
-    count = many * math.prod(size)
+    plan = scheme(how, values, dtype)
+    flat = np.empty(plan.many * math.prod(size), plan.native)
+    write(flat, plan, seed, offset)
+    result: Array = (flat if plan.many == 1 else flat.view(plan.dtype)).reshape(size)
+    return result
+
+
+def write(flat: Array, plan: Scheme, seed: int, offset: int) -> None:
+    """Write the numbers that the counters from `offset` on give."""
+    count, per_counter, sample = flat.size, plan.per_counter, plan.sample
     if count <= MORE * per_counter:
         number, first = divmod(offset, PIECE)
         kept = piece(sample, seed, number)
@@ -254,21 +262,12 @@ def draw(xp: Any, /, size: Any, how: str, values: Any, seed: int, offset: int, d
             kept.array = numbers
         kept.asked = True
         if numbers is None:
-            flat = sample(count, seed, offset)
+            flat[:] = sample(count, seed, offset)
         else:
-            flat = numbers[first * per_counter : first * per_counter + count].copy()
-    else:
-        flat = np.empty(count, native)
-        in_blocks(flat, sample, per_counter, seed, offset)
-    result: Array = (flat if many == 1 else flat.view(dtype)).reshape(size)
-    return result
-
-
-def in_blocks(
-    flat: Array, sample: Callable[..., Array], per_counter: int, seed: int, offset: int
-) -> None:
-    """Write the numbers that the counters from `offset` on give."""
-    count, block = flat.size, COUNTERS * per_counter
+            first *= per_counter
+            flat[:] = numbers[first : first + count]
+        return
+    block = COUNTERS * per_counter
 
     def work(start: int) -> None:
         step, place = min(block, count - start), (offset + start // per_counter) % SPAN
@@ -283,12 +282,11 @@ def filling(how: str) -> tuple[Callable[..., Array], Callable[..., None]]:
     def fill(xp: Any, input: Array, /, values: Any, seed: int, offset: int) -> Array:
         return draw(xp, input.shape, how, values, seed, offset, input.dtype)
 
-    def write(xp: Any, input: Array, /, values: Any, seed: int, offset: int) -> None:
-        plan = scheme(how, values, input.dtype)
-        flat = input.reshape(-1).view(plan.native)
-        in_blocks(flat, plan.sample, plan.per_counter, seed, offset)
+    def over(xp: Any, input: Array, /, values: Any, seed: int, offset: int) -> None:
+        plan, flat = scheme(how, values, input.dtype), input.reshape(-1)
+        write(flat if plan.many == 1 else flat.view(plan.native), plan, seed, offset)
 
-    return fill, write
+    return fill, over
 
 
 def counts(xp: Any, /, *vectors: Array, how: str, seed: int, offset: int) -> Array:
@@ -353,4 +351,4 @@ if sys.byteorder == "little":  # else numbers are not in memory as `Bits` reads 
     }
     _fillings = {f"fill_{how}": filling(how) for how in common.DISTRIBUTIONS}
     KERNELS |= {name: fill for name, (fill, _) in _fillings.items()}
-    WRITERS |= {name: write for name, (_, write) in _fillings.items()}
+    WRITERS |= {name: over for name, (_, over) in _fillings.items()}
