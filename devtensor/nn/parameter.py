@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, TypeGuard
 
 import devtensor as dt
@@ -49,7 +50,9 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
-            memo[id(self)] = type(self)(self.data.clone(), self.requires_grad)
+            twin = type(self)(self.data.clone(), self.requires_grad)
+            twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+            memo[id(self)] = twin
         found: Parameter = memo[id(self)]
         return found
 
