@@ -1,5 +1,6 @@
 """Numbers of two bytes: what is computed with them equals PyTorch's to the last digit."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -366,3 +367,33 @@ def test_gradients_have_the_type_of_what_they_are_for(dtype):
     y.register_hook(lambda g: seen.append(g.dtype))
     (y.to(x.dtype) * 0.3).sum().backward()
     assert seen == [dt.float32]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_attention_goes_back_through_masks_and_fewer_keys(kind):
+    dtype = getattr(dt, kind)
+    q = dt.rand(2, 2, 3, 4).to(dtype).requires_grad_()
+    k = dt.rand(1, 2, 3, 4).to(dtype).requires_grad_()
+    mask = dt.rand(3, 3).to(dtype).requires_grad_()
+    out = dt.nn.functional.scaled_dot_product_attention(q, k, k, mask)
+    slopes = dt.autograd.grad(out.sum(), (q, k, mask), create_graph=True)
+    assert [x.dtype for x in slopes] == [dtype] * 3
+    again = dt.autograd.grad(sum(x.float().sum() for x in slopes), (q, k, mask))
+    assert [x.dtype for x in again] == [dtype] * 3
+
+
+@pytest.mark.parametrize("call", ["mul", "div", "pow"])
+def test_slopes_of_wider_numbers_are_wide_in_graphs_too(call):
+    x = dt.tensor([0.3, 0.5]).half().requires_grad_()
+    number = dt.tensor(2.5, requires_grad=True)
+    for graph in (False, True):
+        found = dt.autograd.grad(
+            getattr(dt, call)(x, number).sum(), (x, number), create_graph=graph
+        )
+        assert [g.dtype for g in found] == [dt.float16, dt.float32]
+
+
+def test_numbers_to_the_power_of_halves_have_torchs_slopes_at_zero():
+    for lib in (dt, torch):
+        x = lib.tensor([-1.5, 0.5], dtype=lib.bfloat16, requires_grad=True)
+        assert lib.autograd.grad((0**x).sum(), x)[0].tolist() == [-math.inf, 0]

@@ -7,6 +7,7 @@ import mmap
 import os
 import pickle
 import sys
+import threading
 import types
 import zipfile
 
@@ -858,3 +859,12 @@ def test_versions_are_compared():
     with pytest.raises(RuntimeError, match="'some' module version string is malformed"):
         compare(module, (1, 0, 0))
     assert compare(module, (1, 0, 0), error_if_malformed=False)
+
+
+def test_data_are_skipped_in_one_thread(tmp_path):
+    path = tmp_path / "other.pt"
+    with dt.serialization.skip_data():
+        other = threading.Thread(target=lambda: dt.save(dt.ones(3), path))
+        other.start()
+        other.join()
+    assert dt.load(path).tolist() == [1, 1, 1]

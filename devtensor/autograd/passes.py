@@ -311,6 +311,8 @@ def grad(
             if not (own and alone(backend, g)):
                 g = backend.xp.asarray(g, dtype=dtype, copy=True)
             g = wrap(g, device, current().edge)
+        elif isinstance(x, Tensor) and x.dtype.kind == g.dtype.kind and x.dtype is not g.dtype:
+            g = g.to(x.dtype)
         if g is not None and scattered(x) and not scattered(g):
             g = x._gradient(g)
         results.append(g)

@@ -166,6 +166,21 @@ def grid_sample(
             f"grid_sampler(): expected grid to have size {dims} in last dimension, but got grid "
             f"with sizes {list(grid.shape)}"
         )
+    if 0 in input.shape[2:]:
+        raise RuntimeError(
+            "grid_sampler(): expected input to have non-empty spatial dimensions, but input has "
+            f"sizes {list(input.shape)}"
+        )
+    if input.dtype is not grid.dtype:
+        raise RuntimeError(
+            "grid_sampler(): expected input and grid to have same dtype, but input has "
+            f"{input.dtype} and grid has {grid.dtype}: convert one with .to()"
+        )
+    if input.dtype.kind != "float":
+        raise NotImplementedError(
+            f'"grid_sampler_{dims}d_cpu_kernel_impl" not implemented for '
+            f"'{input.dtype.legacy}': read images of floats"
+        )
     if mode == "bicubic" and dims == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     return sample(input, grid, mode, padding_mode, bool(align_corners))

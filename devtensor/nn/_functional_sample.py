@@ -29,7 +29,7 @@ def sample(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align: boo
             -1,
         )
     nearest = mode == "nearest"
-    places = (places.detach().round() if nearest else places).to(input.dtype)
+    places = (places.round() if nearest else places).to(input.dtype)
     made: Tensor = catalogue["sampled"].function(input, places, 1 if nearest else 2)
     return made
 
@@ -61,16 +61,16 @@ def cubic(
             weight = pixels.weight(dt, (x - place).abs(), True)
             place = inside(place, n, padding_mode, align)
             exists = (place >= 0) & (place <= n - 1)
-            choices.append((place.clamp(0, n - 1).to(dt.int64), exists, weight))
+            place = dt.where(exists, place, dt.zeros_like(place))
+            choices.append((place.to(dt.int64), exists, weight))
         steps.append(choices)
     flat = input.flatten(2)
     total: Any = 0  # a sum from 0 on, so what lies outside is 0 and never -0
     for (row, above, tall), (column, beside, wide) in itertools.product(*steps):
-        weight = tall * wide
-        weight = dt.where(above & beside, weight, dt.zeros_like(weight))
+        weight = (tall * wide).reshape(batch, 1, -1).to(input.dtype)
         index = (row * sizes[1] + column).reshape(batch, 1, -1).expand(-1, channels, -1)
-        part = flat.gather(2, index) * weight.reshape(batch, 1, -1).to(input.dtype)
-        total = total + part
+        part, there = flat.gather(2, index), (above & beside).reshape(batch, 1, -1)
+        total = total + dt.where(there, part, dt.zeros_like(part)) * weight
     made: Tensor = total.reshape(batch, channels, *places.shape[1:-1])
     return made
 
@@ -87,4 +87,6 @@ def inside(x: Tensor, n: int, padding_mode: str, align: bool) -> Tensor:
         turns = dt.floor(away.detach() / span)
         rest = away - turns * span
         x = dt.where(turns % 2 == 0, rest, span - rest) + low
-    return x.clamp(0, n - 1)
+    # As in PyTorch, the borders themselves are beyond: the slope is 0 there.
+    x = dt.where(x > 0, x, dt.zeros_like(x))
+    return dt.where(x < n - 1, x, dt.full_like(x, n - 1))

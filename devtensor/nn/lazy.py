@@ -32,7 +32,6 @@ class LazyModuleMixin:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._ready:
-            self._ready = True
             with dt.no_grad():
                 self.initialize_parameters(*args, **kwargs)
             if self.has_uninitialized_params():
@@ -40,6 +39,7 @@ class LazyModuleMixin:
                     f"module {type(self).__name__} has not been fully initialized by "
                     "initialize_parameters"
                 )
+            self._ready = True
         if self.cls_to_become is None:
             return super().__call__(*args, **kwargs)  # type: ignore[misc]
         self.__class__ = self.cls_to_become  # type: ignore[assignment]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, ClassVar, TypeGuard
 
 import devtensor as dt
@@ -50,9 +49,8 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
-            twin = type(self)(self.data.clone(), self.requires_grad)
-            twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
-            memo[id(self)] = twin
+            # As in PyTorch without its attributes, of which some may not be copied.
+            memo[id(self)] = type(self)(self.data.clone(), self.requires_grad)
         found: Parameter = memo[id(self)]
         return found
 

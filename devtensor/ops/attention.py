@@ -116,11 +116,11 @@ def attention_slopes_rule(xp, gs, slope, query, key, value, weights, scale):
     scores = xp.softmax_slope(through, weights, -1)
     to_slope = to_query = to_key = to_value = to_weights = to_scores = None
     if g_query is not None:
-        to_key = xp.matmul(swap(xp, scores), g_query) * scale
-        to_scores = xp.matmul(g_query, swap(xp, key)) * scale
+        to_key = xp.mul(xp.matmul(swap(xp, scores), g_query), scale)
+        to_scores = xp.mul(xp.matmul(g_query, swap(xp, key)), scale)
     if g_key is not None:
-        to_query = xp.matmul(scores, g_key) * scale
-        part = xp.matmul(query, swap(xp, g_key)) * scale
+        to_query = xp.mul(xp.matmul(scores, g_key), scale)
+        part = xp.mul(xp.matmul(query, swap(xp, g_key)), scale)
         to_scores = part if to_scores is None else to_scores + part
     if to_scores is not None:
         to_through = xp.softmax_slope(to_scores, weights, -1)
@@ -153,9 +153,9 @@ def attention_rule(xp, gs, query, key, value, weights, mask_shape, scale, needs)
     g_scores = xp.softmax_slope(g_weights, weights, -1)
     slope_query = slope_key = slope_mask = None
     if needs[0]:
-        slope_query = sum_to(xp, xp.matmul(g_scores, key) * scale, query.shape)
+        slope_query = sum_to(xp, xp.mul(xp.matmul(g_scores, key), scale), query.shape)
     if needs[1]:
-        slope_key = sum_to(xp, xp.matmul(swap(xp, g_scores), query) * scale, key.shape)
+        slope_key = sum_to(xp, xp.mul(xp.matmul(swap(xp, g_scores), query), scale), key.shape)
     if masked:
         slope_mask = sum_to(xp, g_scores, mask_shape)
     return slope_query, slope_key, slope_value, slope_mask

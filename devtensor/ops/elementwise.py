@@ -543,7 +543,8 @@ def pow(xp, input, exponent, /):
 def half_power_exponent_rule(xp: Any, g: Any, input: Any, exponent: Any, out: Any) -> Any:
     if half(input):
         return power_exponent_rule(xp, g, input, exponent, out)
-    return g * xp.mul(out, xp.log(xp.where(input == 0, xp.ones_like(input), input)))
+    slope = xp.mul(out, xp.log(xp.where(input == 0, xp.ones_like(input), input)))
+    return g * xp.where(xp.logical_and(input == 0, exponent < 0), -out, slope)
 
 
 derivative(
@@ -1513,6 +1514,8 @@ def lerp(xp, input, end, weight, /):
             f"\"lerp_kernel\" not implemented for '{dtype.legacy}': lerp() takes float and complex "
             "tensors; convert with .to()"
         )
+    if number and weight.dtype != input.dtype:
+        weight = xp.astype(weight, xp.float32)
     input, end, weight = widened(xp, input, end, weight)
     way = end - input
     return xp.where(xp.abs(weight) < 0.5, input + weight * way, end - way * (1 - weight))

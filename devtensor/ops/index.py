@@ -1709,6 +1709,8 @@ def _repeated(input: Any, repeats: Any, dim: int | None) -> Any:
             raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
     elif repeats.numel() == 1 and repeats.dtype.kind == "int":
         repeats = int(repeats)
+        if repeats < 0:
+            raise RuntimeError(f"repeats can not be negative, but is a tensor of {repeats}")
     if isinstance(repeats, int):
         return stretched(input, repeats, dim)
     if repeats.numel() != input.shape[dim]:

@@ -38,14 +38,21 @@ def _near(xp: Any, places: Any, sizes: Sequence[int], taps: int) -> list[list[tu
 
 
 def _corners(xp: Any, near: Any, sizes: Sequence[int], channels: int) -> Iterator[tuple[Any, ...]]:
-    """Each pixel next to the places: its parts, its number for all channels, and its weight."""
+    """Each pixel next to the places: its parts, its number for all channels, weight, existence."""
     for corner in itertools.product(*near):
-        index, weight = corner[0][0], corner[0][2]
-        for n, (number, _, share, _) in zip(sizes[1:], corner[1:], strict=True):
+        index, there, weight = corner[0][:3]
+        for n, (number, exists, share, _) in zip(sizes[1:], corner[1:], strict=True):
             index, weight = index * n + number, weight * share
+            there = xp.logical_and(there, exists)
         batch, count = index.shape[0], prod(index.shape[1:])
         index = xp.broadcast_to(xp.reshape(index, (batch, 1, count)), (batch, channels, count))
-        yield corner, index, xp.reshape(weight, (batch, 1, count))
+        line = (batch, 1, count)
+        yield corner, index, xp.reshape(weight, line), xp.reshape(there, line)
+
+
+def _masked(xp: Any, there: Any, x: Any) -> Any:
+    """`x` where a pixel exists, else 0, whatever `x` is there."""
+    return xp.where(there, x, xp.zeros_like(x))
 
 
 @op(
@@ -62,8 +69,8 @@ def sampled(xp: Any, input: Any, places: Any, /, taps: int = 2) -> Any:
     batch, channels, *sizes = input.shape
     flat = xp.reshape(input, (batch, channels, prod(sizes)))
     total: Any = 0  # a sum from 0 on, so what lies outside is 0 and never -0
-    for _, index, weight in _corners(xp, _near(xp, places, sizes, taps), sizes, channels):
-        total = total + xp.take_along_axis(flat, index, axis=2) * weight
+    for _, index, weight, there in _corners(xp, _near(xp, places, sizes, taps), sizes, channels):
+        total = total + _masked(xp, there, xp.take_along_axis(flat, index, axis=2)) * weight
     return xp.reshape(total, (batch, channels, *places.shape[1:-1]))
 
 
@@ -74,15 +81,17 @@ def _slopes(xp: Any, g: Any, input: Any, places: Any, taps: int) -> tuple[Any, A
     flat, g = xp.reshape(input, shape), xp.reshape(g, (batch, channels, count))
     image: Any = 0
     moved: list[Any] = [0] * len(sizes)
-    for corner, index, weight in _corners(xp, _near(xp, places, sizes, taps), sizes, channels):
-        image = image + xp.gather_spread(g * weight, index, shape, 2)
+    near = _near(xp, places, sizes, taps)
+    for corner, index, weight, there in _corners(xp, near, sizes, channels):
+        image = image + xp.gather_spread(_masked(xp, there, g * weight), index, shape, 2)
         if taps == 1:
             continue
         along = xp.reshape(
             xp.sum(g * xp.take_along_axis(flat, index, axis=2), axis=1), places.shape[:-1]
         )
-        for d, (_, exists, _, sign) in enumerate(corner):
-            part = xp.where(exists, along * sign, xp.zeros_like(along))
+        along = _masked(xp, xp.reshape(there, places.shape[:-1]), along)
+        for d, (_, _, _, sign) in enumerate(corner):
+            part = along * sign
             for e, (_, _, share, _) in enumerate(corner):
                 part = part * share if e != d else part
             moved[d] = moved[d] + part

@@ -6,6 +6,7 @@ import io
 import mmap
 from collections.abc import Callable
 from enum import Enum
+from threading import local
 from typing import Any
 
 from devtensor.serialization._memory import Storage
@@ -15,6 +16,7 @@ __all__ = [
     "get_crc32_options",
     "get_default_load_endianness",
     "get_default_mmap_options",
+    "here",
     "location_tag",
     "options",
     "register_package",
@@ -45,18 +47,27 @@ class Options:
         In which order bytes are taken to be in files that do not say it.
     flags : int
         How files are mapped.
-    skipped : bool
-        Whether the values of tensors are neither written nor read.
     """
 
     def __init__(self) -> None:
         self.checksums = True
         self.order: LoadEndianness | None = None
         self.flags = getattr(mmap, "MAP_PRIVATE", 2)
-        self.skipped = False
 
 
-options = Options()
+class Here(local):
+    """What holds for a thread.
+
+    Attributes
+    ----------
+    skipped : bool
+        Whether the values of tensors are neither written nor read.
+    """
+
+    skipped = False
+
+
+options, here = Options(), Here()
 
 
 def get_crc32_options() -> bool:
@@ -137,10 +148,10 @@ class skip_data:
         self.materialize_fake_tensors = materialize_fake_tensors
 
     def __enter__(self) -> None:
-        self.before, options.skipped = options.skipped, True
+        self.before, here.skipped = here.skipped, True
 
     def __exit__(self, *_: object) -> None:
-        options.skipped = self.before
+        here.skipped = self.before
 
 
 registered: list[tuple[int, Callable[[Any], Any], Callable[[Any, str], Any]]] = []

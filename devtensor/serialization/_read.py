@@ -16,7 +16,7 @@ from devtensor.serialization import _legacy
 from devtensor.serialization._archive import Archive
 from devtensor.serialization._memory import Storage
 from devtensor.serialization._names import checked, find, text
-from devtensor.serialization._options import LoadEndianness, options, registered
+from devtensor.serialization._options import LoadEndianness, here, options, registered
 from devtensor.serialization._safe import Unpickler
 
 __all__ = ["default_restore_location", "load"]
@@ -152,7 +152,7 @@ def load_archive(file: Any, reader: Any, place: Place, mmap: bool, weights_only:
 
 def contents(archive: Archive, name: str, size: int, width: int, mapped: Any) -> Any:
     """The bytes of a record: the file's own pages if it is mapped and they are aligned."""
-    if options.skipped:
+    if here.skipped:
         return bytearray(size)
     if mapped is not None and size and archive.entry(name).compress_type == 0:
         start = archive.start(name)

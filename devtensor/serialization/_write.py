@@ -22,7 +22,7 @@ from devtensor.serialization import _rebuild
 from devtensor.serialization._archive import ALIGNMENT, ArchiveWriter
 from devtensor.serialization._memory import Memory, raw
 from devtensor.serialization._names import OF_DTYPE, UNTYPED, StorageType, torch_name
-from devtensor.serialization._options import location_tag, options
+from devtensor.serialization._options import here, location_tag, options
 from devtensor.settings import layout, strided
 from devtensor.tensor import Tensor
 
@@ -255,7 +255,7 @@ def save_archive(
         archive.add("byteorder", sys.byteorder.encode())
     for key, flat in shelf.flats.items():
         data_of = raw(flat)
-        archive.add(f"data/{key}", bytes(len(data_of)) if options.skipped else data_of)
+        archive.add(f"data/{key}", bytes(len(data_of)) if here.skipped else data_of)
     archive.close()
 
 
@@ -263,7 +263,7 @@ def save_legacy(
     obj: object, file: Any, root: str, module: Any, protocol: int, byteorder: bool
 ) -> None:
     """Write the format that PyTorch had before 1.6: pickles, then the storages."""
-    if options.skipped:
+    if here.skipped:
         raise RuntimeError(
             "Cannot use skip_data=True with _use_new_zipfile_serialization=False: the older format "
             "has no space that could be left"

@@ -331,3 +331,21 @@ def test_losses_of_numbers_of_two_bytes_are_added_up_in_four(name, dtype):
             x = lib.tensor(values).to(kind)
             found.append(float(LOSSES_OF_TWO_BYTES[name](lib.nn.functional, x, how)))
         np.testing.assert_allclose(*found, rtol=0.6 * float(dt.finfo(getattr(dt, dtype)).eps))
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("align", [False, True])
+def test_what_lies_outside_is_not_read(mode, padding, align):
+    """Infinite pixels in a corner do not reach places beyond another one."""
+    results = []
+    for lib in (dt, torch):
+        image = lib.zeros(1, 1, 4, 4)
+        image[0, 0, 0, 0] = float("inf")
+        image.requires_grad_()
+        grid = lib.tensor([[[[3.0, 3.0], [1.0, 1.0], [1.2, 0.5]]]], requires_grad=True)
+        sampled = lib.nn.functional.grid_sample(image, grid, mode, padding, align_corners=align)
+        slopes = lib.autograd.grad(sampled.sum(), (image, grid))
+        results.append([x.tolist() for x in (sampled, *slopes)])
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)

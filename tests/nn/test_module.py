@@ -287,7 +287,10 @@ def test_copies_are_independent():
         with dt.no_grad():
             twin.first.weight.fill_(3)
         assert not (array(m.first.weight) == 3).any()
-        assert twin.first.weight.kind == "special"
+    # as in PyTorch, where a copied parameter is a new one
+    assert twin.first.weight.kind == "special" and not hasattr(
+        copy.deepcopy(m).first.weight, "kind"
+    )
 
 
 def test_copies_keep_what_is_shared():
@@ -600,3 +603,10 @@ def test_hooks_say_how_they_are_called():
     assert m._forward_pre_hooks_with_kwargs == {third.id: True}
     first.remove()
     assert not m._forward_hooks_with_kwargs and len(m._forward_hooks) == 1
+
+
+def test_a_lazy_layer_can_be_called_again_after_a_failure():
+    layer = nn.LazyConv2d(3, 2)
+    with pytest.raises(RuntimeError):
+        layer(dt.ones(4, 4))
+    assert tuple(layer(dt.ones(1, 2, 4, 4)).shape) == (1, 3, 3, 3)

@@ -164,3 +164,7 @@ REFUSED = {
 def test_refused_as_in_torch(case):
     call, phrase = REFUSED[case]
     refused(call, CUBE, phrase=phrase)
+
+
+def test_topk_of_no_rows():
+    same(lambda m, x: x.topk(1, 0, largest=False), floats(300, 1)[:, :0])

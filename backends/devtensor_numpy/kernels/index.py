@@ -232,7 +232,7 @@ def _flat_places(shape: tuple[int, ...], index: Array, dim: int) -> Any:
     """Positions in a flattened array of `shape` of the places ``[i, index[i, j], ...]``."""
     lines = _lines if index.size <= FEW else _lines.__wrapped__
     step, start = lines(shape, index.shape, dim)
-    where = index if step == 1 else index * step
+    where = index if step == 1 else index.astype(np.intp, copy=False) * step
     return (where if start is None else where + start).reshape(-1)
 
 

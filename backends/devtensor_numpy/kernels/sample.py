@@ -17,10 +17,11 @@ Array = np.ndarray
 FEW = 1 << 15  # Numbers that are counted together channel by channel; more are sorted by pixels.
 
 
-def _near(places: Array, sizes: Sequence[int], taps: int) -> tuple[Any, list[Any], list[Any]]:
+def _near(places: Array, sizes: Sequence[int], taps: int) -> tuple[Any, Any, list[Any], list[Any]]:
     """The pixels next to the places: their numbers, and of each dimension shares and slopes.
 
-    Axes are one for the taps of each dimension, and one for the places.
+    Axes are one for the taps of each dimension, and one for the places. Between the first two,
+    which ones do not exist; None if all do.
     """
     dims, batch, count = len(sizes), places.shape[0], prod(places.shape[1:-1])
     place = places.reshape(-1, dims).T[::-1]
@@ -36,19 +37,23 @@ def _near(places: Array, sizes: Sequence[int], taps: int) -> tuple[Any, list[Any
     slopes = np.ones(pixels.shape, places.dtype)
     slopes[:, 0] = -1
     outside = pixels.view(np.uint64) >= np.array(sizes, np.uint64)[:, None, None]
-    if outside.any():
+    some = outside.any()
+    if some:
         pixels[outside] = 0
         shares[outside] = slopes[outside] = 0
     index: Any = 0
+    missing: Any = np.False_
     parts = []
     for d, n in enumerate(sizes):
         line = (1,) * d + (taps,) + (1,) * (dims - d - 1) + (-1,)
         index = index * n + pixels[d].reshape(line)
         parts.append(shares[d].reshape(line))
         parts.append(slopes[d].reshape(line))
+        if some:
+            missing = missing | outside[d].reshape(line)
     if batch > 1:
         index = index + (np.arange(batch) * prod(sizes)).repeat(count)
-    return index, parts[::2], parts[1::2]
+    return index, missing.reshape(-1, count * batch) if some else None, parts[::2], parts[1::2]
 
 
 def _rows(images: Array) -> Array:
@@ -80,9 +85,11 @@ def sampled(xp: Any, input: Array, places: Array, /, taps: int = 2) -> Any:
     if not _whole(input, places):
         return common.sampled.kernel(xp, input, places, taps)
     batch, channels, *sizes = input.shape
-    index, shares, _ = _near(places, sizes, taps)
+    index, missing, shares, _ = _near(places, sizes, taps)
     weights = prod(shares[1:], start=shares[0])
     parts = _rows(input).take(index.reshape(-1), 0).reshape(-1, index.shape[-1], channels)
+    if missing is not None:
+        parts[missing] = 0
     parts *= weights.reshape(-1, index.shape[-1], 1)
     parts[0] += 0  # what lies outside is 0 and never -0
     return _images(np.add.reduce(parts, 0), (batch, channels, *places.shape[1:-1]))
@@ -93,10 +100,13 @@ def sampled_slopes(xp: Any, input: Array, image: Array, places: Array, /, taps: 
     if not _whole(image, places) or input.dtype is not image.dtype:
         return common.sampled_slopes.kernel(xp, input, image, places, taps)
     batch, channels, *sizes = image.shape
-    index, shares, slopes = _near(places, sizes, taps)
+    index, missing, shares, slopes = _near(places, sizes, taps)
     g, flat = _rows(input), index.reshape(-1)
     weights = prod(shares[1:], start=shares[0]).reshape(-1, len(g), 1)
-    rows = (weights * g).reshape(-1, channels)
+    rows = weights * g
+    if missing is not None:
+        rows[missing] = 0
+    rows = rows.reshape(-1, channels)
     spread = np.zeros((batch * prod(sizes), channels), image.dtype)
     if rows.size <= FEW:
         for channel in range(channels):
@@ -106,7 +116,10 @@ def sampled_slopes(xp: Any, input: Array, image: Array, places: Array, /, taps: 
     moved = np.zeros((places.size // len(sizes), len(sizes)), places.dtype)
     if taps > 1:
         parts = _rows(image).take(flat, 0).reshape(-1, len(g), channels)
-        along = np.einsum("kpc,pc->kp", parts, g).reshape(index.shape)
+        along = np.einsum("kpc,pc->kp", parts, g)
+        if missing is not None:
+            along[missing] = 0
+        along = along.reshape(index.shape)
         for d in range(len(sizes)):
             part = along * slopes[d]
             for e, share in enumerate(shares):

@@ -57,7 +57,8 @@ def _in_turn(lined: Array, k: int, largest: bool) -> Array | None:
     None if these are not few, or if what was taken cannot be told from what is left.
     """
     if (
-        k > TURNS
+        not lined.size
+        or k > TURNS
         or k * 8 > lined.shape[-1]
         or lined.dtype.kind not in "fiu"
         or is_half(lined.dtype)
